@@ -1,0 +1,151 @@
+import pytest
+import torch
+from tensordict import TensorDict
+from torch import nn
+from torch.nn.functional import one_hot
+
+from torchrl_drigm.modules import DRQN
+
+N_AGENTS, W, F, H, N_ACTIONS = 3, 4, 5, 8, 7
+LOC = torch.tensor([22.0, 10.0, 0.0, 0.0, 1.0])
+SCALE = torch.tensor([2.0, 20.0, 20.0, 1.0, 0.2])
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    torch.manual_seed(0)
+
+
+def make(**kwargs):
+    return DRQN(F, N_ACTIONS, N_AGENTS, hidden_size=H, **kwargs)
+
+
+def inputs(*batch):
+    observation = torch.randn(*batch, N_AGENTS, W, F)
+    return observation, torch.randint(N_ACTIONS, (*batch, N_AGENTS, W))
+
+
+class Reference(nn.Module):
+    """One agent as the released configuration writes it: one-hot actions, torch's own layers."""
+
+    def __init__(self, core):
+        super().__init__()
+        self.encoder = nn.Linear(F + N_ACTIONS, H)
+        self.core = {"lstm": nn.LSTM, "gru": nn.GRU}[core](H, H, batch_first=True)
+        self.head = nn.Linear(H, N_ACTIONS)
+
+    def load(self, drqn, agent):
+        def pick(parameter, n_dims):
+            return parameter if parameter.ndim == n_dims else parameter[agent]
+
+        table = pick(drqn.action_embedding, 2)
+        weight = torch.cat([pick(drqn.encoder.weight, 2), table.t()], 1)
+        self.encoder.weight.data.copy_(weight.detach())
+        self.encoder.bias.data.copy_(pick(drqn.encoder.bias, 1).detach())
+        self.head.weight.data.copy_(pick(drqn.head.weight, 2).detach())
+        self.head.bias.data.copy_(pick(drqn.head.bias, 1).detach())
+        for name, n_dims in (("weight_ih", 2), ("weight_hh", 2), ("bias_ih", 1), ("bias_hh", 1)):
+            value = pick(getattr(drqn.core, name), n_dims).detach()
+            getattr(self.core, f"{name}_l0").data.copy_(value)
+        return self
+
+    def forward(self, observation, previous_action):
+        x = (observation - LOC) / SCALE
+        x = torch.cat([x, one_hot(previous_action, N_ACTIONS)], -1)
+        output, _ = self.core(self.encoder(x).relu())
+        return self.head(output.relu())[:, -1]
+
+
+@pytest.mark.parametrize("core", ["lstm", "gru"])
+@pytest.mark.parametrize("share_params", [False, True])
+def test_equals_one_network_per_agent(core, share_params):
+    drqn = make(core=core, share_params=share_params, observation_loc=LOC, observation_scale=SCALE)
+    agents = [Reference(core).load(drqn, agent) for agent in range(N_AGENTS)]
+    observation, action = inputs(6)
+    observation = observation * SCALE + LOC
+    value = drqn(observation, action)
+    expected = torch.stack(
+        [agent(observation[:, i], action[:, i]) for i, agent in enumerate(agents)], 1
+    )
+    torch.testing.assert_close(value, expected, atol=1e-5, rtol=1e-5)
+
+    weight = torch.randn_like(value)
+    (value * weight).sum().backward()
+    (expected * weight).sum().backward()
+    # [A, H, F + n_actions], as one linear layer over observation and one-hot action
+    gradient = torch.stack([agent.encoder.weight.grad for agent in agents])
+    if share_params:
+        gradient = gradient.sum(0)
+    table = gradient[..., F:].transpose(-2, -1)
+    torch.testing.assert_close(drqn.action_embedding.grad, table, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(drqn.encoder.weight.grad, gradient[..., :F], atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("batch", [(), (2,), (2, 3)])
+def test_any_batch(batch):
+    drqn = make()
+    observation, action = inputs(*batch)
+    value = drqn(observation, action)
+    flat = drqn(observation.reshape(-1, N_AGENTS, W, F), action.reshape(-1, N_AGENTS, W))
+    torch.testing.assert_close(value, flat.reshape(*batch, N_AGENTS, N_ACTIONS))
+
+
+def test_agents_do_not_mix():
+    drqn = make()
+    observation, action = inputs(2)
+    value = drqn(observation, action)
+    observation[:, 0] += 1
+    changed = drqn(observation, action)
+    assert not torch.equal(changed[:, 0], value[:, 0])
+    torch.testing.assert_close(changed[:, 1:], value[:, 1:])
+
+
+def test_initialisation_counts_the_one_hot_inputs():
+    drqn = DRQN(F, 1000, N_AGENTS)
+    bound = (F + 1000) ** -0.5
+    for parameter in (drqn.encoder.weight, drqn.encoder.bias, drqn.action_embedding):
+        assert 0.9 * bound < parameter.abs().max() <= bound
+    assert 0.9 * 64**-0.5 < drqn.head.weight.abs().max() <= 64**-0.5
+
+
+def test_functional_parameters():
+    drqn = make()
+    other = make()
+    arguments = inputs(2)
+    with TensorDict.from_module(other).data.to_module(drqn):
+        value = drqn(*arguments)
+    torch.testing.assert_close(value, other(*arguments))
+
+
+def test_float64():
+    drqn = make().double()
+    observation, action = inputs(2)
+    assert drqn(observation.double(), action).dtype == torch.float64
+
+
+class TestErrors:
+    def test_core(self):
+        with pytest.raises(ValueError, match=r"core must be one of \['gru', 'lstm'\].*'rnn'"):
+            make(core="rnn")
+
+    def test_scale(self):
+        with pytest.raises(ValueError, match="observation_scale must be positive"):
+            make(observation_scale=0.0)
+
+    @pytest.mark.parametrize(
+        "shape", [(2, N_AGENTS + 1, W, F), (2, N_AGENTS, W, F + 1), (N_AGENTS, F)]
+    )
+    def test_observation(self, shape):
+        with pytest.raises(ValueError, match="expected observation of shape"):
+            make()(torch.zeros(shape), torch.zeros(shape[:-1], dtype=torch.int64))
+
+    def test_previous_action(self):
+        observation, action = inputs(2)
+        with pytest.raises(ValueError, match="expected previous_action of shape"):
+            make()(observation, one_hot(action, N_ACTIONS))
+
+    def test_action_out_of_range(self):
+        observation, action = inputs(2)
+        action[0, 0, 0] = N_ACTIONS
+        with pytest.raises(IndexError, match="out of bounds"):
+            make()(observation, action)

@@ -1,0 +1,209 @@
+"""Deep recurrent Q-networks, one per agent, over windows of their own history.
+
+Axes: ``A`` agents, ``W`` window steps, ``N`` flattened batch, ``F`` observation features,
+``H`` hidden units.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from torchrl_drigm.modules.models.multiagent_rnn import MultiAgentGRU, MultiAgentLSTM
+
+__all__ = ["DRQN"]
+
+_CORES = {"lstm": MultiAgentLSTM, "gru": MultiAgentGRU}
+
+
+def _look_up(table: Tensor, action: Tensor) -> Tensor:
+    """Rows of one table per agent: ``[A, n_actions, H]`` and int64 ``[A, N]`` -> ``[A, N, H]``.
+
+    Equal to the product of the one-hot actions and the tables. Indexing by agent, not by an offset
+    into one flattened table, makes an action that is too large an error instead of a row of the
+    next agent.
+    """
+    agent = torch.arange(table.shape[0], device=action.device).unsqueeze(-1)
+    return table[agent, action]
+
+
+def _scaling(
+    name: str,
+    loc: Tensor | Sequence[float] | float | None,
+    scale: Tensor | Sequence[float] | float | None,
+    shape: tuple[int, ...],
+    device: torch.device | str | None,
+) -> tuple[Tensor, Tensor]:
+    """Location and scale of an input, expanded to its shape."""
+
+    def buffer(value: Tensor | Sequence[float] | float) -> Tensor:
+        value = torch.as_tensor(value, dtype=torch.get_default_dtype(), device=device)
+        return value.expand(shape).clone()
+
+    loc = buffer(0.0 if loc is None else loc)
+    scale = buffer(1.0 if scale is None else scale)
+    if not (scale > 0).all():
+        raise ValueError(
+            f"{name}_scale must be positive everywhere, received {scale.tolist()}. Use 1 for "
+            "a feature that is to stay as it is."
+        )
+    return loc, scale
+
+
+class _AgentLinear(nn.Module):
+    """``torch.nn.Linear`` per agent on ``[A, N, in] -> [A, N, out]``."""
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        n_agents: int,
+        share_params: bool,
+        device: torch.device | str | None,
+    ) -> None:
+        super().__init__()
+        agents = () if share_params else (n_agents,)
+        self.weight = nn.Parameter(torch.empty(*agents, out_features, in_features, device=device))
+        self.bias = nn.Parameter(torch.empty(*agents, out_features, device=device))
+        self.reset_parameters(in_features)
+
+    def reset_parameters(self, fan_in: int) -> None:
+        bound = 1.0 / math.sqrt(fan_in)
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -bound, bound)
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = self.weight.expand(x.shape[0], -1, -1)
+        return torch.baddbmm(self.bias.unsqueeze(-2), x, weight.transpose(1, 2))
+
+
+class DRQN(nn.Module):
+    r"""Recurrent Q-networks of all agents over a window of (observation, previous action) pairs.
+
+    Per agent: the observation and the one-hot previous action go through a linear layer with
+    ReLU, a recurrent core with zero initial state and a ReLU, and a linear head whose values are
+    those of the last step (paper, Section 4 and Appendix F.2; the ReLU after the core is that of
+    the released configuration). The previous action enters by an embedding look-up: the same
+    function as the one-hot product, at a fraction of its cost.
+
+    Observations are scaled as ``(observation - observation_loc) / observation_scale`` before they
+    enter. Do set these: features in raw units (22 °C beside a fraction in [0, 1]) saturate the
+    gates, and explain most of the collapse that the published agents show off the training
+    distribution.
+
+    Args:
+        observation_size (int): number of observation features ``F``.
+        n_actions (int): number of actions of each agent.
+        n_agents (int): number of agents.
+        hidden_size (int): hidden units of encoder and core. Default: 64.
+        core (str): ``"lstm"`` or ``"gru"``. Default: ``"lstm"``.
+        share_params (bool): one set of parameters for all agents. Default: ``False``.
+        observation_loc (Tensor or float, optional): broadcast to ``[F]``. Default: 0.
+        observation_scale (Tensor or float, optional): broadcast to ``[F]``, positive. Default: 1.
+        device (torch.device, optional): where the parameters live.
+
+    Raises:
+        ValueError: for an unknown core or a scale that is not positive.
+
+    Examples:
+        >>> import torch
+        >>> from tensordict.nn import TensorDictModule
+        >>> from torchrl_drigm.modules import DRQN
+        >>> drqn = DRQN(observation_size=5, n_actions=200, n_agents=6)
+        >>> observation = torch.randn(64, 6, 8, 5)
+        >>> previous_action = torch.randint(200, (64, 6, 8))
+        >>> drqn(observation, previous_action).shape
+        torch.Size([64, 6, 200])
+        >>> qnet = TensorDictModule(
+        ...     drqn,
+        ...     in_keys=[("agents", "history", "observation"), ("agents", "history", "action")],
+        ...     out_keys=[("agents", "action_value")],
+        ... )
+    """
+
+    def __init__(
+        self,
+        observation_size: int,
+        n_actions: int,
+        n_agents: int,
+        hidden_size: int = 64,
+        core: str = "lstm",
+        share_params: bool = False,
+        observation_loc: Tensor | Sequence[float] | float | None = None,
+        observation_scale: Tensor | Sequence[float] | float | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        super().__init__()
+        if core not in _CORES:
+            raise ValueError(f"core must be one of {sorted(_CORES)}, received {core!r}.")
+        self.observation_size = observation_size
+        self.n_actions = n_actions
+        self.n_agents = n_agents
+        loc, scale = _scaling(
+            "observation", observation_loc, observation_scale, (observation_size,), device
+        )
+        self.register_buffer("observation_loc", loc)
+        self.register_buffer("observation_scale", scale)
+        agents = () if share_params else (n_agents,)
+        self.encoder = _AgentLinear(observation_size, hidden_size, n_agents, share_params, device)
+        self.action_embedding = nn.Parameter(
+            torch.empty(*agents, n_actions, hidden_size, device=device)
+        )
+        self.core = _CORES[core](hidden_size, hidden_size, n_agents, share_params, device)
+        self.head = _AgentLinear(hidden_size, n_actions, n_agents, share_params, device)
+        # encoder and embedding are the two halves of one linear layer over F + n_actions inputs
+        fan_in = observation_size + n_actions
+        self.encoder.reset_parameters(fan_in)
+        nn.init.uniform_(self.action_embedding, -1.0 / math.sqrt(fan_in), 1.0 / math.sqrt(fan_in))
+
+    def forward(self, observation: Tensor, previous_action: Tensor) -> Tensor:
+        """Action values of the last step of a window.
+
+        Args:
+            observation (Tensor): ``[*B, n_agents, W, F]``, newest last.
+            previous_action (Tensor): int64 ``[*B, n_agents, W]``: at each step the action taken
+                just before its observation.
+
+        Returns:
+            Tensor: action values ``[*B, n_agents, n_actions]``.
+
+        Raises:
+            ValueError: if a shape is not as above.
+        """
+        self._check(observation, previous_action)
+        *batch, n_agents, window, _ = observation.shape
+        # [*B, A, W, F] -> [A, W * N, F]: agents lead, then time, as the core wants them
+        x = (observation - self.observation_loc) / self.observation_scale
+        x = x.reshape(-1, n_agents, window, self.observation_size).permute(1, 2, 0, 3)
+        n_batch = x.shape[2]
+        action = previous_action.reshape(-1, n_agents, window).permute(1, 2, 0)
+        x = self._encode(x.flatten(1, 2), action.flatten(1, 2))
+        # [A, W * N, H] -> [N, W, A, H]: a view, which the core turns back without a copy
+        x = x.view(n_agents, window, n_batch, -1).permute(2, 1, 0, 3)
+        # the final state rather than the last output: no gradient through outputs nobody reads
+        _, state = self.core.unroll(x)
+        last = (state[0] if isinstance(state, tuple) else state).relu()
+        action_value = self.head(last.transpose(0, 1)).transpose(0, 1)
+        return action_value.reshape(*batch, n_agents, self.n_actions)
+
+    def _encode(self, observation: Tensor, previous_action: Tensor) -> Tensor:
+        """Scaled observations ``[A, N, F]`` and actions ``[A, N]`` -> features ``[A, N, H]``."""
+        table = self.action_embedding.expand(self.n_agents, -1, -1)
+        return (self.encoder(observation) + _look_up(table, previous_action)).relu()
+
+    def _check(self, observation: Tensor, previous_action: Tensor) -> None:
+        shape = observation.shape
+        if observation.ndim < 3 or shape[-3] != self.n_agents or shape[-1] != self.observation_size:
+            raise ValueError(
+                f"DRQN: expected observation of shape [*B, n_agents={self.n_agents}, W, "
+                f"observation_size={self.observation_size}], received {list(shape)}. Put a "
+                "HistoryWindow transform on the environment to get windows."
+            )
+        if previous_action.shape != shape[:-1]:
+            raise ValueError(
+                f"DRQN: expected previous_action of shape {list(shape[:-1])}, received "
+                f"{list(previous_action.shape)}. Pass categorical actions, one per window step."
+            )

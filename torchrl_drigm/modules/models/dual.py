@@ -1,0 +1,119 @@
+"""The dual network of total-variation uncertainty."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from torchrl_drigm.modules.models.drqn import _look_up, _scaling
+
+__all__ = ["DualNetwork"]
+
+
+class DualNetwork(nn.Module):
+    r"""The dual variable :math:`\eta(s, \mathbf{a})` of total-variation uncertainty.
+
+    Global state and joint action (concatenated one-hot actions) are each embedded by a linear
+    layer with ReLU, concatenated, passed through another such layer and projected to a scalar
+    (paper, Eq. 16-17 and Appendix F.2). Categorical actions enter by a look-up that equals the
+    one-hot product. The state is scaled as ``(state - state_loc) / state_scale``.
+
+    Args:
+        state_shape (int or tuple of int): shape of the global state without batch dimensions.
+        n_agents (int): number of agents.
+        n_actions (int): number of actions of each agent.
+        hidden_size (int): hidden units of every layer. Default: 64.
+        state_loc (Tensor or float, optional): broadcast to ``state_shape``. Default: 0.
+        state_scale (Tensor or float, optional): broadcast to ``state_shape``, positive.
+            Default: 1.
+        device (torch.device, optional): where the parameters live.
+
+    Raises:
+        ValueError: if the scale is not positive.
+
+    Examples:
+        >>> import torch
+        >>> from torchrl_drigm.modules import DualNetwork
+        >>> dual = DualNetwork(state_shape=10, n_agents=6, n_actions=200)
+        >>> state, action = torch.randn(64, 10), torch.randint(200, (64, 6))
+        >>> dual(state, action).shape
+        torch.Size([64, 1])
+        >>> one_hot = torch.nn.functional.one_hot(action, 200)
+        >>> torch.allclose(dual(state, one_hot), dual(state, action), atol=1e-6)
+        True
+    """
+
+    def __init__(
+        self,
+        state_shape: int | Sequence[int],
+        n_agents: int,
+        n_actions: int,
+        hidden_size: int = 64,
+        state_loc: Tensor | Sequence[float] | float | None = None,
+        state_scale: Tensor | Sequence[float] | float | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        super().__init__()
+        self.state_shape = (state_shape,) if isinstance(state_shape, int) else tuple(state_shape)
+        self.n_agents = n_agents
+        self.n_actions = n_actions
+        loc, scale = _scaling("state", state_loc, state_scale, self.state_shape, device)
+        self.register_buffer("state_loc", loc)
+        self.register_buffer("state_scale", scale)
+        self.state_encoder = nn.Linear(math.prod(self.state_shape), hidden_size, device=device)
+        # one linear layer over n_agents * n_actions inputs, kept as rows that can be looked up
+        self.action_embedding = nn.Parameter(
+            torch.empty(n_agents, n_actions, hidden_size, device=device)
+        )
+        self.action_bias = nn.Parameter(torch.empty(hidden_size, device=device))
+        bound = 1.0 / math.sqrt(n_agents * n_actions)
+        nn.init.uniform_(self.action_embedding, -bound, bound)
+        nn.init.uniform_(self.action_bias, -bound, bound)
+        self.head = nn.Sequential(
+            nn.Linear(2 * hidden_size, hidden_size, device=device),
+            nn.ReLU(),
+            nn.Linear(hidden_size, 1, device=device),
+        )
+
+    def forward(self, state: Tensor, action: Tensor) -> Tensor:
+        """The dual value of state and joint action.
+
+        Args:
+            state (Tensor): ``[*B, *state_shape]``.
+            action (Tensor): categorical int64 ``[*B, n_agents]``, or one-hot of any type
+                ``[*B, n_agents, n_actions]``.
+
+        Returns:
+            Tensor: dual value ``[*B, 1]``.
+
+        Raises:
+            ValueError: if a shape is not as above.
+        """
+        n_batch_dims = state.ndim - len(self.state_shape)
+        if n_batch_dims < 0 or tuple(state.shape[n_batch_dims:]) != self.state_shape:
+            raise ValueError(
+                f"DualNetwork: expected state of shape [*B, *{list(self.state_shape)}], received "
+                f"{list(state.shape)}. Pass the global state, without an agent dimension."
+            )
+        batch = state.shape[:n_batch_dims]
+        state = ((state - self.state_loc) / self.state_scale).flatten(n_batch_dims)
+        state = self.state_encoder(state).relu()
+        action = (self._embed(action, batch) + self.action_bias).relu()
+        return self.head(torch.cat([state, action], -1))
+
+    def _embed(self, action: Tensor, batch: torch.Size) -> Tensor:
+        """The joint action's product with the embedding, ``[*B, H]``."""
+        if action.dtype == torch.int64 and action.shape == (*batch, self.n_agents):
+            # [*B, A] -> [A, N] -> [A, N, H] -> [*B, H]
+            rows = _look_up(self.action_embedding, action.reshape(-1, self.n_agents).t())
+            return rows.sum(0).reshape(*batch, -1)
+        if action.shape == (*batch, self.n_agents, self.n_actions):
+            return action.flatten(-2).to(self.state_loc.dtype) @ self.action_embedding.flatten(0, 1)
+        raise ValueError(
+            f"DualNetwork: expected int64 action of shape {[*batch, self.n_agents]} or one-hot "
+            f"action of shape {[*batch, self.n_agents, self.n_actions]}, received {action.dtype} "
+            f"of shape {list(action.shape)}. Give state and action the same batch dimensions."
+        )

@@ -1,0 +1,309 @@
+"""Recurrent cores for multi-agent networks, one per agent or one for all.
+
+Axes: ``A`` agents, ``T`` time, ``N`` flattened batch, ``F`` input features, ``H`` hidden units,
+``G`` gates (4 for an LSTM, 3 for a GRU).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["MultiAgentGRU", "MultiAgentLSTM"]
+
+
+class _MultiAgentRNN(nn.Module):
+    """What the LSTM and the GRU have in common: parameters, layout, time loop, checks.
+
+    The state is a tuple of tensors, each ``[A, N, H]`` inside and ``[*B, n_agents, H]`` outside.
+    """
+
+    n_gates: int
+    n_states: int
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        n_agents: int,
+        share_params: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.n_agents = n_agents
+        self.share_params = share_params
+        agents = () if share_params else (n_agents,)
+        rows = self.n_gates * hidden_size
+
+        def parameter(*shape: int) -> nn.Parameter:
+            return nn.Parameter(torch.empty(*agents, *shape, device=device, dtype=dtype))
+
+        self.weight_ih = parameter(rows, input_size)
+        self.weight_hh = parameter(rows, hidden_size)
+        self.bias_ih = parameter(rows)
+        self.bias_hh = parameter(rows)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draws every parameter from U(-1/sqrt(H), 1/sqrt(H)), as ``torch.nn.LSTM`` does."""
+        bound = 1.0 / math.sqrt(self.hidden_size)
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -bound, bound)
+
+    def extra_repr(self) -> str:
+        """The sizes, for ``repr``."""
+        return (
+            f"{self.input_size}, {self.hidden_size}, n_agents={self.n_agents}, "
+            f"share_params={self.share_params}"
+        )
+
+    def _input_bias(self) -> Tensor:
+        raise NotImplementedError
+
+    def _cell(
+        self, projected: Tensor, state: tuple[Tensor, ...], weight: Tensor
+    ) -> tuple[Tensor, ...]:
+        raise NotImplementedError
+
+    def _unroll(
+        self, input: Tensor, state: tuple[Tensor, ...] | None, is_init: Tensor | None
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        self._check(input, state, is_init)
+        *batch, n_steps, n_agents, _ = input.shape
+        # [*B, T, A, F] -> [A, T * N, F]: agents lead, so that each product is one batched product
+        x = input.reshape(-1, n_steps, n_agents, self.input_size).permute(2, 1, 0, 3)
+        n_batch = x.shape[2]
+        x = x.reshape(n_agents, n_steps * n_batch, self.input_size)
+        # shared parameters are the same ones seen by every agent; expand copies nothing
+        weight_ih = self.weight_ih.expand(n_agents, -1, -1).transpose(1, 2)
+        weight_hh = self.weight_hh.expand(n_agents, -1, -1).transpose(1, 2)
+        projected = torch.baddbmm(self._input_bias(), x, weight_ih)
+        projected = projected.view(n_agents, n_steps, n_batch, -1)
+        if state is None:
+            zeros = projected.new_zeros(n_agents, n_batch, self.hidden_size)
+            state = (zeros,) * self.n_states
+        else:
+            # [*B, A, H] -> [A, N, H]
+            state = tuple(
+                s.reshape(n_batch, n_agents, self.hidden_size).transpose(0, 1) for s in state
+            )
+        if is_init is not None:
+            is_init = is_init.reshape(n_batch, n_steps, 1)
+
+        hidden = []
+        for t, projected_t in enumerate(projected.unbind(1)):
+            if is_init is not None:
+                state = tuple(s.masked_fill(is_init[:, t], 0.0) for s in state)
+            state = self._cell(projected_t, state, weight_hh)
+            hidden.append(state[0])
+
+        # [A, T, N, H] -> [*B, T, A, H]
+        output = torch.stack(hidden, 1).permute(2, 1, 0, 3)
+        output = output.reshape(*batch, n_steps, n_agents, self.hidden_size)
+        # [A, N, H] -> [*B, A, H]
+        state = tuple(s.transpose(0, 1).reshape(*batch, n_agents, self.hidden_size) for s in state)
+        return output, state
+
+    def _check(
+        self, input: Tensor, state: tuple[Tensor, ...] | None, is_init: Tensor | None
+    ) -> None:
+        name = type(self).__name__
+        expected = (self.n_agents, self.input_size)
+        if input.ndim < 3 or tuple(input.shape[-2:]) != expected:
+            raise ValueError(
+                f"{name}: expected input of shape [*B, T, n_agents={self.n_agents}, "
+                f"input_size={self.input_size}], received {list(input.shape)}. Move the agent "
+                "dimension to just before the features, after time."
+            )
+        *batch, n_steps, n_agents, _ = input.shape
+        if state is not None:
+            expected = [*batch, n_agents, self.hidden_size]
+            received = [list(s.shape) for s in state]
+            if received != [expected] * self.n_states:
+                raise ValueError(
+                    f"{name}: expected hx of {self.n_states} tensor(s) of shape {expected}, "
+                    f"received {received}. Pass what unroll() returned for the same batch, or None."
+                )
+        if is_init is not None and list(is_init.shape) not in (
+            [*batch, n_steps],
+            [*batch, n_steps, 1],
+        ):
+            raise ValueError(
+                f"{name}: expected is_init of shape {[*batch, n_steps]} or "
+                f"{[*batch, n_steps, 1]}, received {list(is_init.shape)}. Pass one flag per step; "
+                "a reset reaches all agents."
+            )
+
+
+class MultiAgentLSTM(_MultiAgentRNN):
+    r"""One LSTM layer per agent, computed for all agents at once.
+
+    Agent by agent it is :class:`torch.nn.LSTM` with the same gate order (input, forget, cell,
+    output) and the same initialisation. It is the recurrent core of the robust individual
+    Q-networks (paper, Section 4 and Appendix F.2).
+
+    Args:
+        input_size (int): number of input features ``F``.
+        hidden_size (int): number of hidden units ``H``.
+        n_agents (int): number of agents.
+        share_params (bool): one set of parameters for all agents. Default: ``False``.
+        device (torch.device, optional): where the parameters live.
+        dtype (torch.dtype, optional): their type.
+
+    Parameters are ``weight_ih [n_agents, 4H, F]``, ``weight_hh [n_agents, 4H, H]``,
+    ``bias_ih [n_agents, 4H]`` and ``bias_hh [n_agents, 4H]``; without the agent dimension where
+    they are shared.
+
+    Examples:
+        >>> import torch
+        >>> from torchrl_drigm.modules import MultiAgentLSTM
+        >>> lstm = MultiAgentLSTM(input_size=5, hidden_size=16, n_agents=3)
+        >>> output = lstm(torch.randn(64, 8, 3, 5))
+        >>> output.shape
+        torch.Size([64, 8, 3, 16])
+        >>> output, (h, c) = lstm.unroll(torch.randn(64, 8, 3, 5))
+        >>> torch.equal(h, output[:, -1])
+        True
+    """
+
+    n_gates = 4
+    n_states = 2
+
+    def forward(
+        self,
+        input: Tensor,
+        hx: tuple[Tensor, Tensor] | None = None,
+        is_init: Tensor | None = None,
+    ) -> Tensor:
+        """Runs over a sequence; see :meth:`unroll`, of which this is the first result.
+
+        Args:
+            input (Tensor): ``[*B, T, n_agents, F]``.
+            hx (tuple of Tensor, optional): ``(h, c)``, each ``[*B, n_agents, H]``.
+            is_init (Tensor, optional): bool, ``[*B, T]`` or ``[*B, T, 1]``.
+
+        Returns:
+            Tensor: hidden states ``[*B, T, n_agents, H]``.
+        """
+        return self.unroll(input, hx, is_init)[0]
+
+    def unroll(
+        self,
+        input: Tensor,
+        hx: tuple[Tensor, Tensor] | None = None,
+        is_init: Tensor | None = None,
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Runs over a sequence and returns the final state too.
+
+        Args:
+            input (Tensor): ``[*B, T, n_agents, F]``.
+            hx (tuple of Tensor, optional): initial ``(h, c)``, each ``[*B, n_agents, H]``.
+                Default: zeros.
+            is_init (Tensor, optional): bool, ``[*B, T]`` or ``[*B, T, 1]``. Where ``True`` the
+                carried state is set to zero before that step.
+
+        Returns:
+            tuple: hidden states ``[*B, T, n_agents, H]`` and the final ``(h, c)``, each
+            ``[*B, n_agents, H]``.
+
+        Raises:
+            ValueError: if a shape is not as above.
+        """
+        return self._unroll(input, hx, is_init)
+
+    def _input_bias(self) -> Tensor:
+        # both biases enter every gate as a plain sum, so that the loop need not add the second
+        return (self.bias_ih + self.bias_hh).unsqueeze(-2)
+
+    def _cell(
+        self, projected: Tensor, state: tuple[Tensor, ...], weight: Tensor
+    ) -> tuple[Tensor, ...]:
+        h, c = state
+        i, f, g, o = torch.baddbmm(projected, h, weight).chunk(4, -1)
+        c = torch.addcmul(f.sigmoid() * c, i.sigmoid(), g.tanh())
+        return o.sigmoid() * c.tanh(), c
+
+
+class MultiAgentGRU(_MultiAgentRNN):
+    r"""One GRU layer per agent, computed for all agents at once.
+
+    Agent by agent it is :class:`torch.nn.GRU` with the same gate order (reset, update, new) and
+    the same initialisation; as there, the reset gate multiplies ``W_hn h + b_hn``.
+
+    Args:
+        input_size (int): number of input features ``F``.
+        hidden_size (int): number of hidden units ``H``.
+        n_agents (int): number of agents.
+        share_params (bool): one set of parameters for all agents. Default: ``False``.
+        device (torch.device, optional): where the parameters live.
+        dtype (torch.dtype, optional): their type.
+
+    Parameters are ``weight_ih [n_agents, 3H, F]``, ``weight_hh [n_agents, 3H, H]``,
+    ``bias_ih [n_agents, 3H]`` and ``bias_hh [n_agents, 3H]``; without the agent dimension where
+    they are shared.
+
+    Examples:
+        >>> import torch
+        >>> from torchrl_drigm.modules import MultiAgentGRU
+        >>> gru = MultiAgentGRU(input_size=5, hidden_size=16, n_agents=3, share_params=True)
+        >>> output, h = gru.unroll(torch.randn(64, 8, 3, 5))
+        >>> output.shape, h.shape
+        (torch.Size([64, 8, 3, 16]), torch.Size([64, 3, 16]))
+    """
+
+    n_gates = 3
+    n_states = 1
+
+    def forward(
+        self, input: Tensor, hx: Tensor | None = None, is_init: Tensor | None = None
+    ) -> Tensor:
+        """Runs over a sequence; see :meth:`unroll`, of which this is the first result.
+
+        Args:
+            input (Tensor): ``[*B, T, n_agents, F]``.
+            hx (Tensor, optional): ``[*B, n_agents, H]``.
+            is_init (Tensor, optional): bool, ``[*B, T]`` or ``[*B, T, 1]``.
+
+        Returns:
+            Tensor: hidden states ``[*B, T, n_agents, H]``.
+        """
+        return self.unroll(input, hx, is_init)[0]
+
+    def unroll(
+        self, input: Tensor, hx: Tensor | None = None, is_init: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Runs over a sequence and returns the final state too.
+
+        Args:
+            input (Tensor): ``[*B, T, n_agents, F]``.
+            hx (Tensor, optional): initial state ``[*B, n_agents, H]``. Default: zeros.
+            is_init (Tensor, optional): bool, ``[*B, T]`` or ``[*B, T, 1]``. Where ``True`` the
+                carried state is set to zero before that step.
+
+        Returns:
+            tuple: hidden states ``[*B, T, n_agents, H]`` and the final one ``[*B, n_agents, H]``.
+
+        Raises:
+            ValueError: if a shape is not as above.
+        """
+        output, (h,) = self._unroll(input, None if hx is None else (hx,), is_init)
+        return output, h
+
+    def _input_bias(self) -> Tensor:
+        return self.bias_ih.unsqueeze(-2)
+
+    def _cell(
+        self, projected: Tensor, state: tuple[Tensor, ...], weight: Tensor
+    ) -> tuple[Tensor, ...]:
+        (h,) = state
+        split = (2 * self.hidden_size, self.hidden_size)
+        x_rz, x_n = projected.split(split, -1)
+        h_rz, h_n = torch.baddbmm(self.bias_hh.unsqueeze(-2), h, weight).split(split, -1)
+        r, z = (x_rz + h_rz).sigmoid().chunk(2, -1)
+        n = torch.addcmul(x_n, r, h_n).tanh()
+        return (torch.lerp(n, h, z),)

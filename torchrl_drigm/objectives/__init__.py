@@ -1,0 +1,6 @@
+"""Robust losses and value estimators."""
+
+from torchrl_drigm.objectives.multiagent import RobustQMixerLoss
+from torchrl_drigm.objectives.value import RobustValueEstimators
+
+__all__ = ["RobustQMixerLoss", "RobustValueEstimators"]
