@@ -1,0 +1,28 @@
+"""Sphinx configuration."""
+
+import torchrl_drigm
+
+project = "torchrl_drigm"
+author = "torchrl_drigm contributors"
+copyright = "2026, torchrl_drigm contributors"
+release = version = torchrl_drigm.__version__
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.viewcode",
+]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = "torchrl_drigm"
+
+myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+
+autodoc_member_order = "bysource"
+# Signatures without types: the docstrings give types and shapes in words.
+autodoc_typehints = "none"
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
