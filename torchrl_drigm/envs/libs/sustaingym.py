@@ -1,0 +1,384 @@
+"""SustainGym's multi-agent environments: buildings in batches, and a wrapper around any of them.
+
+Axes: ``B`` copies of the environment (``num_envs``), ``n`` zones, one agent each.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from tensordict import TensorDict, TensorDictBase
+from torch import Tensor
+from torchrl.data import Categorical, Composite, Unbounded
+from torchrl.envs import EnvBase
+
+from torchrl_drigm.envs.libs._building import DAYS_PER_YEAR, load_building, require_sustaingym
+from torchrl_drigm.envs.libs._sustaingym_wrapper import SustainGymWrapper
+
+__all__ = ["SustainGymEnv", "SustainGymWrapper"]
+
+
+class SustainGymEnv(EnvBase):
+    """Many copies of SustainGym's ``BuildingEnv``, stepped at once in torch on any device.
+
+    One agent heats or cools one zone of a building (Sec. F.1 of the paper). An episode is a day
+    of 288 five-minute steps. Physics, weather and reward are read off the installed
+    ``sustaingym``, whose own ``step`` this class follows, its lag included: an observation
+    holds the weather of the step just taken. Each copy has its own climate and day.
+
+    Keys, all floating point in float32:
+
+    - ``("agents", "observation")`` ``[B, n, 5]``: own zone °C, outdoor °C, ground °C, global
+      horizontal irradiance in [0, 1], occupancy heat kW.
+    - ``"state"`` ``[B, n + 4]``: all zones °C, then the last four features above.
+    - ``("agents", "action")`` ``[B, n]`` int64: level ``k`` of ``L = n_action_levels`` is the
+      power ``a = (2 k - L) / L`` (heating where positive) as a fraction of the unit's maximum.
+    - ``"reward"`` ``[B, 1]``: the team's, ``n`` times that of each agent, which is
+      ``-(24 (1 - β) ||a||_2 + β ||X' - target||_2)`` with ``β = 0.999``.
+    - ``"done"``, ``"truncated"``, ``"terminated"`` ``[B, 1]``: the end of the day is a
+      truncation; nothing terminates. A copy stepped on after it stays truncated, under the
+      weather of that moment.
+
+    A reset starts each copy in a climate and on a day drawn uniformly from ``climates`` and
+    ``days``; ``reset(TensorDict({"day": ..., "climate": ...}, [B]))`` sets either, or both, as
+    int64 ``[B]`` or ``[B, 1]``: any day of the year, and indices into ``climates``. Rollouts and
+    collectors reset by themselves without these entries, hence at random. The state dict holds
+    the state of the copies and of the random generator, so a checkpoint resumes exactly.
+
+    Args:
+        env_name: ``"building"``. SustainGym's other environments go into
+            :class:`SustainGymWrapper`.
+        building: one of SustainGym's buildings; OfficeSmall has 6 zones.
+        climates: (weather, location) pairs of SustainGym's names, each pair once.
+        days: half-open range ``(lo, hi)`` of days of the year, from 0.
+        n_action_levels: size of each agent's action grid, 200 in SustainGym.
+        num_envs: number of copies, ``B``.
+        wrap_days: accept days from 365 on, and take them modulo 365. SustainGym 0.1.7 clips
+            them all to one single episode; 0.1.6 took them modulo 364.
+        seed: seed of the random days and climates; drawn from torch's generator if ``None``.
+        device: where the copies live. Random numbers are drawn on the CPU, so that a seed means
+            the same episodes on every device.
+
+    Attributes:
+        day: ``[B]`` int64, the day that each copy is in.
+        climate: ``[B]`` int64, the index of each copy's climate.
+        target: ``[n]``, set points in °C.
+
+    Raises:
+        ImportError: SustainGym is not installed.
+        ValueError: an argument, or an entry of a reset, is out of its range.
+
+    Example:
+        >>> from tensordict import TensorDict
+        >>> env = SustainGymEnv("building", climates=[("Hot_Dry", "Tucson")], num_envs=2, seed=0)
+        >>> td = env.reset(TensorDict({"day": torch.tensor([0, 180])}, [2]))
+        >>> td["agents", "observation"][:, 0]
+        tensor([[22.0000,  5.6000, 20.9000,  0.0000, -0.0786],
+                [22.0000, 31.5000, 15.4000,  0.0000, -0.0786]])
+        >>> env.rollout(3)["next", "reward"].shape
+        torch.Size([2, 3, 1])
+    """
+
+    def __init__(
+        self,
+        env_name: str = "building",
+        *,
+        building: str = "OfficeSmall",
+        climates: Sequence[tuple[str, str]] = (("Hot_Dry", "Tucson"),),
+        days: tuple[int, int] = (0, 200),
+        n_action_levels: int = 200,
+        num_envs: int = 1,
+        wrap_days: bool = False,
+        seed: int | None = None,
+        device: torch.device | str | int | None = None,
+    ) -> None:
+        require_sustaingym("SustainGymEnv")
+        if env_name != "building":
+            raise ValueError(
+                f"env_name={env_name!r} must be 'building'; "
+                "SustainGymWrapper takes SustainGym's other multi-agent environments."
+            )
+        _check_at_least("n_action_levels", n_action_levels, 2)
+        _check_at_least("num_envs", num_envs, 1)
+        self._check_names(building, climates)
+        self._check_days(days, wrap_days)
+        super().__init__(device=device, batch_size=[num_envs])
+
+        models = [load_building(building, *climate) for climate in climates]
+        first = models[0]
+        self.building = building
+        self.climates = [tuple(climate) for climate in climates]
+        self.days = tuple(days)
+        self.wrap_days = wrap_days
+        self.n_action_levels = n_action_levels
+        self.n_agents = len(first.target)
+        # The team's reward is the sum of n equal ones.
+        self._power_weight = -self.n_agents * first.power_weight
+        self._comfort_weight = -self.n_agents * first.comfort_weight
+        self._norm = first.norm
+        self._day_length = first.day_length
+        self._samples = len(first.weather)
+
+        constants = {
+            "target": first.target,
+            "_lowest_action": torch.tensor(-1.0),
+            "_first_sample": first.first_sample,
+            "_weather": torch.cat([model.weather for model in models]),
+            "_physics": torch.stack([model.transition for model in models]),
+            "_transition": first.transition,
+            # State columns that each agent sees: its own zone and the four shared features.
+            "_seen": torch.cat(
+                [
+                    torch.arange(self.n_agents)[:, None],
+                    (self.n_agents + torch.arange(4)).expand(self.n_agents, 4),
+                ],
+                -1,
+            ).flatten(),
+        }
+        zeros = torch.zeros(num_envs, dtype=torch.long)
+        episode = {
+            "day": zeros,
+            "climate": zeros,
+            "_sample": zeros,  # row of the weather table that the next step takes
+            "_last_sample": zeros + self._day_length,
+            "_temperature": first.target.expand(num_envs, -1),
+        }
+        for name, value in constants.items():
+            self.register_buffer(name, value.to(self.device), persistent=False)
+        for name, value in episode.items():
+            self.register_buffer(name, value.clone().to(self.device))
+        self._episode = tuple(episode)
+
+        self._make_specs()
+        self.set_seed(seed)
+
+    @staticmethod
+    def _check_names(building: str, climates: Sequence[tuple[str, str]]) -> None:
+        from sustaingym.envs.building.utils import BUILDINGS, GROUND_TEMP, WEATHER
+
+        _check_name("building", building, BUILDINGS)
+        if not climates or not all(_is_pair(climate) for climate in climates):
+            raise ValueError(
+                f"climates={climates!r} must be a list of (weather, location) pairs, "
+                "at least one, such as [('Hot_Dry', 'Tucson')]."
+            )
+        for weather, location in climates:
+            _check_name("climates: weather", weather, WEATHER)
+            _check_name("climates: location", location, GROUND_TEMP)
+        if len({tuple(climate) for climate in climates}) < len(climates):
+            raise ValueError(f"climates={climates!r} must not repeat a pair.")
+
+    @staticmethod
+    def _check_days(days: tuple[int, int], wrap_days: bool) -> None:
+        valid = _is_pair(days) and all(isinstance(day, int) for day in days) and days[0] < days[1]
+        if not valid:
+            raise ValueError(f"days={days!r} must be a half-open range (lo, hi) with int lo < hi.")
+        if not wrap_days and not 0 <= days[0] < days[1] <= DAYS_PER_YEAR:
+            raise ValueError(
+                f"days={days!r} must satisfy 0 <= lo < hi <= {DAYS_PER_YEAR}: the year has "
+                f"{DAYS_PER_YEAR} days, and SustainGym would silently clip every later day to "
+                f"one single episode. wrap_days=True takes days modulo {DAYS_PER_YEAR}."
+            )
+
+    def _make_specs(self) -> None:
+        batch, n, device = self.batch_size, self.n_agents, self.device
+        agents = (*batch, n)
+
+        def flag() -> Categorical:
+            return Categorical(2, shape=(*batch, 1), dtype=torch.bool, device=device)
+
+        self.observation_spec = Composite(
+            agents=Composite(
+                observation=Unbounded((*agents, 5), device=device), shape=agents, device=device
+            ),
+            state=Unbounded((*batch, n + 4), device=device),
+            shape=batch,
+            device=device,
+        )
+        self.action_spec = Composite(
+            agents=Composite(
+                action=Categorical(
+                    self.n_action_levels, shape=agents, dtype=torch.int64, device=device
+                ),
+                shape=agents,
+                device=device,
+            ),
+            shape=batch,
+            device=device,
+        )
+        self.reward_spec = Unbounded((*batch, 1), device=device)
+        self.done_spec = Composite(
+            done=flag(), terminated=flag(), truncated=flag(), shape=batch, device=device
+        )
+
+    @property
+    def action_effect(self) -> Tensor:
+        """``[B, n, n]``: how many °C one unit of each agent's action adds to each zone next.
+
+        The next temperatures are ``passive_temperature() + action_effect @ a``.
+        """
+        effect = self._transition[..., self.n_agents + 4 :, :].mT
+        return effect.expand(*self.batch_size, self.n_agents, self.n_agents)
+
+    def passive_temperature(self) -> Tensor:
+        """``[B, n]``: the zone temperatures (°C) after the next step if no agent acts.
+
+        Example:
+            >>> env = SustainGymEnv(seed=0)
+            >>> td = env.rand_step(env.reset())
+            >>> idle, effect = env.passive_temperature(), env.action_effect
+            >>> td = env.rand_step(td["next"].clone())
+            >>> power = (2 * td["agents", "action"] - 200) / 200
+            >>> reached = idle + (effect @ power[..., None])[..., 0]
+            >>> torch.allclose(td["next", "state"][:, :6], reached)
+            True
+        """
+        inputs = torch.cat([self._temperature, *self._surroundings()], -1)
+        return self._apply_physics(inputs, self._transition[..., : self.n_agents + 4, :])
+
+    def _surroundings(self) -> tuple[Tensor, Tensor]:
+        """Of the next step: ``[B, 3]`` outdoor °C, ground °C and GHI; ``[B, 1]`` occupancy kW."""
+        weather = self._weather.index_select(0, self._sample)
+        given, constant, linear, quadratic = weather.split((3, 1, 1, 1), -1)
+        total = self._temperature.sum(-1, keepdim=True)
+        return given, torch.addcmul(constant, total, torch.addcmul(linear, total, quadratic))
+
+    @staticmethod
+    def _apply_physics(inputs: Tensor, matrix: Tensor) -> Tensor:
+        """``[B, i]`` by ``[i, n]``, shared by all copies, or ``[B, i, n]``, one per copy."""
+        if matrix.ndim == 2:
+            return inputs @ matrix
+        return torch.bmm(inputs.unsqueeze(1), matrix).squeeze(1)
+
+    def _observe(self, *state: Tensor) -> dict[str, Tensor | TensorDict]:
+        state = torch.cat(state, -1)
+        seen = state.index_select(-1, self._seen).view(*self.batch_size, self.n_agents, 5)
+        agents = TensorDict(
+            {"observation": seen}, (*self.batch_size, self.n_agents), device=self.device
+        )
+        return {"agents": agents, "state": state}
+
+    def _step(self, tensordict: TensorDictBase) -> TensorDictBase:
+        levels = tensordict.get(("agents", "action"))
+        power = torch.add(self._lowest_action, levels, alpha=2 / self.n_action_levels)
+        surroundings = self._surroundings()
+        inputs = torch.cat([self._temperature, *surroundings, power], -1)
+        temperature = self._apply_physics(inputs, self._transition)
+
+        effort = torch.linalg.vector_norm(power, self._norm, -1, keepdim=True)
+        discomfort = torch.linalg.vector_norm(
+            temperature - self.target, self._norm, -1, keepdim=True
+        )
+        reward = torch.add(self._comfort_weight * discomfort, effort, alpha=self._power_weight)
+
+        self._temperature = temperature
+        self._sample = torch.minimum(self._sample + 1, self._last_sample)
+        truncated = (self._sample == self._last_sample).unsqueeze(-1)
+        return TensorDict(
+            {
+                **self._observe(temperature, *surroundings),
+                "reward": reward,
+                "done": truncated.clone(),
+                "terminated": torch.zeros_like(truncated),
+                "truncated": truncated,
+            },
+            self.batch_size,
+            device=self.device,
+        )
+
+    def _reset(self, tensordict: TensorDictBase | None = None, **kwargs) -> TensorDictBase:
+        reset = None if tensordict is None else tensordict.get("_reset", None)
+        reset = torch.ones_like(self.day, dtype=torch.bool) if reset is None else reset.flatten()
+        day = self._chosen(tensordict, "day", reset, None if self.wrap_days else DAYS_PER_YEAR)
+        if day is None:
+            day = self._draw(*self.days)
+        climate = self._chosen(tensordict, "climate", reset, len(self.climates))
+        if climate is None:
+            climate = self._draw(0, len(self.climates))
+
+        self.day = torch.where(reset, day % DAYS_PER_YEAR, self.day)
+        self.climate = torch.where(reset, climate, self.climate)
+        first = self._first_sample[self.day] + self._samples * self.climate
+        self._sample = torch.where(reset, first, self._sample)
+        self._last_sample = first + self._day_length
+        self._temperature = torch.where(reset[:, None], self.target, self._temperature)
+        self._select_physics()
+
+        done = torch.zeros_like(reset).unsqueeze(-1)
+        return TensorDict(
+            {
+                **self._observe(self._temperature, *self._surroundings()),
+                "done": done,
+                "terminated": done.clone(),
+                "truncated": done.clone(),
+            },
+            self.batch_size,
+            device=self.device,
+        )
+
+    def _chosen(
+        self, tensordict: TensorDictBase | None, name: str, reset: Tensor, bound: int | None
+    ) -> Tensor | None:
+        """``[B]``: the entry ``name`` of a reset, checked where it counts; None without one."""
+        value = None if tensordict is None else tensordict.get(name, None)
+        if value is None:
+            return None
+        if value.shape not in {self.batch_size, (*self.batch_size, 1)}:
+            raise ValueError(
+                f"reset: {name!r} has shape {tuple(value.shape)}; "
+                f"expected {tuple(self.batch_size)} or {(*self.batch_size, 1)}."
+            )
+        if value.is_floating_point() or value.dtype == torch.bool:
+            raise ValueError(f"reset: {name!r} has dtype {value.dtype}; expected torch.int64.")
+        value = value.flatten().to(self.day)
+        if bound is not None:
+            bad = reset & ((value < 0) | (value >= bound))
+            if bad.any():
+                entries = dict(
+                    zip(bad.nonzero().flatten().tolist(), value[bad].tolist(), strict=True)
+                )
+                raise ValueError(
+                    f"reset: {name!r} must be in [0, {bound}); bad entries by copy: {entries}."
+                )
+        return value
+
+    def _draw(self, low: int, high: int) -> Tensor:
+        return torch.randint(low, high, self.batch_size, generator=self._generator).to(self.day)
+
+    def _select_physics(self) -> None:
+        # With one climate all copies share one matrix, and a step is one plain product.
+        if len(self.climates) > 1:
+            self._transition = self._physics[self.climate]
+
+    def _set_seed(self, seed: int | None) -> None:
+        if seed is None:
+            seed = torch.randint(2**31, ()).item()
+        self._generator = torch.Generator().manual_seed(seed)
+
+    def get_extra_state(self) -> Tensor:
+        """State of the random generator, for the state dict."""
+        return self._generator.get_state()
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Restores the state of the random generator."""
+        self._generator.set_state(state.cpu())
+
+    def _load_from_state_dict(self, *args, **kwargs) -> None:
+        # Loading writes in place; what was handed out before (day, a state dict) must not change.
+        for name in self._episode:
+            setattr(self, name, getattr(self, name).clone())
+        super()._load_from_state_dict(*args, **kwargs)
+        self._select_physics()
+
+
+def _check_at_least(name: str, value: int, lowest: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < lowest:
+        raise ValueError(f"{name}={value!r} must be an int of at least {lowest}.")
+
+
+def _is_pair(value: object) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str) and len(value) == 2
+
+
+def _check_name(name: str, value: str, valid: dict) -> None:
+    if value not in valid:
+        raise ValueError(f"{name}={value!r} is unknown; valid names: {', '.join(valid)}.")
