@@ -1,3 +1,3 @@
-"""Distributionally robust value factorization for cooperative multi-agent RL, as TorchRL-native parts."""
+"""Distributionally robust value factorization for cooperative multi-agent RL, in TorchRL."""
 
 __version__ = "0.1.0"

@@ -15,7 +15,7 @@ def seed():
 @pytest.mark.parametrize("batch", [(), (6,), (2, 3)])
 @pytest.mark.parametrize("state_shape", [S, (S,), (2, S)])
 def test_equals_the_one_hot_formula(batch, state_shape):
-    dual = DualNetwork(state_shape, N_AGENTS, N_ACTIONS, H, state_loc=1.0, state_scale=3.0)
+    dual = DualNetwork(state_shape, N_AGENTS, N_ACTIONS, H)
     shape = (state_shape,) if isinstance(state_shape, int) else state_shape
     state = torch.randn(*batch, *shape)
     action = torch.randint(N_ACTIONS, (*batch, N_AGENTS))
@@ -23,10 +23,12 @@ def test_equals_the_one_hot_formula(batch, state_shape):
     value = dual(state, action)
     assert value.shape == (*batch, 1)
 
-    scaled = ((state - 1.0) / 3.0).reshape(*batch, -1)
     # [A, n_actions, H] -> [A * n_actions, H]: the concatenated one-hot actions' weight
     embedded = hot.reshape(*batch, -1).float() @ dual.action_embedding.reshape(-1, H)
-    features = [dual.state_encoder(scaled).relu(), (embedded + dual.action_bias).relu()]
+    features = [
+        dual.state_encoder(state.reshape(*batch, -1)).relu(),
+        (embedded + dual.action_bias).relu(),
+    ]
     expected = dual.head[2](dual.head[0](torch.cat(features, -1)).relu())
     torch.testing.assert_close(value, expected)
     for dtype in (torch.int64, torch.bool, torch.float32):
@@ -83,7 +85,3 @@ class TestErrors:
         dual = DualNetwork(S, N_AGENTS, N_ACTIONS)
         with pytest.raises(IndexError, match="out of bounds"):
             dual(torch.zeros(2, S), torch.full((2, N_AGENTS), N_ACTIONS))
-
-    def test_scale(self):
-        with pytest.raises(ValueError, match="state_scale must be positive"):
-            DualNetwork(S, N_AGENTS, N_ACTIONS, state_scale=-1.0)

@@ -40,9 +40,11 @@ class SustainGymEnv(EnvBase):
 
     A reset starts each copy in a climate and on a day drawn uniformly from ``climates`` and
     ``days``; ``reset(TensorDict({"day": ..., "climate": ...}, [B]))`` sets either, or both, as
-    int64 ``[B]`` or ``[B, 1]``: any day of the year, and indices into ``climates``. Rollouts and
-    collectors reset by themselves without these entries, hence at random. The state dict holds
-    the state of the copies and of the random generator, so a checkpoint resumes exactly.
+    int64 ``[B]`` or ``[B, 1]``: any day of the year, and indices into ``climates``. Under a
+    ``TransformedEnv``, which hands down no such entries, pass them as keywords:
+    ``reset(day=..., climate=...)``. Rollouts and collectors reset by themselves without these
+    entries, hence at random. The state dict holds the state of the copies and of the random
+    generator, so a checkpoint resumes exactly.
 
     Args:
         env_name: ``"building"``. SustainGym's other environments go into
@@ -285,13 +287,23 @@ class SustainGymEnv(EnvBase):
             device=self.device,
         )
 
-    def _reset(self, tensordict: TensorDictBase | None = None, **kwargs) -> TensorDictBase:
+    def _reset(
+        self,
+        tensordict: TensorDictBase | None = None,
+        *,
+        day: Tensor | None = None,
+        climate: Tensor | None = None,
+        **kwargs,
+    ) -> TensorDictBase:
         reset = None if tensordict is None else tensordict.get("_reset", None)
         reset = torch.ones_like(self.day, dtype=torch.bool) if reset is None else reset.flatten()
-        day = self._chosen(tensordict, "day", reset, None if self.wrap_days else DAYS_PER_YEAR)
+        if tensordict is not None:
+            day = tensordict.get("day", day)
+            climate = tensordict.get("climate", climate)
+        day = self._chosen("day", day, reset, None if self.wrap_days else DAYS_PER_YEAR)
         if day is None:
             day = self._draw(*self.days)
-        climate = self._chosen(tensordict, "climate", reset, len(self.climates))
+        climate = self._chosen("climate", climate, reset, len(self.climates))
         if climate is None:
             climate = self._draw(0, len(self.climates))
 
@@ -316,10 +328,9 @@ class SustainGymEnv(EnvBase):
         )
 
     def _chosen(
-        self, tensordict: TensorDictBase | None, name: str, reset: Tensor, bound: int | None
+        self, name: str, value: Tensor | None, reset: Tensor, bound: int | None
     ) -> Tensor | None:
         """``[B]``: the entry ``name`` of a reset, checked where it counts; None without one."""
-        value = None if tensordict is None else tensordict.get(name, None)
         if value is None:
             return None
         if value.shape not in {self.batch_size, (*self.batch_size, 1)}:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from torchrl_drigm.modules.models.drqn import _look_up, _scaling
+from torchrl_drigm.modules.models.drqn import _look_up
 
 __all__ = ["DualNetwork"]
 
@@ -19,20 +19,14 @@ class DualNetwork(nn.Module):
     Global state and joint action (concatenated one-hot actions) are each embedded by a linear
     layer with ReLU, concatenated, passed through another such layer and projected to a scalar
     (paper, Eq. 16-17 and Appendix F.2). Categorical actions enter by a look-up that equals the
-    one-hot product. The state is scaled as ``(state - state_loc) / state_scale``.
+    one-hot product.
 
     Args:
         state_shape (int or tuple of int): shape of the global state without batch dimensions.
         n_agents (int): number of agents.
         n_actions (int): number of actions of each agent.
         hidden_size (int): hidden units of every layer. Default: 64.
-        state_loc (Tensor or float, optional): broadcast to ``state_shape``. Default: 0.
-        state_scale (Tensor or float, optional): broadcast to ``state_shape``, positive.
-            Default: 1.
         device (torch.device, optional): where the parameters live.
-
-    Raises:
-        ValueError: if the scale is not positive.
 
     Examples:
         >>> import torch
@@ -52,17 +46,12 @@ class DualNetwork(nn.Module):
         n_agents: int,
         n_actions: int,
         hidden_size: int = 64,
-        state_loc: Tensor | Sequence[float] | float | None = None,
-        state_scale: Tensor | Sequence[float] | float | None = None,
         device: torch.device | str | None = None,
     ) -> None:
         super().__init__()
         self.state_shape = (state_shape,) if isinstance(state_shape, int) else tuple(state_shape)
         self.n_agents = n_agents
         self.n_actions = n_actions
-        loc, scale = _scaling("state", state_loc, state_scale, self.state_shape, device)
-        self.register_buffer("state_loc", loc)
-        self.register_buffer("state_scale", scale)
         self.state_encoder = nn.Linear(math.prod(self.state_shape), hidden_size, device=device)
         # one linear layer over n_agents * n_actions inputs, kept as rows that can be looked up
         self.action_embedding = nn.Parameter(
@@ -99,8 +88,7 @@ class DualNetwork(nn.Module):
                 f"{list(state.shape)}. Pass the global state, without an agent dimension."
             )
         batch = state.shape[:n_batch_dims]
-        state = ((state - self.state_loc) / self.state_scale).flatten(n_batch_dims)
-        state = self.state_encoder(state).relu()
+        state = self.state_encoder(state.flatten(n_batch_dims)).relu()
         action = (self._embed(action, batch) + self.action_bias).relu()
         return self.head(torch.cat([state, action], -1))
 
@@ -111,7 +99,8 @@ class DualNetwork(nn.Module):
             rows = _look_up(self.action_embedding, action.reshape(-1, self.n_agents).t())
             return rows.sum(0).reshape(*batch, -1)
         if action.shape == (*batch, self.n_agents, self.n_actions):
-            return action.flatten(-2).to(self.state_loc.dtype) @ self.action_embedding.flatten(0, 1)
+            table = self.action_embedding.flatten(0, 1)
+            return action.flatten(-2).to(table.dtype) @ table
         raise ValueError(
             f"DualNetwork: expected int64 action of shape {[*batch, self.n_agents]} or one-hot "
             f"action of shape {[*batch, self.n_agents, self.n_actions]}, received {action.dtype} "

@@ -1,0 +1,21 @@
+"""Docstring examples of a simulator are skipped, with the remedy, where it is not installed."""
+
+import importlib.util
+
+import pytest
+
+DOCTESTS = {
+    "torchrl_drigm.envs.libs": "sustaingym",
+    "torchrl_drigm.evaluation": "sustaingym",
+    "torchrl_drigm.envs.transforms": "vmas",
+}
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if not isinstance(item, pytest.DoctestItem):
+            continue
+        for package, simulator in DOCTESTS.items():
+            if item.name.startswith(package) and importlib.util.find_spec(simulator) is None:
+                reason = f'needs {simulator}: pip install "torchrl_drigm[{simulator}]"'
+                item.add_marker(pytest.mark.skip(reason=reason))

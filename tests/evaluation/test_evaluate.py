@@ -1,0 +1,300 @@
+import contextlib
+import functools
+import io
+
+import numpy as np
+import pytest
+import torch
+from tensordict.nn import TensorDictModule, TensorDictSequential
+from torch import nn
+from torchrl.envs import Compose, RewardScaling
+from torchrl.envs.utils import ExplorationType, exploration_type
+from torchrl.modules import EGreedyModule, QValueModule
+
+from torchrl_drigm.envs import SustainGymEnv
+from torchrl_drigm.envs.transforms import HistoryWindow
+from torchrl_drigm.evaluation import (
+    REFERENCES,
+    SUITES,
+    DoNothing,
+    OneStepOracle,
+    ProportionalControl,
+    RandomPolicy,
+    ReferencePolicy,
+    Shift,
+    Suite,
+    evaluate,
+    power_to_level,
+)
+from torchrl_drigm.modules import DRQN
+
+pytest.importorskip(
+    "sustaingym", reason='needs SustainGym: pip install "torchrl_drigm[sustaingym]"'
+)
+
+from sustaingym.envs.building import MultiAgentBuildingEnv, ParameterGenerator
+
+pytestmark = pytest.mark.sustaingym
+
+ACTION = ("agents", "action")
+TUCSON, NEW_YORK = SUITES["climate"].shifts[0].climate, SUITES["climate"].shifts[5].climate
+
+
+def suite_of(*shifts):
+    return Suite("test", "For a test.", shifts, SUITES["climate"].normalise)
+
+
+TWO = suite_of(Shift("train", TUCSON, (0, 200)), Shift("shifted", NEW_YORK, (0, 200)))
+
+
+@functools.cache
+def real_env(climate):
+    with contextlib.redirect_stdout(io.StringIO()):
+        return MultiAgentBuildingEnv(
+            ParameterGenerator("OfficeSmall", *climate, is_continuous_action=False)
+        )
+
+
+def real_return(climate, day, act):
+    """Sum over agents and steps, with ``act`` from a zone temperature to a level."""
+    env = real_env(climate)
+    observations, _ = env.reset(seed=int(day))
+    total, done = 0.0, False
+    while not done:
+        actions = {agent: act(observations[agent][agent]) for agent in env.agents}
+        observations, rewards, terminated, truncated, _ = env.step(actions)
+        total += sum(rewards.values())
+        done = any(terminated.values()) or any(truncated.values())
+    return total
+
+
+class Policy(nn.Module):
+    """Writes what a function makes of the observation, and notes how it was called."""
+
+    def __init__(self, act):
+        super().__init__()
+        self.act = act
+        self.inner = nn.Dropout()
+        self.seen = None
+
+    def forward(self, tensordict):
+        self.seen = (
+            self.training,
+            self.inner.training,
+            torch.is_grad_enabled(),
+            exploration_type(),
+        )
+        return tensordict.set(ACTION, self.act(tensordict["agents", "observation"]))
+
+
+def constant(level):
+    return lambda observation: torch.full(observation.shape[:-1], level)
+
+
+def drqn_policy():
+    network = DRQN(5, 200, 6, hidden_size=8, observation_loc=20.0, observation_scale=10.0)
+    history = ("agents", "history")
+    return TensorDictSequential(
+        TensorDictModule(
+            network,
+            in_keys=[(*history, "observation"), (*history, "action")],
+            out_keys=[("agents", "action_value")],
+        ),
+        QValueModule(
+            action_space="categorical",
+            action_value_key=("agents", "action_value"),
+            out_keys=[ACTION, ("agents", "action_value"), ("agents", "chosen_action_value")],
+        ),
+    )
+
+
+class TestEvaluate:
+    def test_equals_a_loop_over_sustaingym(self):
+        def level(temperature):
+            return int(np.clip(np.round((0.25 * (22 - temperature) + 1) * 100), 0, 199))
+
+        results = evaluate(ProportionalControl(), TWO, episodes=3)
+        for row in results.to_dict("records"):
+            expected = real_return((row["climate"], row["location"]), row["day"], level)
+            assert row["return"] == pytest.approx(expected, rel=1e-3)
+            assert row["normalized_return"] == pytest.approx((row["return"] + 9000) / 9000)
+
+    def test_table(self):
+        results = evaluate(DoNothing(), TWO, episodes=2)
+        assert list(results.columns) == [
+            *("suite", "shift", "climate", "location"),
+            *("episode", "day", "return", "normalized_return"),
+        ]
+        assert results["suite"].tolist() == ["test"] * 4
+        assert results["shift"].tolist() == ["train", "train", "shifted", "shifted"]
+        assert results["climate"].tolist() == ["Hot_Dry"] * 2 + ["Mixed_Humid"] * 2
+        assert results["location"].tolist() == ["Tucson"] * 2 + ["NewYork"] * 2
+        assert results["episode"].tolist() == [0, 1, 0, 1]
+
+    def test_days_are_paired_and_differ(self):
+        days = evaluate(DoNothing(), TWO, episodes=50).pivot(
+            index="episode", columns="shift", values="day"
+        )
+        assert (days["train"] == days["shifted"]).all()
+        assert days["train"].is_unique
+        assert days["train"].between(0, 199).all()
+        other = evaluate(DoNothing(), TWO, episodes=50, seed=12)
+        assert set(other["day"]) != set(days["train"])
+
+    def test_more_episodes_than_days_and_one_climate_twice(self):
+        suite = suite_of(Shift("a", TUCSON, (3, 5)), Shift("b", TUCSON, (200, 365)))
+        results = evaluate(DoNothing(), suite, episodes=6)
+        by_shift = results.groupby("shift")["day"]
+        assert set(by_shift.get_group("a")) <= {3, 4}
+        assert by_shift.get_group("b").is_unique
+        assert by_shift.get_group("b").between(200, 364).all()
+
+    @pytest.mark.parametrize("policy", [RandomPolicy(seed=3), OneStepOracle()])
+    def test_deterministic_and_without_the_global_generator(self, policy):
+        state = torch.get_rng_state()
+        numpy_state = np.random.get_state()[1].copy()
+        first = evaluate(policy, TWO, episodes=2)
+        assert torch.equal(torch.get_rng_state(), state)
+        assert (np.random.get_state()[1] == numpy_state).all()
+        assert evaluate(policy, TWO, episodes=2).equals(first)
+
+    def test_random_policy_follows_its_seed(self):
+        returns = [evaluate(RandomPolicy(seed), TWO, episodes=1)["return"] for seed in (0, 1)]
+        assert not returns[0].equals(returns[1])
+
+    def test_modes(self):
+        policy = Policy(constant(100))
+        policy.inner.eval()
+        evaluate(policy, TWO, episodes=1)
+        assert policy.seen == (False, False, False, ExplorationType.DETERMINISTIC)
+        assert (policy.training, policy.inner.training) == (True, False)
+        assert torch.is_grad_enabled()
+
+    def test_plain_callable(self):
+        class Act:
+            def __call__(self, tensordict):
+                return tensordict.set(ACTION, constant(100)(tensordict["agents", "observation"]))
+
+        assert evaluate(Act(), TWO, episodes=1).equals(evaluate(DoNothing(), TWO, episodes=1))
+
+    def test_windowed_agents_without_their_exploration(self):
+        torch.manual_seed(0)
+        greedy, transform = drqn_policy(), HistoryWindow(8)
+        first = evaluate(greedy, TWO, episodes=2, transform=transform)
+        assert transform.parent is None
+        env = SustainGymEnv("building", seed=0)
+        exploring = TensorDictSequential(
+            greedy, EGreedyModule(env.action_spec, eps_init=1.0, action_key=ACTION)
+        )
+        assert evaluate(exploring, TWO, episodes=2, transform=transform).equals(first)
+
+    def test_scaled_rewards_do_not_change_returns(self):
+        transform = Compose(RewardScaling(loc=1.0, scale=0.1), HistoryWindow(2))
+        scaled = evaluate(DoNothing(), TWO, episodes=1, transform=transform)
+        assert scaled.equals(evaluate(DoNothing(), TWO, episodes=1))
+
+    def test_env_kwargs(self):
+        kwargs = {"building": "Warehouse", "n_action_levels": 5}
+        seen = set()
+
+        class Probe(DoNothing):
+            def act(self, observation):
+                action = super().act(observation)
+                seen.add((*action.shape, *action.unique().tolist()))
+                return action
+
+        evaluate(Probe(), TWO, episodes=2, env_kwargs=kwargs)
+        assert seen == {(4, 3, 2)}
+
+    def test_progress(self, capsys):
+        evaluate(DoNothing(), TWO, episodes=1)
+        assert capsys.readouterr().err == ""
+        evaluate(DoNothing(), TWO, episodes=1, progress=True)
+        assert "288step" in capsys.readouterr().err
+
+    def test_no_episode(self):
+        with pytest.raises(ValueError, match="episodes=0 must be at least 1"):
+            evaluate(DoNothing(), episodes=0)
+
+    def test_unknown_suite(self):
+        with pytest.raises(ValueError, match="suite='weather' is unknown; valid names: climate"):
+            evaluate(DoNothing(), "weather")
+
+    @pytest.mark.parametrize("policy", [lambda tensordict: tensordict, lambda tensordict: None])
+    def test_no_action(self, policy):
+        with pytest.raises(ValueError, match="wrote no"):
+            evaluate(policy, TWO, episodes=1)
+
+    @pytest.mark.parametrize(
+        ("act", "received"),
+        [
+            (constant(200), r"received torch.int64 of shape \[2, 6\] between 200 and 200"),
+            (constant(-1), "between -1 and -1"),
+            (constant(0.5), "received torch.float32"),
+            (lambda obs: torch.zeros(2, 6, 200, dtype=torch.long), r"of shape \[2, 6, 200\]"),
+        ],
+    )
+    def test_wrong_action(self, act, received):
+        with pytest.raises(ValueError, match=received):
+            evaluate(Policy(act), TWO, episodes=1)
+
+    def test_returns_that_are_not_finite(self):
+        class Breaking(DoNothing):
+            def act(self, observation):
+                self.env._temperature[0] = torch.nan
+                return super().act(observation)
+
+        with pytest.raises(ValueError, match=r"1 of 4 returns are not finite, the first on train"):
+            evaluate(Breaking(), TWO, episodes=2)
+
+
+class TestReferences:
+    def test_order(self):
+        assert list(REFERENCES) == [
+            *("do nothing", "random", "proportional control", "one-step oracle")
+        ]
+        means = [evaluate(REFERENCES[name](), TWO, episodes=20) for name in REFERENCES]
+        nothing, random, control, oracle = (
+            result.groupby("shift")["normalized_return"].mean() for result in means
+        )
+        assert (random < nothing).all()
+        assert (nothing < control).all()
+        assert (control < oracle).all()
+
+    # What SustainGym's own environment gives on the same 200 days; the oracle needs ours.
+    @pytest.mark.parametrize(
+        ("policy", "tucson", "new_york"),
+        [
+            (DoNothing(), -1.8072, -4.0444),
+            (ProportionalControl(), 0.8620, 0.7637),
+            (OneStepOracle(), 0.994, 0.993),
+        ],
+    )
+    def test_known_returns(self, policy, tucson, new_york):
+        results = evaluate(policy, TWO, episodes=200)
+        mean = results.groupby("shift")["normalized_return"].mean()
+        assert mean["train"] == pytest.approx(tucson, abs=1e-3)
+        assert mean["shifted"] == pytest.approx(new_york, abs=1e-3)
+
+    @pytest.mark.parametrize("n_levels", [2, 5, 200])
+    def test_power_to_level_inverts_the_grid(self, n_levels):
+        level = torch.arange(n_levels)
+        power = (2 * level - n_levels) / n_levels
+        assert torch.equal(power_to_level(power, n_levels), level)
+        assert torch.equal(power_to_level(power + 0.9 / n_levels, n_levels), level)
+        assert power_to_level(torch.tensor([-9.0, 9.0]), n_levels).tolist() == [0, n_levels - 1]
+
+    def test_environment_is_no_part_of_the_policy(self):
+        policy = OneStepOracle()
+        policy.bind(SustainGymEnv("building", seed=0))
+        assert list(policy.modules()) == [policy]
+        assert policy.state_dict() == {}
+
+    def test_not_bound(self):
+        env = SustainGymEnv("building", seed=0)
+        with pytest.raises(RuntimeError, match=r"DoNothing does not know its environment.*bind"):
+            DoNothing()(env.reset())
+
+    def test_act_is_abstract(self):
+        with pytest.raises(NotImplementedError):
+            ReferencePolicy().act(torch.zeros(1, 6, 5))

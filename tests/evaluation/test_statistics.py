@@ -1,0 +1,105 @@
+import math
+
+import pandas as pd
+import pytest
+
+from torchrl_drigm.evaluation import atomic_path, format_table, save_results, summarize
+
+
+def results(**policies):
+    """Normalised returns by policy and shift."""
+    locations = {"env_1": "Tucson", "env_6": "NewYork"}
+    return pd.DataFrame(
+        [
+            {
+                "policy": policy,
+                "shift": shift,
+                "location": locations[shift],
+                "normalized_return": value,
+            }
+            for policy, shifts in policies.items()
+            for shift, values in shifts.items()
+            for value in values
+        ]
+    )
+
+
+TABLE = results(
+    vdn={"env_1": [0.5, 0.7], "env_6": [-1.0, 0.0, 1.0, 0.0]},
+    qmix={"env_1": [0.9], "env_6": [0.25, 0.75]},
+)
+
+
+class TestSummarize:
+    def test_by_hand(self):
+        summary = summarize(TABLE)
+        assert summary["policy"].tolist() == ["vdn", "vdn", "qmix", "qmix"]
+        assert summary["shift"].tolist() == ["env_1", "env_6"] * 2
+        assert summary["mean"].tolist() == pytest.approx([0.6, 0.0, 0.9, 0.5])
+        # std/√n: 0.2/√2/√2; √(2/3)/2; none for one episode; 0.5/√2/√2
+        expected = [0.1, math.sqrt(2 / 3) / 2, math.nan, 0.25]
+        assert summary["standard_error"].tolist() == pytest.approx(expected, nan_ok=True)
+        assert summary["worst"].tolist() == [0.5, -1.0, 0.9, 0.25]
+        assert summary["n"].tolist() == [2, 4, 1, 2]
+
+    def test_without_policies(self):
+        summary = summarize(TABLE.drop(columns="policy"))
+        assert list(summary.columns) == [
+            *("shift", "location", "mean", "standard_error", "worst", "n")
+        ]
+        assert summary["n"].tolist() == [3, 6]
+
+    def test_order_is_that_of_the_rows(self):
+        summary = summarize(TABLE.iloc[::-1])
+        assert summary["policy"].tolist() == ["qmix", "qmix", "vdn", "vdn"]
+        assert summary["shift"].tolist() == ["env_6", "env_1"] * 2
+
+    def test_empty(self):
+        with pytest.raises(ValueError, match="results has no rows"):
+            summarize(TABLE.iloc[:0])
+
+    def test_missing_column(self):
+        with pytest.raises(ValueError, match=r"results lacks the columns \['location'\]"):
+            summarize(TABLE.drop(columns="location"))
+
+
+class TestFormatTable:
+    def test_aligned(self):
+        assert format_table(summarize(TABLE)).split("\n") == [
+            "policy   env_1 Tucson  env_6 NewYork",
+            "vdn     0.600 ± 0.100  0.000 ± 0.408",
+            "qmix      0.900 ± nan  0.500 ± 0.250",
+        ]
+
+    def test_policy_without_a_shift(self):
+        table = format_table(summarize(TABLE.query("policy == 'vdn' or shift == 'env_1'")))
+        assert table.split("\n")[2].endswith("  -")
+
+    def test_without_policies(self):
+        lines = format_table(summarize(TABLE.drop(columns="policy"))).split("\n")
+        assert len(lines) == 2
+        assert lines[1].startswith("evaluated policy  0.700 ± ")
+
+    def test_empty(self):
+        with pytest.raises(ValueError, match="summary has no rows"):
+            format_table(summarize(TABLE).iloc[:0])
+
+    def test_missing_column(self):
+        with pytest.raises(ValueError, match=r"summary lacks the columns \['mean'"):
+            format_table(TABLE)
+
+
+class TestFiles:
+    def test_round_trip(self, tmp_path):
+        path = save_results(TABLE, tmp_path / "new" / "results.csv")
+        pd.testing.assert_frame_equal(pd.read_csv(path), TABLE)
+        assert [file.name for file in path.parent.iterdir()] == ["results.csv"]
+
+    def test_failure_keeps_the_old_file(self, tmp_path):
+        path = tmp_path / "results.csv"
+        path.write_text("old")
+        with pytest.raises(RuntimeError, match="stopped"), atomic_path(path) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError("stopped")
+        assert path.read_text() == "old"
+        assert list(tmp_path.iterdir()) == [path]

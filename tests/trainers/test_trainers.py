@@ -1,0 +1,240 @@
+"""The path of the demo: config to trainer, all mixers and sets, seeds, checkpoints, refusals."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.errors import ConfigCompositionException
+
+pytest.importorskip(
+    "sustaingym", reason='needs sustaingym: pip install "torchrl_drigm[sustaingym]"'
+)
+
+from torchrl.objectives import HardUpdate, SoftUpdate
+
+from torchrl_drigm.evaluation import read_metrics
+from torchrl_drigm.trainers import (
+    load_checkpoint,
+    make_agents,
+    make_dual,
+    make_env,
+    make_loss,
+    make_mixer,
+    make_trainer,
+)
+
+pytestmark = pytest.mark.sustaingym
+CONFIG = Path(__file__).parents[2] / "examples" / "config"
+SMALL = [
+    "env.num_envs=4",
+    "env.n_action_levels=10",
+    "agent.hidden_size=8",
+    "optim.updates_per_batch=2",
+    "replay.batch_size=16",
+    "replay.size=2000",
+    "collector.frames_per_batch=16",
+    "collector.total_frames=1280",
+    "collector.init_random_frames=32",
+    "exploration.annealing_frames=800",
+    "log_interval=100",
+    "progress_bar=false",
+]
+
+
+def config(*overrides):
+    with initialize_config_dir(str(CONFIG), version_base=None):
+        return compose("sustaingym_rqmix", overrides=[*SMALL, *overrides])
+
+
+def build(run_dir, *overrides):
+    cfg = config(*overrides)
+    torch.manual_seed(cfg.seed)
+    env = make_env(cfg)
+    agents = make_agents(cfg, env)
+    loss = make_loss(cfg, agents, make_mixer(cfg, env), make_dual(cfg, env))
+    return make_trainer(cfg, env, agents, loss, run_dir)
+
+
+def parameters(trainer):
+    return torch.cat([p.detach().flatten() for p in trainer.loss_module.parameters()])
+
+
+@pytest.mark.parametrize("preset", ["fast", "paper"])
+@pytest.mark.parametrize("uncertainty", ["none", "contamination", "tv"])
+@pytest.mark.parametrize("mixer", ["vdn", "qmix"])
+def test_every_combination_trains_and_is_reproducible(tmp_path, mixer, uncertainty, preset):
+    overrides = [f"mixer={mixer}", f"uncertainty={uncertainty}", f"preset={preset}"]
+    reached = []
+    for run in range(2):
+        trainer = build(tmp_path / str(run), *overrides, "collector.total_frames=400")
+        before = parameters(trainer)
+        trainer.train()
+        assert trainer._optim_count == 2 * (400 - 32 + 16) // 16
+        after = parameters(trainer)
+        assert after.isfinite().all() and not torch.equal(before, after)
+        reached.append(after)
+    assert torch.equal(*reached)
+    metrics = read_metrics(tmp_path / "0")
+    losses = ["loss", "loss_dual"] if uncertainty == "tv" else ["loss"]
+    for name in losses:
+        assert metrics[name].notna().sum() >= 3
+        assert metrics[name].dropna().abs().max() < float("inf")
+    assert metrics["epsilon"].iloc[0] > metrics["epsilon"].iloc[-1]
+
+
+def test_another_seed_is_another_run(tmp_path):
+    reached = []
+    for seed in (0, 1):
+        trainer = build(tmp_path / str(seed), f"seed={seed}", "collector.total_frames=320")
+        trainer.train()
+        reached.append(parameters(trainer))
+    assert not torch.equal(*reached)
+
+
+@pytest.mark.parametrize("uncertainty", ["none", "tv"])
+def test_resuming_equals_not_stopping(tmp_path, uncertainty):
+    """Stop in mid-episode, resume in a new trainer, and reach the very same parameters."""
+    overrides = [f"uncertainty={uncertainty}"]
+    whole = build(tmp_path / "whole", *overrides)
+    whole.train()
+    first = build(tmp_path / "first", *overrides, "collector.total_frames=640")
+    first.train()
+    torch.manual_seed(123)  # the resumed run must not depend on where the generator is
+    second = build(tmp_path / "second", *overrides)
+    load_checkpoint(second, tmp_path / "first" / "checkpoint")
+    assert second.collected_frames == 640
+    second.train()
+    assert second.collected_frames == whole.collected_frames
+    assert second._optim_count == whole._optim_count
+    assert torch.equal(parameters(second), parameters(whole))
+    returns = [read_metrics(tmp_path / run)["normalized_return"] for run in ("whole", "second")]
+    assert returns[0].notna().any() and returns[0].dropna().tolist() == returns[1].dropna().tolist()
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    run_dir = tmp_path_factory.mktemp("run")
+    build(run_dir, "collector.total_frames=64").train()
+    return run_dir / "checkpoint"
+
+
+class TestRefusals:
+    @pytest.fixture
+    def trainer(self, tmp_path):
+        trainer = build(tmp_path / "resumed")
+        before = parameters(trainer), torch.random.get_rng_state(), trainer.collected_frames
+        yield trainer
+        assert torch.equal(parameters(trainer), before[0])
+        assert torch.equal(torch.random.get_rng_state(), before[1])
+        assert trainer.collected_frames == before[2]
+        trainer.train()  # as able to run as before
+        assert parameters(trainer).isfinite().all()
+
+    def test_missing(self, trainer, tmp_path):
+        with pytest.raises(FileNotFoundError, match="name the 'checkpoint' folder of a run"):
+            load_checkpoint(trainer, tmp_path / "nothing")
+
+    def test_no_checkpoint(self, trainer, tmp_path):
+        (tmp_path / "file").write_text("no checkpoint")
+        with pytest.raises(ValueError, match="it is no readable checkpoint"):
+            load_checkpoint(trainer, tmp_path / "file")
+
+    def test_foreign(self, trainer, checkpoint, tmp_path):
+        foreign = tmp_path / "foreign"
+        shutil.copytree(checkpoint, foreign)
+        manifest = json.loads((foreign / "manifest.json").read_text())
+        del manifest["components"]["torchrl_drigm_run"]
+        (foreign / "manifest.json").write_text(json.dumps(manifest))
+        with pytest.raises(ValueError, match="not one of a torchrl_drigm run"):
+            load_checkpoint(trainer, foreign)
+
+    def test_other_config(self, checkpoint, tmp_path):
+        other = build(tmp_path / "other", "agent.hidden_size=16", "uncertainty.rho=0.7")
+        with pytest.raises(ValueError, match="belongs to another config") as error:
+            load_checkpoint(other, checkpoint)
+        assert "agent.hidden_size: 8 there, 16 here" in str(error.value)
+        assert "uncertainty.rho" in str(error.value)
+
+    @pytest.mark.parametrize("component", ["loss_module", "optimization_stepper", "rng"])
+    def test_damaged(self, trainer, checkpoint, tmp_path, component):
+        damaged = tmp_path / "damaged"
+        shutil.copytree(checkpoint, damaged)
+        (folder,) = (damaged / "components").glob(f"*{component}")
+        for file in folder.rglob("*"):
+            if file.is_file():
+                file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+        with pytest.raises(ValueError, match=r"it is damaged|no readable checkpoint"):
+            load_checkpoint(trainer, damaged)
+
+
+class TestConfig:
+    def test_unknown_field_is_an_error(self):
+        with pytest.raises(ConfigCompositionException, match="learning_rate"):
+            config("optim.learning_rate=1e-3")
+
+    @pytest.mark.parametrize("group", ["mixer", "uncertainty", "preset"])
+    def test_unknown_choice_is_an_error(self, group):
+        with pytest.raises(Exception, match=f"Could not find '{group}/nonsense'"):
+            config(f"{group}=nonsense")
+
+    @pytest.mark.parametrize(
+        ("override", "message"),
+        [
+            ("mixer.name=qplex", r"mixer.name='qplex' must be one of \['vdn', 'qmix'\]"),
+            ("optim.name=sgd", "optim.name='sgd' must be one of"),
+            ("uncertainty.name=kl", "uncertainty.name='kl' must be one of"),
+            ("logger=wandb", "logger='wandb' must be one of"),
+            ("uncertainty.rho=1.5", r"rho must be a finite number in \[0, 1\], got 1.5"),
+            ("optim.gamma=2", r"gamma must be a finite number in \[0, 1\]"),
+            ("target.interval=5", "exactly one of target.interval"),
+            ("env.days=[10,400]", "365"),
+            ("env.building=Castle", "OfficeSmall"),
+            ("env.num_envs=0", "num_envs"),
+            ("agent.core=rnn", "core must be one of"),
+        ],
+    )
+    def test_bad_values(self, tmp_path, override, message):
+        with pytest.raises(ValueError, match=message):
+            build(tmp_path, override)
+
+    def test_paper_preset_repeats_the_paper(self, tmp_path):
+        overrides = [o for o in SMALL if o.startswith("progress")]
+        with initialize_config_dir(str(CONFIG), version_base=None):
+            cfg = compose("sustaingym_rqmix", overrides=[*overrides, "preset=paper"])
+        trainer = make_trainer(
+            cfg,
+            env := make_env(cfg),
+            agents := make_agents(cfg, env),
+            loss := make_loss(cfg, agents, make_mixer(cfg, env), make_dual(cfg, env)),
+            tmp_path,
+        )
+        assert trainer.total_frames == 600 * 288
+        steps_per_update = cfg.collector.frames_per_batch / cfg.optim.updates_per_batch
+        assert steps_per_update == 2
+        updater = trainer.target_net_updater
+        assert isinstance(updater, HardUpdate)
+        assert (updater.value_network_update_interval + 1) * steps_per_update == 25_000
+        optimizers = trainer.optimization_stepper.optimizers
+        assert type(optimizers["loss"]) is torch.optim.RMSprop
+        assert optimizers["loss"].param_groups[0]["lr"] == 5e-4
+        assert type(optimizers["loss_dual"]) is torch.optim.Adam
+        assert optimizers["loss_dual"].param_groups[0]["lr"] == 1e-3
+        assert loss.value_estimator.gamma.item() == pytest.approx(0.997)
+        assert not loss.double_dqn and loss.dual_loss == "linear"
+        assert trainer.replay_buffer.storage.max_size == 10_000
+        assert env.base_env.n_action_levels == 200 and env.batch_size == (1,)
+
+    def test_soft_target(self, tmp_path):
+        trainer = build(tmp_path, "target.interval=null", "target.tau=0.01")
+        assert isinstance(trainer.target_net_updater, SoftUpdate)
+
+
+def test_acting_follows_learning(tmp_path):
+    """The collector acts with the very parameters that the optimizer moves."""
+    trainer = build(tmp_path)
+    policy = dict(trainer.collector.policy.named_parameters())
+    learned = {p.data_ptr() for p in trainer.loss_module.local_value_network_params.parameters()}
+    assert policy and {p.data_ptr() for p in policy.values()} == learned

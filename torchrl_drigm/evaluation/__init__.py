@@ -1,0 +1,39 @@
+"""Evaluation under shift: suites, reference policies, statistics and plots."""
+
+from torchrl_drigm.evaluation.evaluate import evaluate
+from torchrl_drigm.evaluation.files import atomic_path, save_results
+from torchrl_drigm.evaluation.metrics import read_metrics
+from torchrl_drigm.evaluation.plots import plot_returns, plot_training_curve
+from torchrl_drigm.evaluation.policies import (
+    REFERENCES,
+    DoNothing,
+    OneStepOracle,
+    ProportionalControl,
+    RandomPolicy,
+    ReferencePolicy,
+    power_to_level,
+)
+from torchrl_drigm.evaluation.statistics import format_table, summarize
+from torchrl_drigm.evaluation.suites import SUITES, Shift, Suite, get_suite
+
+__all__ = [
+    "REFERENCES",
+    "SUITES",
+    "DoNothing",
+    "OneStepOracle",
+    "ProportionalControl",
+    "RandomPolicy",
+    "ReferencePolicy",
+    "Shift",
+    "Suite",
+    "atomic_path",
+    "evaluate",
+    "format_table",
+    "get_suite",
+    "plot_returns",
+    "plot_training_curve",
+    "power_to_level",
+    "read_metrics",
+    "save_results",
+    "summarize",
+]

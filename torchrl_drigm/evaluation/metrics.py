@@ -1,0 +1,49 @@
+"""What a run logged, as one table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+__all__ = ["read_metrics"]
+
+
+def read_metrics(run_dir: str | Path) -> pd.DataFrame:
+    r"""Read the scalars that TorchRL's ``CSVLogger`` left in a run's folder.
+
+    Args:
+        run_dir (str or Path): folder of a run, with ``metrics/scalars/<name>.csv`` below it.
+
+    Returns:
+        DataFrame: one row per logged frame count in the column ``frames`` (environment steps), one
+        column per metric; empty cells where a metric was not logged. Of a frame count that was
+        logged twice, because a run was resumed, the later values count.
+
+    Raises:
+        FileNotFoundError: if there are no scalars below ``run_dir``.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as run_dir:
+        ...     scalars = Path(run_dir) / "metrics" / "scalars"
+        ...     scalars.mkdir(parents=True)
+        ...     _ = (scalars / "loss.csv").write_text("16,0.5\n32,0.25\n")
+        ...     read_metrics(run_dir)
+           frames  loss
+        0      16  0.50
+        1      32  0.25
+    """
+    files = sorted(Path(run_dir).glob("metrics/scalars/*.csv"))
+    if not files:
+        raise FileNotFoundError(
+            f"no scalars in {Path(run_dir) / 'metrics' / 'scalars'}: name the folder of a run that "
+            "logged with logger=csv."
+        )
+    columns = [
+        pd.read_csv(file, names=["frames", file.stem])
+        .drop_duplicates("frames", keep="last")
+        .set_index("frames")
+        for file in files
+    ]
+    return pd.concat(columns, axis=1).sort_index().reset_index()

@@ -1,0 +1,211 @@
+"""Pictures of training and evaluation, drawn without pyplot and its global state."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import EngFormatter
+
+from torchrl_drigm.evaluation.files import atomic_path
+from torchrl_drigm.evaluation.statistics import check_table, summarize
+
+__all__ = ["plot_returns", "plot_training_curve"]
+
+# Okabe and Ito's palette, which colour-blind readers can tell apart.
+_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
+_GREY = "#555555"
+_LINES = ("solid", (0, (5, 2)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)))
+_RETURNS = ("normalized_return", "eval_normalized_return")
+_LABELS = {"loss": "TD loss", "loss_dual": "dual loss", "epsilon": "exploration ε"}
+# Where half of a training curve is above this floor, the axis starts there: the first episodes,
+# those of random actions, would take most of it.
+_FLOOR = -0.5
+
+
+def plot_training_curve(metrics: pd.DataFrame, path: str | os.PathLike) -> Path:
+    """Draws what a run logged over environment steps, a panel per kind of quantity.
+
+    Args:
+        metrics: rows with the column ``frames`` (environment steps) and at least one of
+            ``normalized_return`` (of training episodes), ``eval_normalized_return``, ``loss``,
+            ``loss_dual`` and ``epsilon``. Missing values are left out.
+        path: where to write; the ending decides the format.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: there are no rows, no ``frames``, or nothing to draw.
+    """
+    check_table("metrics", metrics, ["frames"])
+    series = {}
+    for key in (*_RETURNS, *_LABELS):
+        value = metrics.set_index("frames")[key].dropna() if key in metrics else ()
+        if len(value):
+            series[key] = value
+    if not series:
+        raise ValueError(
+            f"metrics has no value of {', '.join((*_RETURNS, *_LABELS))} to draw; its columns are "
+            f"{list(metrics.columns)}."
+        )
+    returns = {key: series.pop(key) for key in _RETURNS if key in series}
+    heights = [2] * bool(returns) + [1] * len(series)
+    figure = Figure(figsize=(7, 1.2 + 1.4 * sum(heights)), layout="constrained")
+    axes = figure.subplots(len(heights), sharex=True, height_ratios=heights, squeeze=False)[:, 0]
+    if returns:
+        _draw_training_returns(axes[0], **returns)
+    for ax, (key, value) in zip(axes[len(axes) - len(series) :], series.items(), strict=True):
+        ax.plot(value, color=_GREY, lw=1)
+        ax.set_ylabel(_LABELS[key])
+        if key == "loss" and (value > 0).all():
+            ax.set_yscale("log")
+    for ax in axes:
+        ax.grid(alpha=0.3)
+    axes[-1].xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes[-1].set_xlabel("environment steps")
+    return _save(figure, path)
+
+
+def _draw_training_returns(
+    ax: Axes,
+    normalized_return: pd.Series | None = None,
+    eval_normalized_return: pd.Series | None = None,
+) -> None:
+    if normalized_return is not None:
+        window = max(5, len(normalized_return) // 30)
+        mean = normalized_return.rolling(window, min_periods=1).mean()
+        ax.plot(normalized_return, ".", ms=3, color=_COLOURS[0], alpha=0.3)
+        ax.plot(mean, color=_COLOURS[0], label=f"training, mean of {window} episodes")
+    if eval_normalized_return is not None:
+        ax.plot(eval_normalized_return, "o-", ms=4, color=_COLOURS[4], label="evaluation")
+    values = pd.concat([normalized_return, eval_normalized_return])
+    if values.min() < _FLOOR < values.median():
+        ax.set_ylim(_FLOOR, max(1.0, values.max()) + 0.05)
+    ax.set_ylabel("normalised return")
+    ax.legend(loc="lower right")
+
+
+def plot_returns(
+    results: pd.DataFrame,
+    path: str | os.PathLike,
+    references: pd.DataFrame | None = None,
+    title: str | None = None,
+) -> Path:
+    """Draws the normalised return in each environment of a suite.
+
+    Dots are the means over episodes with their standard errors, faint dots the episodes. The
+    axis shows all means and what else is not negative; what lies below is named in the legend.
+
+    Args:
+        results: rows of :func:`~torchrl_drigm.evaluation.evaluate`, with a further column
+            ``policy`` where they are those of several policies.
+        path: where to write; the ending decides the format.
+        references: such rows too, with the column ``policy``, of policies to compare with. Their
+            means are drawn as horizontal lines.
+        title: of the picture.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: there are no rows, or columns are missing.
+    """
+    check_table("results", results, ["shift", "location", "normalized_return"])
+    if "policy" not in results:
+        results = results.assign(policy="evaluated policy")
+    summary = summarize(results)
+    shifts = summary[["shift", "location"]].drop_duplicates()
+    slot = {shift: x for x, shift in enumerate(shifts["shift"])}
+    if references is not None:
+        check_table("references", references, ["policy", "shift", "location", "normalized_return"])
+        references = summarize(references[references["shift"].isin(slot)])
+    bottom = _lowest_shown(results, summary, references) - 0.04
+
+    figure = Figure(figsize=(max(7, 1.8 + 1.3 * len(slot)), 5), layout="constrained")
+    ax = figure.subplots()
+    handles = []
+    policies = list(dict.fromkeys(summary["policy"]))
+    offsets = (np.arange(len(policies)) - (len(policies) - 1) / 2) * 0.6 / len(policies)
+    for i, (policy, offset) in enumerate(zip(policies, offsets, strict=True)):
+        colour = _COLOURS[i % len(_COLOURS)]
+        own = results[results["policy"] == policy]
+        x = own["shift"].map(slot) + offset
+        # Spread evenly by episode, so that dots do not hide each other.
+        spread = own.groupby("shift").cumcount() / own.groupby("shift")["shift"].transform("size")
+        x = x + (spread - 0.5) * 0.4 / len(policies)
+        ax.plot(x, own["normalized_return"], ".", ms=4, mew=0, color=colour, alpha=0.35)
+        hidden = (own["normalized_return"] < bottom).sum()
+        means = summary[summary["policy"] == policy]
+        points = ax.errorbar(
+            means["shift"].map(slot) + offset,
+            means["mean"],
+            means["standard_error"],
+            fmt="o",
+            ms=4,
+            capsize=5,
+            color=colour,
+            label=f"{policy} (episodes below the axis: {hidden})" if hidden else policy,
+            zorder=3,
+        )
+        handles.append(points)
+    if references is not None:
+        handles += _draw_references(ax, references, slot, bottom)
+
+    ax.set_xlim(-0.5, len(slot) - 0.5)
+    ax.set_ylim(bottom, max(1.0, results["normalized_return"].max()) + 0.03)
+    ax.set_xticks(range(len(slot)), shifts["shift"] + "\n" + shifts["location"])
+    ax.set_ylabel("normalised return")
+    ax.set_xlabel("environment; mean ± standard error, dots are episodes")
+    ax.grid(axis="y", alpha=0.3)
+    if title is not None:
+        ax.set_title(title)
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
+    return _save(figure, path)
+
+
+def _lowest_shown(
+    results: pd.DataFrame, summary: pd.DataFrame, references: pd.DataFrame | None
+) -> float:
+    """The lowest mean of a policy, or the lowest episode or reference of at least 0 below it."""
+    means = summary["mean"] - summary["standard_error"].fillna(0)
+    others = [results["normalized_return"]]
+    if references is not None:
+        others.append(references["mean"])
+    others = pd.concat(others)
+    return pd.concat([means, others[others >= 0]]).min()
+
+
+def _draw_references(
+    ax: Axes, summary: pd.DataFrame, slot: dict[str, int], bottom: float
+) -> list[Artist]:
+    """Draws a line per reference and shift, and returns what the legend shows."""
+    handles = []
+    for i, (policy, means) in enumerate(summary.groupby("policy", sort=False)):
+        below = means["mean"] < bottom
+        hidden, visible = means[below]["mean"], means[~below]
+        x = visible["shift"].map(slot)
+        style = {
+            "color": _GREY,
+            "ls": _LINES[i % len(_LINES)] if len(visible) else "none",
+            "lw": 1.3,
+        }
+        ax.hlines(visible["mean"], x - 0.4, x + 0.4, **style)
+        if len(hidden):
+            policy += f" (below the axis: {hidden.min():.2f} to {hidden.max():.2f})"
+        handles.append(Line2D([], [], **style, label=policy))
+    return handles
+
+
+def _save(figure: Figure, path: str | os.PathLike) -> Path:
+    FigureCanvasAgg(figure)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=150)
+    return Path(path)

@@ -1,0 +1,271 @@
+"""From a config to environments, agents, losses and a ready ``Trainer``: the one place that wires.
+
+Every function takes the composed Hydra config (see ``examples/config``); field names in the
+docstrings are those of the config.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+from tensordict.nn import TensorDictModule, TensorDictSequential
+from torch import nn
+from torchrl.checkpoint import Checkpoint, GlobalRNGState
+from torchrl.collectors import Collector
+from torchrl.data import LazyTensorStorage, ReplayBuffer
+from torchrl.envs import (
+    Compose,
+    EnvBase,
+    ExcludeTransform,
+    ObservationNorm,
+    RewardScaling,
+    RewardSum,
+    TransformedEnv,
+)
+from torchrl.modules import EGreedyModule, QValueModule, SafeSequential
+from torchrl.modules.models.multiagent import QMixer, VDNMixer
+from torchrl.objectives import HardUpdate, SoftUpdate
+from torchrl.objectives.utils import TargetNetUpdater
+from torchrl.record.loggers import Logger, get_logger
+from torchrl.trainers import ReplayBufferTrainer, TargetNetUpdaterHook, Trainer
+
+from torchrl_drigm.envs import SustainGymEnv
+from torchrl_drigm.envs.transforms import HistoryWindow
+from torchrl_drigm.modules import DRQN, DualNetwork
+from torchrl_drigm.objectives import RobustQMixerLoss
+from torchrl_drigm.trainers.checkpoint import RUN, CollectionState, run_identity
+from torchrl_drigm.trainers.hooks import AnnealEpsilon, LogEpisodeReturn, PerPartStepper
+
+__all__ = ["make_agents", "make_dual", "make_env", "make_loss", "make_mixer", "make_trainer"]
+
+ACTION = ("agents", "action")
+OBSERVATION = ("agents", "observation")
+HISTORY = [("agents", "history", "observation"), ("agents", "history", "action")]
+MIXERS = ("vdn", "qmix")
+UNCERTAINTIES = {"none": "td0", "contamination": "contamination_td0", "tv": "tv_td0"}
+OPTIMIZERS = {"adam": torch.optim.Adam, "rmsprop": torch.optim.RMSprop}
+
+
+def _choice(field: str, value: str, choices) -> str:
+    if value not in choices:
+        raise ValueError(f"{field}={value!r} must be one of {list(choices)}.")
+    return value
+
+
+def make_env(cfg: DictConfig) -> TransformedEnv:
+    """Training environment: ``env.num_envs`` copies, with histories, a scaled state and reward.
+
+    The return of an episode, ``"episode_reward"``, is summed before ``env.reward_scale`` applies.
+    """
+    env = SustainGymEnv(
+        "building",
+        building=cfg.env.building,
+        climates=[tuple(climate) for climate in cfg.env.climates],
+        days=tuple(cfg.env.days),
+        n_action_levels=cfg.env.n_action_levels,
+        num_envs=cfg.env.num_envs,
+        wrap_days=cfg.env.wrap_days,
+        seed=cfg.seed,
+        device=cfg.device,
+    )
+    loc, scale = (_state_scaling(cfg.env[name], env.n_agents) for name in ("loc", "scale"))
+    return TransformedEnv(
+        env,
+        Compose(
+            HistoryWindow(cfg.agent.window),
+            ObservationNorm(loc, scale, in_keys=["state"], standard_normal=True),
+            RewardSum(),
+            RewardScaling(loc=cfg.env.reward_loc, scale=cfg.env.reward_scale),
+        ),
+    )
+
+
+def _state_scaling(values, n_agents: int) -> torch.Tensor:
+    """Numbers per feature of an agent's observation, laid out as the state ``[n_agents + 4]``."""
+    own, *shared = values
+    return torch.tensor([own] * n_agents + shared, dtype=torch.float32)
+
+
+def make_agents(cfg: DictConfig, env: EnvBase) -> SafeSequential:
+    """Per-agent recurrent Q-networks with greedy actions (Algorithm 6, line 3)."""
+    n_agents, observation_size = env.observation_spec[OBSERVATION].shape[-2:]
+    drqn = DRQN(
+        observation_size=observation_size,
+        n_actions=env.action_spec_unbatched[ACTION].space.n,
+        n_agents=n_agents,
+        hidden_size=cfg.agent.hidden_size,
+        core=cfg.agent.core,
+        share_params=cfg.agent.share_params,
+        observation_loc=list(cfg.env.loc),
+        observation_scale=list(cfg.env.scale),
+        device=cfg.device,
+    )
+    return SafeSequential(
+        TensorDictModule(drqn, in_keys=HISTORY, out_keys=[("agents", "action_value")]),
+        QValueModule(
+            action_space="categorical",
+            action_value_key=("agents", "action_value"),
+            out_keys=[ACTION, ("agents", "action_value"), ("agents", "chosen_action_value")],
+        ),
+    )
+
+
+def make_mixer(cfg: DictConfig, env: EnvBase) -> TensorDictModule:
+    """VDN or QMIX mixer (``mixer.name``), TorchRL's own."""
+    n_agents = env.observation_spec[OBSERVATION].shape[-2]
+    in_keys = [("agents", "chosen_action_value")]
+    if _choice("mixer.name", cfg.mixer.name, MIXERS) == "vdn":
+        mixer = VDNMixer(n_agents=n_agents, device=cfg.device)
+    else:
+        in_keys.append("state")
+        mixer = QMixer(
+            state_shape=env.observation_spec["state"].shape[-1:],
+            mixing_embed_dim=cfg.mixer.embed_dim,
+            n_agents=n_agents,
+            device=cfg.device,
+        )
+        for hypernetwork in (mixer.hyper_w_1, mixer.hyper_w_final, mixer.hyper_b_1):
+            nn.init.xavier_uniform_(hypernetwork.weight, gain=cfg.mixer.init_gain)
+    return TensorDictModule(mixer, in_keys=in_keys, out_keys=["chosen_action_value"])
+
+
+def make_dual(cfg: DictConfig, env: EnvBase) -> DualNetwork | None:
+    """Dual network of total variation (Algorithm 6, line 4); ``None`` for the other sets."""
+    if _choice("uncertainty.name", cfg.uncertainty.name, UNCERTAINTIES) != "tv":
+        return None
+    return DualNetwork(
+        state_shape=tuple(env.observation_spec["state"].shape[-1:]),
+        n_agents=env.observation_spec[OBSERVATION].shape[-2],
+        n_actions=env.action_spec_unbatched[ACTION].space.n,
+        hidden_size=cfg.uncertainty.dual_hidden_size,
+        device=cfg.device,
+    )
+
+
+def make_loss(
+    cfg: DictConfig, agents: nn.Module, mixer: nn.Module, dual: nn.Module | None = None
+) -> RobustQMixerLoss:
+    """The robust loss with its value estimator (``uncertainty``)."""
+    loss = RobustQMixerLoss(
+        agents,
+        mixer,
+        dual_network=dual,
+        dual_loss=cfg.uncertainty.get("dual_loss", "linear"),
+        double_dqn=cfg.optim.double_dqn,
+        action_space="categorical",
+        log_values=True,
+    )
+    estimator = UNCERTAINTIES[_choice("uncertainty.name", cfg.uncertainty.name, UNCERTAINTIES)]
+    hyper = {"gamma": cfg.optim.gamma}
+    if cfg.uncertainty.name != "none":
+        hyper |= {"rho": cfg.uncertainty.rho, "worst_value": cfg.uncertainty.worst_value}
+    loss.make_value_estimator(estimator, **hyper)
+    return loss
+
+
+def _optimizers(cfg: DictConfig, loss: RobustQMixerLoss) -> dict[str, torch.optim.Optimizer]:
+    optimizer = OPTIMIZERS[_choice("optim.name", cfg.optim.name, OPTIMIZERS)]
+    dual = [] if loss.dual_network is None else list(loss.dual_network_params.parameters())
+    rest = [p for p in loss.parameters() if p.requires_grad and not any(p is q for q in dual)]
+    optimizers = {"loss": optimizer(rest, lr=cfg.optim.lr)}
+    if dual:
+        optimizers["loss_dual"] = torch.optim.Adam(dual, lr=cfg.uncertainty.dual_lr)
+    return optimizers
+
+
+def _logger(cfg: DictConfig, run_dir: Path) -> Logger:
+    return get_logger(
+        _choice("logger", cfg.logger, ("csv", "tensorboard")),
+        logger_name=str(run_dir),
+        experiment_name="metrics",
+    )
+
+
+def make_trainer(
+    cfg: DictConfig, env: EnvBase, agents: nn.Module, loss: RobustQMixerLoss, run_dir: str | Path
+) -> Trainer:
+    """TorchRL's ``Trainer`` with collector, replay buffer, target updater, logger and checkpoints.
+
+    Args:
+        cfg (DictConfig): the composed config.
+        env (EnvBase): training environment of :func:`make_env`.
+        agents (nn.Module): Q-networks of :func:`make_agents`; acting shares their parameters.
+        loss (RobustQMixerLoss): loss of :func:`make_loss`.
+        run_dir (str or Path): where metrics and the checkpoint go.
+
+    Returns:
+        Trainer: ``trainer.train()`` runs Algorithm 6 from line 6 on.
+    """
+    run_dir = Path(run_dir)
+    greedy = EGreedyModule(
+        env.action_spec,
+        eps_init=float(cfg.exploration.eps_init),
+        eps_end=float(cfg.exploration.eps_end),
+        action_key=ACTION,
+        device=cfg.device,
+    )
+    collector = Collector(
+        env,
+        TensorDictSequential(agents, greedy, selected_out_keys=[ACTION]),
+        frames_per_batch=cfg.collector.frames_per_batch,
+        total_frames=cfg.collector.total_frames,
+        init_random_frames=cfg.collector.init_random_frames,
+        track_traj_ids=False,
+        auto_register_policy_transforms=False,
+    )
+    replay_buffer = ReplayBuffer(
+        storage=LazyTensorStorage(cfg.replay.size, device=cfg.device),
+        # Agents learn from their windows, in which the observations are already.
+        transform=ExcludeTransform(
+            OBSERVATION,
+            ("next", *OBSERVATION),
+            "episode_reward",
+            ("next", "episode_reward"),
+            inverse=True,
+        ),
+        batch_size=cfg.replay.batch_size,
+    )
+    identity = run_identity(cfg)
+    checkpoint = Checkpoint(
+        collector=CollectionState(collector), rng=GlobalRNGState(), **{RUN: identity}
+    )
+    target_updater = _target_updater(cfg, loss)
+    trainer = Trainer(
+        collector=collector,
+        total_frames=cfg.collector.total_frames,
+        frame_skip=1,
+        optim_steps_per_batch=cfg.optim.updates_per_batch,
+        loss_module=loss,
+        optimization_stepper=PerPartStepper(_optimizers(cfg, loss)),
+        replay_buffer=replay_buffer,
+        target_net_updater=target_updater,
+        clip_norm=cfg.optim.clip_norm,
+        progress_bar=cfg.progress_bar,
+        logger=_logger(cfg, run_dir),
+        log_interval=cfg.log_interval,
+        checkpoint=checkpoint,
+        save_trainer_file=run_dir / "checkpoint",
+        save_trainer_interval=cfg.checkpoint_interval,
+    )
+    LogEpisodeReturn(scale=cfg.env.return_scale, offset=cfg.env.return_scale).register(trainer)
+    replay = ReplayBufferTrainer(replay_buffer, flatten_tensordicts=True)
+    trainer.register_op("pre_epoch", replay.extend)
+    trainer.register_op("process_optim_batch", replay.sample)
+    trainer.register_op("post_optim", TargetNetUpdaterHook(target_updater))
+    annealing = AnnealEpsilon(greedy, cfg.exploration.annealing_frames)
+    annealing.register(trainer)
+    return trainer
+
+
+def _target_updater(cfg: DictConfig, loss: RobustQMixerLoss) -> TargetNetUpdater:
+    if (cfg.target.interval is None) == (cfg.target.tau is None):
+        raise ValueError(
+            "target needs exactly one of target.interval (updates between hard copies) and "
+            f"target.tau (soft copy), got interval={cfg.target.interval} and tau={cfg.target.tau}."
+        )
+    if cfg.target.interval is not None:
+        # HardUpdate copies on the call after its interval.
+        return HardUpdate(loss, value_network_update_interval=cfg.target.interval - 1)
+    return SoftUpdate(loss, tau=cfg.target.tau)

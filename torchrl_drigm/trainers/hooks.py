@@ -1,0 +1,152 @@
+"""Parts that plug into TorchRL's ``Trainer``: one optimizer per loss part, exploration, returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from tensordict import TensorDictBase
+from tensordict.utils import NestedKey
+from torch import nn
+from torchrl.modules import EGreedyModule
+from torchrl.trainers import OptimizationStepper, Trainer, TrainerHookBase
+
+__all__ = ["AnnealEpsilon", "LogEpisodeReturn", "PerPartStepper"]
+
+
+class PerPartStepper(OptimizationStepper):
+    """One optimizer per loss part, one backward pass for all of them.
+
+    The parts of a robust loss reach disjoint parameters (``"loss"`` the Q-networks and the mixer,
+    ``"loss_dual"`` the dual network), so the gradient of their sum is the gradient of each. It
+    stands in for one ``OptimizerHook`` per part, which TorchRL deprecates and which runs one
+    backward pass each.
+
+    Args:
+        optimizers (mapping of str to Optimizer): the optimizer of each loss part, by its key.
+
+    Examples:
+        >>> from types import SimpleNamespace
+        >>> from tensordict import TensorDict
+        >>> a, b = nn.Parameter(torch.ones(())), nn.Parameter(torch.ones(()))
+        >>> stepper = PerPartStepper(
+        ...     {"loss": torch.optim.SGD([a], lr=0.5), "loss_dual": torch.optim.SGD([b], lr=0.1)}
+        ... )
+        >>> trainer = SimpleNamespace(
+        ...     compute_loss=lambda batch: TensorDict({"loss": a * 2, "loss_dual": b * 3}),
+        ...     clip_norm=None,
+        ... )
+        >>> metrics = stepper.step(trainer, None)
+        >>> a.item(), round(b.item(), 6), metrics["grad_norm_loss_dual"].item()
+        (0.0, 0.7, 3.0)
+    """
+
+    def __init__(self, optimizers: Mapping[str, torch.optim.Optimizer]) -> None:
+        self.optimizers = dict(optimizers)
+        self._parameters = {
+            part: [p for group in optimizer.param_groups for p in group["params"]]
+            for part, optimizer in self.optimizers.items()
+        }
+
+    def step(self, trainer: Trainer, sub_batch: TensorDictBase) -> TensorDictBase:
+        """Update every part once; returns the losses and the gradient norm of each part."""
+        losses = trainer.compute_loss(sub_batch)
+        sum(losses[part] for part in self.optimizers).backward()
+        metrics = losses.detach()
+        clip_norm = float("inf") if trainer.clip_norm is None else trainer.clip_norm
+        for part, optimizer in self.optimizers.items():
+            norm = nn.utils.clip_grad_norm_(self._parameters[part], clip_norm)
+            metrics[f"grad_norm_{part}"] = norm.detach()
+            optimizer.step()
+            optimizer.zero_grad()
+        return metrics
+
+    def state_dict(self) -> dict[str, Any]:
+        """State of every optimizer, by loss part."""
+        return {part: optimizer.state_dict() for part, optimizer in self.optimizers.items()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore every optimizer."""
+        for part, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state_dict[part])
+
+
+class AnnealEpsilon(TrainerHookBase):
+    """Linear ε of ε-greedy exploration, as a function of the frames collected so far.
+
+    ``EGreedyModule.step`` does the same with one small tensor operation per frame.
+
+    Args:
+        greedy (EGreedyModule): the module whose ``eps`` is set.
+        annealing_frames (int): frames over which ε goes from ``eps_init`` to ``eps_end``.
+    """
+
+    def __init__(self, greedy: EGreedyModule, annealing_frames: int) -> None:
+        self.greedy = greedy
+        self.annealing_frames = annealing_frames
+
+    def __call__(self) -> None:
+        """Set ε for the next collection."""
+        greedy = self.greedy
+        progress = min(1.0, self._trainer.collected_frames / self.annealing_frames)
+        greedy.eps.copy_(greedy.eps_init + progress * (greedy.eps_end - greedy.eps_init))
+
+    def log(self, batch: TensorDictBase) -> dict[str, float]:
+        """The ε that collected this batch."""
+        return {"epsilon": self.greedy.eps.item()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing to keep: ε follows from the frame count."""
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Nothing to restore."""
+
+    def register(self, trainer: Trainer, name: str = "anneal_epsilon") -> None:
+        """Anneal after each batch, log before."""
+        self._trainer = trainer
+        trainer.register_op("post_steps", self)
+        trainer.register_op("pre_steps_log", self.log)
+
+
+class LogEpisodeReturn(TrainerHookBase):
+    """Logs the mean return of the episodes that ended in a batch, and nothing where none did.
+
+    Args:
+        scale (float): the return is logged as ``(return + offset) / scale``. Defaults to 1.
+        offset (float): see ``scale``. Defaults to 0.
+        return_key (NestedKey): return so far, ``[*B, 1]``. Defaults to ``"episode_reward"``.
+        logname (str): name of the metric. Defaults to ``"normalized_return"``.
+    """
+
+    def __init__(
+        self,
+        scale: float = 1.0,
+        offset: float = 0.0,
+        return_key: NestedKey = "episode_reward",
+        logname: str = "normalized_return",
+    ) -> None:
+        self.scale = scale
+        self.offset = offset
+        self.return_key = return_key
+        self.logname = logname
+
+    def __call__(self, batch: TensorDictBase) -> dict[str, float] | None:
+        """Mean over the episodes that ended."""
+        done = batch["next", "done"]
+        if not done.any():
+            return None
+        mean = batch["next", self.return_key][done].mean().item()
+        return {self.logname: (mean + self.offset) / self.scale, "log_pbar": True}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing to keep."""
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Nothing to restore."""
+
+    def register(self, trainer: Trainer, name: str = "log_episode_return") -> None:
+        """Log before the updates of each batch."""
+        trainer.register_op("pre_steps_log", self)
