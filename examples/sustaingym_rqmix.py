@@ -48,8 +48,9 @@ def main(cfg: DictConfig) -> None:
     torchrl_logger.setLevel("WARNING")
     torch.set_num_threads(cfg.threads)
     torch.manual_seed(cfg.seed)
-    run_dir = Path(HydraConfig.get().runtime.output_dir)
-    OmegaConf.save(cfg, run_dir / "config.yaml")
+    # A resumed run goes on in its own folder.
+    resume = None if cfg.resume is None else Path(cfg.resume)
+    run_dir = Path(HydraConfig.get().runtime.output_dir) if resume is None else resume.parent
 
     env = make_env(cfg)  # sampling days of the training climate
     agents = make_agents(cfg, env)  # line 3: robust individual values Q_i ...
@@ -57,12 +58,14 @@ def main(cfg: DictConfig) -> None:
     dual = make_dual(cfg, env)  # line 4: the dual network eta_xi
     loss = make_loss(cfg, agents, mixer, dual)  # lines 13 and 16-20: L_dual (Eq. 17), L_TD (Eq. 16)
     trainer = make_trainer(cfg, env, agents, loss, run_dir)  # lines 2, 5, 9-12, 14, 21-22
-    if cfg.resume is not None:
-        load_checkpoint(trainer, cfg.resume)
+    if resume is not None:
+        load_checkpoint(trainer, resume)
+    OmegaConf.save(cfg, run_dir / "config.yaml")
     trainer.train()  # lines 6-24
     trained = time.perf_counter()
 
-    name = f"{cfg.uncertainty.name} {cfg.mixer.name}"
+    sets = {"none": "nominal", "contamination": "contamination", "tv": "TV"}
+    name = f"{sets[cfg.uncertainty.name]} {cfg.mixer.name.upper()}"
     references = {label: make() for label, make in REFERENCES.items()}
     results = []
     for label, policy in {name: agents, **references}.items():
@@ -86,7 +89,7 @@ def main(cfg: DictConfig) -> None:
         save_results(results, run_dir / "evaluation.csv"),
         plot_returns(results[learned], run_dir / "returns.png", references=results[~learned]),
     ]
-    if cfg.logger == "csv":
+    if cfg.logger == "csv" and trainer.collected_frames > cfg.log_interval:
         files.append(plot_training_curve(read_metrics(run_dir), run_dir / "training.png"))
     print("\nNormalised return of a day, mean ± standard error over the days:\n")
     print(format_table(summarize(results)))

@@ -72,7 +72,7 @@ class TestPlotTrainingCurve:
         assert axes[-1].get_xlabel() == "environment steps"
         assert [ax.get_yscale() for ax in axes] == ["linear", "log", "linear", "linear"]
         labels = [text.get_text() for text in axes[0].get_legend().get_texts()]
-        assert labels == ["training, mean of 5 episodes", "evaluation"]
+        assert labels == ["training", "evaluation"]
 
     @pytest.mark.parametrize(
         ("values", "clipped"),

@@ -80,10 +80,11 @@ def _draw_training_returns(
     eval_normalized_return: pd.Series | None = None,
 ) -> None:
     if normalized_return is not None:
-        window = max(5, len(normalized_return) // 30)
+        window = max(1, len(normalized_return) // 30)
         mean = normalized_return.rolling(window, min_periods=1).mean()
-        ax.plot(normalized_return, ".", ms=3, color=_COLOURS[0], alpha=0.3)
-        ax.plot(mean, color=_COLOURS[0], label=f"training, mean of {window} episodes")
+        label = "training" if window == 1 else f"training, mean of {window} values"
+        ax.plot(normalized_return, ".", ms=4, color=_COLOURS[0], alpha=0.4)
+        ax.plot(mean, color=_COLOURS[0], label=label)
     if eval_normalized_return is not None:
         ax.plot(eval_normalized_return, "o-", ms=4, color=_COLOURS[4], label="evaluation")
     values = pd.concat([normalized_return, eval_normalized_return])
