@@ -375,6 +375,26 @@ class TestDual:
                 belongs = name.startswith("dual_network") == (key == "loss_dual")
                 assert (grad is not None and grad.abs().sum() > 0) == belongs, (key, name)
 
+    def test_dual_sees_the_actions_taken(self):
+        """Not the greedy ones, which the Q-network writes under the same key."""
+
+        class ActionSum(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.scale = nn.Parameter(torch.ones(()))
+
+            def forward(self, state, action):
+                return self.scale * action.sum(-1, keepdim=True).float()
+
+        loss = make_loss(dual_network=ActionSum(), log_values=True)
+        loss.make_value_estimator("tv_td0", rho=0.3)
+        data = make_data(64)
+        data["agents", "action"] = torch.randint(N_ACTIONS, (64, N_AGENTS))
+        taken = data["agents", "action"].clone()
+        out = loss(data)
+        torch.testing.assert_close(out["dual_value"], taken.sum(-1).float().mean())
+        assert torch.equal(data["agents", "action"], taken)
+
     def test_keys(self):
         loss = make_loss(dual_network=make_dual(), log_values=True)
         loss.make_value_estimator("tv_td0", rho=0.3)
