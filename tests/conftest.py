@@ -1,8 +1,12 @@
-"""Docstring examples of a simulator are skipped, with the remedy, where it is not installed."""
+"""One thread for all tests; docstring examples of a missing simulator are skipped."""
 
 import importlib.util
 
 import pytest
+import torch
+
+# Networks of test size gain nothing from threads, and two beside another busy process lose much.
+torch.set_num_threads(1)
 
 DOCTESTS = {
     "torchrl_drigm.envs.libs": "sustaingym",

@@ -24,10 +24,10 @@ def test_equals_the_one_hot_formula(batch, state_shape):
     assert value.shape == (*batch, 1)
 
     # [A, n_actions, H] -> [A * n_actions, H]: the concatenated one-hot actions' weight
-    embedded = hot.reshape(*batch, -1).float() @ dual.action_embedding.reshape(-1, H)
+    embedded = hot.reshape(*batch, -1).float() @ dual.action_encoder.weight.reshape(-1, H)
     features = [
         dual.state_encoder(state.reshape(*batch, -1)).relu(),
-        (embedded + dual.action_bias).relu(),
+        (embedded + dual.action_encoder.bias).relu(),
     ]
     expected = dual.head[2](dual.head[0](torch.cat(features, -1)).relu())
     torch.testing.assert_close(value, expected)

@@ -64,7 +64,7 @@ def parameters(trainer):
 
 @pytest.mark.parametrize("preset", ["fast", "paper"])
 @pytest.mark.parametrize("uncertainty", ["none", "contamination", "tv"])
-@pytest.mark.parametrize("mixer", ["vdn", "qmix"])
+@pytest.mark.parametrize("mixer", ["vdn", "qmix", "qtran"])
 def test_every_combination_trains_and_is_reproducible(tmp_path, mixer, uncertainty, preset):
     overrides = [f"mixer={mixer}", f"uncertainty={uncertainty}", f"preset={preset}"]
     reached = []
@@ -78,7 +78,8 @@ def test_every_combination_trains_and_is_reproducible(tmp_path, mixer, uncertain
         reached.append(after)
     assert torch.equal(*reached)
     metrics = read_metrics(tmp_path / "0")
-    losses = ["loss", "loss_dual"] if uncertainty == "tv" else ["loss"]
+    losses = ["loss_td", "loss_opt", "loss_nopt"] if mixer == "qtran" else ["loss"]
+    losses += ["loss_dual"] if uncertainty == "tv" else []
     for name in losses:
         assert metrics[name].notna().sum() >= 3
         assert metrics[name].dropna().abs().max() < float("inf")
@@ -183,7 +184,7 @@ class TestConfig:
     @pytest.mark.parametrize(
         ("override", "message"),
         [
-            ("mixer.name=qplex", r"mixer.name='qplex' must be one of \['vdn', 'qmix'\]"),
+            ("mixer.name=qplex", r"mixer.name='qplex' must be one of \['vdn', 'qmix', 'qtran'\]"),
             ("optim.name=sgd", "optim.name='sgd' must be one of"),
             ("uncertainty.name=kl", "uncertainty.name='kl' must be one of"),
             ("logger=wandb", "logger='wandb' must be one of"),
@@ -218,10 +219,10 @@ class TestConfig:
         assert isinstance(updater, HardUpdate)
         assert (updater.value_network_update_interval + 1) * steps_per_update == 25_000
         optimizers = trainer.optimization_stepper.optimizers
-        assert type(optimizers["loss"]) is torch.optim.RMSprop
-        assert optimizers["loss"].param_groups[0]["lr"] == 5e-4
-        assert type(optimizers["loss_dual"]) is torch.optim.Adam
-        assert optimizers["loss_dual"].param_groups[0]["lr"] == 1e-3
+        assert type(optimizers["values"]) is torch.optim.RMSprop
+        assert optimizers["values"].param_groups[0]["lr"] == 5e-4
+        assert type(optimizers["dual"]) is torch.optim.Adam
+        assert optimizers["dual"].param_groups[0]["lr"] == 1e-3
         assert loss.value_estimator.gamma.item() == pytest.approx(0.997)
         assert not loss.double_dqn and loss.dual_loss == "linear"
         assert trainer.replay_buffer.storage.max_size == 10_000

@@ -1,5 +1,21 @@
 """Modules for distributionally robust value factorization."""
 
-from torchrl_drigm.modules.models import DRQN, DualNetwork, MultiAgentGRU, MultiAgentLSTM
+from torchrl_drigm.modules.models import (
+    DRQN,
+    DualNetwork,
+    JointActionEncoder,
+    MultiAgentGRU,
+    MultiAgentLSTM,
+    QTRANJointValue,
+    QTRANStateValue,
+)
 
-__all__ = ["DRQN", "DualNetwork", "MultiAgentGRU", "MultiAgentLSTM"]
+__all__ = [
+    "DRQN",
+    "DualNetwork",
+    "JointActionEncoder",
+    "MultiAgentGRU",
+    "MultiAgentLSTM",
+    "QTRANJointValue",
+    "QTRANStateValue",
+]

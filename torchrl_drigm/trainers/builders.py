@@ -26,15 +26,15 @@ from torchrl.envs import (
 )
 from torchrl.modules import EGreedyModule, QValueModule, SafeSequential
 from torchrl.modules.models.multiagent import QMixer, VDNMixer
-from torchrl.objectives import HardUpdate, SoftUpdate
+from torchrl.objectives import HardUpdate, LossModule, SoftUpdate
 from torchrl.objectives.utils import TargetNetUpdater
 from torchrl.record.loggers import Logger, get_logger
 from torchrl.trainers import ReplayBufferTrainer, TargetNetUpdaterHook, Trainer
 
 from torchrl_drigm.envs import SustainGymEnv
 from torchrl_drigm.envs.transforms import HistoryWindow
-from torchrl_drigm.modules import DRQN, DualNetwork
-from torchrl_drigm.objectives import RobustQMixerLoss
+from torchrl_drigm.modules import DRQN, DualNetwork, QTRANJointValue, QTRANStateValue
+from torchrl_drigm.objectives import RobustQMixerLoss, RobustQTRANLoss
 from torchrl_drigm.trainers.checkpoint import RUN, CollectionState, run_identity
 from torchrl_drigm.trainers.hooks import AnnealEpsilon, LogEpisodeReturn, PerPartStepper
 
@@ -43,7 +43,8 @@ __all__ = ["make_agents", "make_dual", "make_env", "make_loss", "make_mixer", "m
 ACTION = ("agents", "action")
 OBSERVATION = ("agents", "observation")
 HISTORY = [("agents", "history", "observation"), ("agents", "history", "action")]
-MIXERS = ("vdn", "qmix")
+FEATURES = ("agents", "features")
+MIXERS = ("vdn", "qmix", "qtran")
 UNCERTAINTIES = {"none": "td0", "contamination": "contamination_td0", "tv": "tv_td0"}
 OPTIMIZERS = {"adam": torch.optim.Adam, "rmsprop": torch.optim.RMSprop}
 
@@ -100,10 +101,12 @@ def make_agents(cfg: DictConfig, env: EnvBase) -> SafeSequential:
         share_params=cfg.agent.share_params,
         observation_loc=list(cfg.env.loc),
         observation_scale=list(cfg.env.scale),
+        with_features=cfg.mixer.name == "qtran",
         device=cfg.device,
     )
+    out_keys = [("agents", "action_value")] + ([FEATURES] if drqn.with_features else [])
     return SafeSequential(
-        TensorDictModule(drqn, in_keys=HISTORY, out_keys=[("agents", "action_value")]),
+        TensorDictModule(drqn, in_keys=HISTORY, out_keys=out_keys),
         QValueModule(
             action_space="categorical",
             action_value_key=("agents", "action_value"),
@@ -112,23 +115,48 @@ def make_agents(cfg: DictConfig, env: EnvBase) -> SafeSequential:
     )
 
 
-def make_mixer(cfg: DictConfig, env: EnvBase) -> TensorDictModule:
-    """VDN or QMIX mixer (``mixer.name``), TorchRL's own."""
+def make_mixer(cfg: DictConfig, env: EnvBase) -> nn.ModuleDict:
+    """What turns the agents' values into the team's (``mixer.name``).
+
+    Returns:
+        nn.ModuleDict: for VDN and QMIX TorchRL's own ``mixer``; for QTRAN the ``joint``
+        action-value and the ``state`` value network.
+    """
+    _choice("mixer.name", cfg.mixer.name, MIXERS)
     n_agents = env.observation_spec[OBSERVATION].shape[-2]
+    state_shape = env.observation_spec["state"].shape[-1:]
+    if cfg.mixer.name == "qtran":
+        sizes = {"feature_size": cfg.agent.hidden_size, "hidden_size": cfg.mixer.hidden_size}
+        joint = QTRANJointValue(
+            state_shape,
+            n_agents,
+            n_actions=env.action_spec_unbatched[ACTION].space.n,
+            **sizes,
+            device=cfg.device,
+        )
+        state = QTRANStateValue(state_shape, **sizes, device=cfg.device)
+        return nn.ModuleDict(
+            {
+                "joint": TensorDictModule(
+                    joint, ["state", ACTION, FEATURES], ["joint_action_value"]
+                ),
+                "state": TensorDictModule(state, ["state", FEATURES], ["state_value"]),
+            }
+        )
     in_keys = [("agents", "chosen_action_value")]
-    if _choice("mixer.name", cfg.mixer.name, MIXERS) == "vdn":
+    if cfg.mixer.name == "vdn":
         mixer = VDNMixer(n_agents=n_agents, device=cfg.device)
     else:
         in_keys.append("state")
         mixer = QMixer(
-            state_shape=env.observation_spec["state"].shape[-1:],
+            state_shape=state_shape,
             mixing_embed_dim=cfg.mixer.embed_dim,
             n_agents=n_agents,
             device=cfg.device,
         )
         for hypernetwork in (mixer.hyper_w_1, mixer.hyper_w_final, mixer.hyper_b_1):
             nn.init.xavier_uniform_(hypernetwork.weight, gain=cfg.mixer.init_gain)
-    return TensorDictModule(mixer, in_keys=in_keys, out_keys=["chosen_action_value"])
+    return nn.ModuleDict({"mixer": TensorDictModule(mixer, in_keys, ["chosen_action_value"])})
 
 
 def make_dual(cfg: DictConfig, env: EnvBase) -> DualNetwork | None:
@@ -145,12 +173,13 @@ def make_dual(cfg: DictConfig, env: EnvBase) -> DualNetwork | None:
 
 
 def make_loss(
-    cfg: DictConfig, agents: nn.Module, mixer: nn.Module, dual: nn.Module | None = None
-) -> RobustQMixerLoss:
+    cfg: DictConfig, agents: nn.Module, mixer: nn.ModuleDict, dual: nn.Module | None = None
+) -> RobustQMixerLoss | RobustQTRANLoss:
     """The robust loss with its value estimator (``uncertainty``)."""
-    loss = RobustQMixerLoss(
+    loss_cls = RobustQTRANLoss if cfg.mixer.name == "qtran" else RobustQMixerLoss
+    loss = loss_cls(
         agents,
-        mixer,
+        *mixer.values(),
         dual_network=dual,
         dual_loss=cfg.uncertainty.get("dual_loss", "linear"),
         double_dqn=cfg.optim.double_dqn,
@@ -165,13 +194,24 @@ def make_loss(
     return loss
 
 
-def _optimizers(cfg: DictConfig, loss: RobustQMixerLoss) -> dict[str, torch.optim.Optimizer]:
-    optimizer = OPTIMIZERS[_choice("optim.name", cfg.optim.name, OPTIMIZERS)]
-    dual = [] if loss.dual_network is None else list(loss.dual_network_params.parameters())
-    rest = [p for p in loss.parameters() if p.requires_grad and not any(p is q for q in dual)]
-    optimizers = {"loss": optimizer(rest, lr=cfg.optim.lr)}
-    if dual:
-        optimizers["loss_dual"] = torch.optim.Adam(dual, lr=cfg.uncertainty.dual_lr)
+def _optimizers(cfg: DictConfig, loss: nn.Module) -> dict[str, torch.optim.Optimizer]:
+    """One optimizer for the agents and a mixer, one for QTRAN's networks, one for the dual."""
+
+    def of(*networks: str) -> list[nn.Parameter]:
+        owned = (getattr(loss, f"{network}_network_params") for network in networks)
+        leaves = (leaf for params in owned for leaf in params.values(True, True))
+        return [leaf for leaf in leaves if isinstance(leaf, nn.Parameter)]
+
+    values = OPTIMIZERS[_choice("optim.name", cfg.optim.name, OPTIMIZERS)]
+    if cfg.mixer.name == "qtran":
+        optimizers = {
+            "values": values(of("local_value"), lr=cfg.optim.lr),
+            "joint": torch.optim.Adam(of("joint_value", "state_value"), lr=cfg.mixer.lr),
+        }
+    else:
+        optimizers = {"values": values(of("local_value", "mixer"), lr=cfg.optim.lr)}
+    if loss.dual_network is not None:
+        optimizers["dual"] = torch.optim.Adam(of("dual"), lr=cfg.uncertainty.dual_lr)
     return optimizers
 
 
@@ -184,7 +224,7 @@ def _logger(cfg: DictConfig, run_dir: Path) -> Logger:
 
 
 def make_trainer(
-    cfg: DictConfig, env: EnvBase, agents: nn.Module, loss: RobustQMixerLoss, run_dir: str | Path
+    cfg: DictConfig, env: EnvBase, agents: nn.Module, loss: LossModule, run_dir: str | Path
 ) -> Trainer:
     """TorchRL's ``Trainer`` with collector, replay buffer, target updater, logger and checkpoints.
 
@@ -192,7 +232,7 @@ def make_trainer(
         cfg (DictConfig): the composed config.
         env (EnvBase): training environment of :func:`make_env`.
         agents (nn.Module): Q-networks of :func:`make_agents`; acting shares their parameters.
-        loss (RobustQMixerLoss): loss of :func:`make_loss`.
+        loss (LossModule): loss of :func:`make_loss`.
         run_dir (str or Path): where metrics and the checkpoint go.
 
     Returns:
@@ -259,7 +299,7 @@ def make_trainer(
     return trainer
 
 
-def _target_updater(cfg: DictConfig, loss: RobustQMixerLoss) -> TargetNetUpdater:
+def _target_updater(cfg: DictConfig, loss: LossModule) -> TargetNetUpdater:
     if (cfg.target.interval is None) == (cfg.target.tau is None):
         raise ValueError(
             "target needs exactly one of target.interval (updates between hard copies) and "

@@ -16,29 +16,28 @@ __all__ = ["AnnealEpsilon", "LogEpisodeReturn", "PerPartStepper"]
 
 
 class PerPartStepper(OptimizationStepper):
-    """One optimizer per loss part, one backward pass for all of them.
+    """One optimizer per part of the learner, one backward pass for all of them.
 
-    The parts of a robust loss reach disjoint parameters (``"loss"`` the Q-networks and the mixer,
-    ``"loss_dual"`` the dual network), so the gradient of their sum is the gradient of each. It
-    stands in for one ``OptimizerHook`` per part, which TorchRL deprecates and which runs one
-    backward pass each.
+    The parts (Q-networks and mixer, QTRAN's joint networks, the dual network) have disjoint
+    parameters, so the gradient of the summed losses is each part's own. It stands in for one
+    ``OptimizerHook`` per part, which TorchRL deprecates and which runs one backward pass each.
 
     Args:
-        optimizers (mapping of str to Optimizer): the optimizer of each loss part, by its key.
+        optimizers (mapping of str to Optimizer): the optimizer of each part, by a name of it.
 
     Examples:
         >>> from types import SimpleNamespace
         >>> from tensordict import TensorDict
         >>> a, b = nn.Parameter(torch.ones(())), nn.Parameter(torch.ones(()))
         >>> stepper = PerPartStepper(
-        ...     {"loss": torch.optim.SGD([a], lr=0.5), "loss_dual": torch.optim.SGD([b], lr=0.1)}
+        ...     {"values": torch.optim.SGD([a], lr=0.5), "dual": torch.optim.SGD([b], lr=0.1)}
         ... )
         >>> trainer = SimpleNamespace(
         ...     compute_loss=lambda batch: TensorDict({"loss": a * 2, "loss_dual": b * 3}),
         ...     clip_norm=None,
         ... )
         >>> metrics = stepper.step(trainer, None)
-        >>> a.item(), round(b.item(), 6), metrics["grad_norm_loss_dual"].item()
+        >>> a.item(), round(b.item(), 6), metrics["grad_norm_dual"].item()
         (0.0, 0.7, 3.0)
     """
 
@@ -52,7 +51,7 @@ class PerPartStepper(OptimizationStepper):
     def step(self, trainer: Trainer, sub_batch: TensorDictBase) -> TensorDictBase:
         """Update every part once; returns the losses and the gradient norm of each part."""
         losses = trainer.compute_loss(sub_batch)
-        sum(losses[part] for part in self.optimizers).backward()
+        sum(value for key, value in losses.items() if key.startswith("loss")).backward()
         metrics = losses.detach()
         clip_norm = float("inf") if trainer.clip_norm is None else trainer.clip_norm
         for part, optimizer in self.optimizers.items():
@@ -63,7 +62,7 @@ class PerPartStepper(OptimizationStepper):
         return metrics
 
     def state_dict(self) -> dict[str, Any]:
-        """State of every optimizer, by loss part."""
+        """State of every optimizer, by part."""
         return {part: optimizer.state_dict() for part, optimizer in self.optimizers.items()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

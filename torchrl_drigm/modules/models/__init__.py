@@ -2,6 +2,16 @@
 
 from torchrl_drigm.modules.models.drqn import DRQN
 from torchrl_drigm.modules.models.dual import DualNetwork
+from torchrl_drigm.modules.models.joint_action import JointActionEncoder
 from torchrl_drigm.modules.models.multiagent_rnn import MultiAgentGRU, MultiAgentLSTM
+from torchrl_drigm.modules.models.qtran import QTRANJointValue, QTRANStateValue
 
-__all__ = ["DRQN", "DualNetwork", "MultiAgentGRU", "MultiAgentLSTM"]
+__all__ = [
+    "DRQN",
+    "DualNetwork",
+    "JointActionEncoder",
+    "MultiAgentGRU",
+    "MultiAgentLSTM",
+    "QTRANJointValue",
+    "QTRANStateValue",
+]

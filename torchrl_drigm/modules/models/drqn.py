@@ -103,6 +103,8 @@ class DRQN(nn.Module):
         share_params (bool): one set of parameters for all agents. Default: ``False``.
         observation_loc (Tensor or float, optional): broadcast to ``[F]``. Default: 0.
         observation_scale (Tensor or float, optional): broadcast to ``[F]``, positive. Default: 1.
+        with_features (bool): also return each agent's features, the input of the head, which
+            QTRAN's networks share. Default: ``False``.
         device (torch.device, optional): where the parameters live.
 
     Raises:
@@ -134,9 +136,11 @@ class DRQN(nn.Module):
         share_params: bool = False,
         observation_loc: Tensor | Sequence[float] | float | None = None,
         observation_scale: Tensor | Sequence[float] | float | None = None,
+        with_features: bool = False,
         device: torch.device | str | None = None,
     ) -> None:
         super().__init__()
+        self.with_features = with_features
         if core not in _CORES:
             raise ValueError(f"core must be one of {sorted(_CORES)}, received {core!r}.")
         self.observation_size = observation_size
@@ -159,7 +163,9 @@ class DRQN(nn.Module):
         self.encoder.reset_parameters(fan_in)
         nn.init.uniform_(self.action_embedding, -1.0 / math.sqrt(fan_in), 1.0 / math.sqrt(fan_in))
 
-    def forward(self, observation: Tensor, previous_action: Tensor) -> Tensor:
+    def forward(
+        self, observation: Tensor, previous_action: Tensor
+    ) -> Tensor | tuple[Tensor, Tensor]:
         """Action values of the last step of a window.
 
         Args:
@@ -168,7 +174,8 @@ class DRQN(nn.Module):
                 just before its observation.
 
         Returns:
-            Tensor: action values ``[*B, n_agents, n_actions]``.
+            Tensor: action values ``[*B, n_agents, n_actions]``; and with ``with_features`` the
+            features ``[*B, n_agents, hidden_size]``.
 
         Raises:
             ValueError: if a shape is not as above.
@@ -187,7 +194,10 @@ class DRQN(nn.Module):
         _, state = self.core.unroll(x)
         last = (state[0] if isinstance(state, tuple) else state).relu()
         action_value = self.head(last.transpose(0, 1)).transpose(0, 1)
-        return action_value.reshape(*batch, n_agents, self.n_actions)
+        action_value = action_value.reshape(*batch, n_agents, self.n_actions)
+        if self.with_features:
+            return action_value, last.reshape(*batch, n_agents, -1)
+        return action_value
 
     def _encode(self, observation: Tensor, previous_action: Tensor) -> Tensor:
         """Scaled observations ``[A, N, F]`` and actions ``[A, N]`` -> features ``[A, N, H]``."""

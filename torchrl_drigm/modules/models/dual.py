@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from torchrl_drigm.modules.models.drqn import _look_up
+from torchrl_drigm.modules.models.joint_action import JointActionEncoder
 
 __all__ = ["DualNetwork"]
 
@@ -53,14 +53,7 @@ class DualNetwork(nn.Module):
         self.n_agents = n_agents
         self.n_actions = n_actions
         self.state_encoder = nn.Linear(math.prod(self.state_shape), hidden_size, device=device)
-        # one linear layer over n_agents * n_actions inputs, kept as rows that can be looked up
-        self.action_embedding = nn.Parameter(
-            torch.empty(n_agents, n_actions, hidden_size, device=device)
-        )
-        self.action_bias = nn.Parameter(torch.empty(hidden_size, device=device))
-        bound = 1.0 / math.sqrt(n_agents * n_actions)
-        nn.init.uniform_(self.action_embedding, -bound, bound)
-        nn.init.uniform_(self.action_bias, -bound, bound)
+        self.action_encoder = JointActionEncoder(n_agents, n_actions, hidden_size, device)
         self.head = nn.Sequential(
             nn.Linear(2 * hidden_size, hidden_size, device=device),
             nn.ReLU(),
@@ -87,22 +80,6 @@ class DualNetwork(nn.Module):
                 f"DualNetwork: expected state of shape [*B, *{list(self.state_shape)}], received "
                 f"{list(state.shape)}. Pass the global state, without an agent dimension."
             )
-        batch = state.shape[:n_batch_dims]
+        action = self.action_encoder(action, state.shape[:n_batch_dims])
         state = self.state_encoder(state.flatten(n_batch_dims)).relu()
-        action = (self._embed(action, batch) + self.action_bias).relu()
         return self.head(torch.cat([state, action], -1))
-
-    def _embed(self, action: Tensor, batch: torch.Size) -> Tensor:
-        """The joint action's product with the embedding, ``[*B, H]``."""
-        if action.dtype == torch.int64 and action.shape == (*batch, self.n_agents):
-            # [*B, A] -> [A, N] -> [A, N, H] -> [*B, H]
-            rows = _look_up(self.action_embedding, action.reshape(-1, self.n_agents).t())
-            return rows.sum(0).reshape(*batch, -1)
-        if action.shape == (*batch, self.n_agents, self.n_actions):
-            table = self.action_embedding.flatten(0, 1)
-            return action.flatten(-2).to(table.dtype) @ table
-        raise ValueError(
-            f"DualNetwork: expected int64 action of shape {[*batch, self.n_agents]} or one-hot "
-            f"action of shape {[*batch, self.n_agents, self.n_actions]}, received {action.dtype} "
-            f"of shape {list(action.shape)}. Give state and action the same batch dimensions."
-        )

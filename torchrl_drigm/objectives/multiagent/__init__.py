@@ -1,5 +1,6 @@
 """Losses for cooperative multi-agent value factorization."""
 
 from torchrl_drigm.objectives.multiagent.robust_qmixer import RobustQMixerLoss
+from torchrl_drigm.objectives.multiagent.robust_qtran import RobustQTRANLoss
 
-__all__ = ["RobustQMixerLoss"]
+__all__ = ["RobustQMixerLoss", "RobustQTRANLoss"]

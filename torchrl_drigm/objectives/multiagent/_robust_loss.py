@@ -89,7 +89,7 @@ class RobustLossMixin:
             value_type = self.default_value_estimator
         if isinstance(value_type, ValueEstimatorBase):
             self._check_dual_network(type(value_type))
-            super().make_value_estimator(value_type)
+            self._make_torchrl_value_estimator(value_type)
             return
         if isinstance(value_type, type):
             estimator_cls = value_type
@@ -102,13 +102,17 @@ class RobustLossMixin:
             if issubclass(estimator_cls, ROBUST_ESTIMATORS):
                 hyperparams = {**entry.default_kwargs, **hyperparams}
         if not issubclass(estimator_cls, ROBUST_ESTIMATORS):
-            super().make_value_estimator(value_type, **hyperparams)
+            self._make_torchrl_value_estimator(value_type, **hyperparams)
             return
         self._check_dual_network(estimator_cls)
         hyperparams.setdefault("value_network", getattr(self, "global_value_network", None))
         self._value_estimator = estimator_cls.for_loss(self, **hyperparams)
         self.value_type = value_type
         self._forward_value_estimator_keys()
+
+    def _make_torchrl_value_estimator(self, value_type, **hyperparams) -> None:
+        """Build one of TorchRL's own estimators, which no robust one stands in for."""
+        super().make_value_estimator(value_type, **hyperparams)
 
     def _check_dual_network(self, estimator_cls: type[ValueEstimatorBase]) -> None:
         if getattr(estimator_cls, "has_dual", False) and self.dual_network is None:

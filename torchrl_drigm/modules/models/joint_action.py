@@ -1,0 +1,80 @@
+"""Encoder of joint actions, shared by the networks that read (state, joint action)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from torchrl_drigm.modules.models.drqn import _look_up
+
+__all__ = ["JointActionEncoder"]
+
+
+class JointActionEncoder(nn.Module):
+    """The concatenated one-hot actions of a team, through a linear layer with ReLU.
+
+    Categorical actions enter by a look-up that equals the one-hot product.
+
+    Args:
+        n_agents (int): number of agents.
+        n_actions (int): number of actions of each agent.
+        hidden_size (int): size of the embedding.
+        device (torch.device, optional): where the parameters live.
+
+    Examples:
+        >>> import torch
+        >>> from torchrl_drigm.modules import JointActionEncoder
+        >>> encoder = JointActionEncoder(n_agents=3, n_actions=5, hidden_size=8)
+        >>> action = torch.randint(5, (4, 3))
+        >>> one_hot = torch.nn.functional.one_hot(action, 5)
+        >>> torch.allclose(encoder(action, [4]), encoder(one_hot, [4]), atol=1e-6)
+        True
+    """
+
+    def __init__(
+        self,
+        n_agents: int,
+        n_actions: int,
+        hidden_size: int,
+        device: torch.device | str | None = None,
+    ) -> None:
+        super().__init__()
+        self.n_agents = n_agents
+        self.n_actions = n_actions
+        # one linear layer over n_agents * n_actions inputs, kept as rows that can be looked up
+        self.weight = nn.Parameter(torch.empty(n_agents, n_actions, hidden_size, device=device))
+        self.bias = nn.Parameter(torch.empty(hidden_size, device=device))
+        bound = 1.0 / math.sqrt(n_agents * n_actions)
+        nn.init.uniform_(self.weight, -bound, bound)
+        nn.init.uniform_(self.bias, -bound, bound)
+
+    def forward(self, action: Tensor, batch_size: Sequence[int]) -> Tensor:
+        """Embed joint actions.
+
+        Args:
+            action (Tensor): categorical int64 ``[*B, n_agents]``, or one-hot of any type
+                ``[*B, n_agents, n_actions]``.
+            batch_size (sequence of int): ``[*B]``, which tells the two apart.
+
+        Returns:
+            Tensor: embedding ``[*B, hidden_size]``, after the ReLU.
+
+        Raises:
+            ValueError: if the shape or type is neither.
+        """
+        batch = tuple(batch_size)
+        if action.dtype == torch.int64 and action.shape == (*batch, self.n_agents):
+            # [*B, A] -> [A, N] -> [A, N, H] -> [*B, H]
+            rows = _look_up(self.weight, action.reshape(-1, self.n_agents).t())
+            return (rows.sum(0).reshape(*batch, -1) + self.bias).relu()
+        if action.shape == (*batch, self.n_agents, self.n_actions):
+            table = self.weight.flatten(0, 1)
+            return (action.flatten(-2).to(table.dtype) @ table + self.bias).relu()
+        raise ValueError(
+            f"expected int64 action of shape {[*batch, self.n_agents]} or one-hot action of shape "
+            f"{[*batch, self.n_agents, self.n_actions]}, received {action.dtype} of shape "
+            f"{list(action.shape)}. Give state and action the same batch dimensions."
+        )

@@ -1,0 +1,165 @@
+"""QTRAN's joint action-value and state-value networks (Son et al. 2019; paper, Appendix F.2)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from torchrl_drigm.modules.models.joint_action import JointActionEncoder
+
+__all__ = ["QTRANJointValue", "QTRANStateValue"]
+
+
+class _StateAndFeatures(nn.Module):
+    """Global state and summed agent features in parallel, each through a linear ReLU layer."""
+
+    def __init__(
+        self,
+        state_shape: int | Sequence[int],
+        feature_size: int | None,
+        hidden_size: int,
+        device: torch.device | str | None,
+    ) -> None:
+        super().__init__()
+        self.state_shape = (state_shape,) if isinstance(state_shape, int) else tuple(state_shape)
+        self.feature_size = feature_size
+        self.state_encoder = nn.Linear(math.prod(self.state_shape), hidden_size, device=device)
+        self.feature_encoder = (
+            None if feature_size is None else nn.Linear(feature_size, hidden_size, device=device)
+        )
+        self.out_features = hidden_size * (1 if feature_size is None else 2)
+
+    def forward(self, state: Tensor, features: Tensor | None) -> Tensor:
+        n_batch_dims = state.ndim - len(self.state_shape)
+        if n_batch_dims < 0 or tuple(state.shape[n_batch_dims:]) != self.state_shape:
+            raise ValueError(
+                f"expected state of shape [*B, *{list(self.state_shape)}], received "
+                f"{list(state.shape)}. Pass the global state, without an agent dimension."
+            )
+        if (features is None) != (self.feature_encoder is None):
+            raise ValueError(
+                f"the network was built with feature_size={self.feature_size} and received "
+                f"{'no' if features is None else 'agent'} features. Build it with "
+                "feature_size=None to leave them out, or name their key among the in_keys."
+            )
+        encoded = self.state_encoder(state.flatten(n_batch_dims)).relu()
+        if features is None:
+            return encoded
+        # [*B, n_agents, F] -> [*B, F]
+        return torch.cat([encoded, self.feature_encoder(features.sum(-2)).relu()], -1)
+
+
+def _head(in_features: int, hidden_size: int, device: torch.device | str | None) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(in_features, hidden_size, device=device),
+        nn.ReLU(),
+        nn.Linear(hidden_size, 1, device=device),
+    )
+
+
+class QTRANJointValue(nn.Module):
+    r"""QTRAN's joint action-value :math:`Q_{tot}(\mathbf h, \mathbf a)`, free of any structure.
+
+    The concatenated one-hot joint action, the global state and the sum of the agents' features go
+    through a linear layer with ReLU each, are concatenated, and end in a ReLU layer and a scalar
+    (paper, Appendix F.2; the features are those of the DRQN, shared).
+
+    Args:
+        state_shape (int or tuple of int): shape of the global state without batch dimensions.
+        n_agents (int): number of agents.
+        n_actions (int): number of actions of each agent.
+        feature_size (int, optional): size of each agent's features; ``None`` leaves them out.
+        hidden_size (int): hidden units of every layer. Default: 64.
+        device (torch.device, optional): where the parameters live.
+
+    Examples:
+        >>> import torch
+        >>> from torchrl_drigm.modules import QTRANJointValue
+        >>> joint = QTRANJointValue(state_shape=10, n_agents=6, n_actions=5, feature_size=64)
+        >>> joint(torch.randn(8, 10), torch.randint(5, (8, 6)), torch.randn(8, 6, 64)).shape
+        torch.Size([8, 1])
+    """
+
+    def __init__(
+        self,
+        state_shape: int | Sequence[int],
+        n_agents: int,
+        n_actions: int,
+        feature_size: int | None = None,
+        hidden_size: int = 64,
+        device: torch.device | str | None = None,
+    ) -> None:
+        super().__init__()
+        self.n_agents = n_agents
+        self.n_actions = n_actions
+        self.encoder = _StateAndFeatures(state_shape, feature_size, hidden_size, device)
+        self.action_encoder = JointActionEncoder(n_agents, n_actions, hidden_size, device)
+        self.head = _head(self.encoder.out_features + hidden_size, hidden_size, device)
+
+    def forward(self, state: Tensor, action: Tensor, features: Tensor | None = None) -> Tensor:
+        """Joint action-value.
+
+        Args:
+            state (Tensor): ``[*B, *state_shape]``.
+            action (Tensor): int64 ``[*B, n_agents]`` or one-hot ``[*B, n_agents, n_actions]``.
+            features (Tensor, optional): ``[*B, n_agents, feature_size]``.
+
+        Returns:
+            Tensor: ``[*B, 1]``.
+
+        Raises:
+            ValueError: if a shape is not as above, or features are missing or unexpected.
+        """
+        encoded = self.encoder(state, features)
+        return self.head(torch.cat([encoded, self.action_encoder(action, encoded.shape[:-1])], -1))
+
+
+class QTRANStateValue(nn.Module):
+    r"""The baseline :math:`V_{tot}(\mathbf h)` of QTRAN.
+
+    Global state and summed agent features in parallel, concatenated, to a scalar (paper, Appendix
+    F.2). It makes up for what single agents cannot see of the team's value.
+
+    Args:
+        state_shape (int or tuple of int): shape of the global state without batch dimensions.
+        feature_size (int, optional): size of each agent's features; ``None`` leaves them out.
+        hidden_size (int): hidden units of every layer. Default: 64.
+        device (torch.device, optional): where the parameters live.
+
+    Examples:
+        >>> import torch
+        >>> from torchrl_drigm.modules import QTRANStateValue
+        >>> QTRANStateValue(state_shape=10, feature_size=64)(
+        ...     torch.randn(8, 10), torch.randn(8, 6, 64)
+        ... ).shape
+        torch.Size([8, 1])
+    """
+
+    def __init__(
+        self,
+        state_shape: int | Sequence[int],
+        feature_size: int | None = None,
+        hidden_size: int = 64,
+        device: torch.device | str | None = None,
+    ) -> None:
+        super().__init__()
+        self.encoder = _StateAndFeatures(state_shape, feature_size, hidden_size, device)
+        self.head = _head(self.encoder.out_features, hidden_size, device)
+
+    def forward(self, state: Tensor, features: Tensor | None = None) -> Tensor:
+        """State value.
+
+        Args:
+            state (Tensor): ``[*B, *state_shape]``.
+            features (Tensor, optional): ``[*B, n_agents, feature_size]``.
+
+        Returns:
+            Tensor: ``[*B, 1]``.
+
+        Raises:
+            ValueError: if a shape is not as above, or features are missing or unexpected.
+        """
+        return self.head(self.encoder(state, features))
