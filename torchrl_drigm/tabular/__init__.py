@@ -1,0 +1,58 @@
+"""Exact robust Dec-POMDPs: value iteration, worst-case kernels, IGM and DrIGM checks, Example 1."""
+
+from torchrl_drigm.tabular.dec_pomdp import DecPOMDP
+from torchrl_drigm.tabular.examples import PaperExample, example_1, example_2
+from torchrl_drigm.tabular.igm import (
+    FactorizationCheck,
+    check_drigm,
+    check_igm,
+    check_qtran_condition,
+)
+from torchrl_drigm.tabular.individual_values import (
+    AdditiveDecomposition,
+    additive_decomposition,
+    anchored_decomposition,
+    robust_individual_values,
+)
+from torchrl_drigm.tabular.policy_evaluation import (
+    greedy_joint_actions,
+    optimal_values,
+    policy_evaluation,
+)
+from torchrl_drigm.tabular.random_models import random_dec_pomdp
+from torchrl_drigm.tabular.uncertainty import FiniteSet, UncertaintySet
+from torchrl_drigm.tabular.value_iteration import (
+    RobustValues,
+    random_kernel,
+    robust_bellman,
+    robust_value_iteration,
+    robust_values,
+    worst_case_kernel,
+)
+
+__all__ = [
+    "AdditiveDecomposition",
+    "DecPOMDP",
+    "FactorizationCheck",
+    "FiniteSet",
+    "PaperExample",
+    "RobustValues",
+    "UncertaintySet",
+    "additive_decomposition",
+    "anchored_decomposition",
+    "check_drigm",
+    "check_igm",
+    "check_qtran_condition",
+    "example_1",
+    "example_2",
+    "greedy_joint_actions",
+    "optimal_values",
+    "policy_evaluation",
+    "random_dec_pomdp",
+    "random_kernel",
+    "robust_bellman",
+    "robust_individual_values",
+    "robust_value_iteration",
+    "robust_values",
+    "worst_case_kernel",
+]
