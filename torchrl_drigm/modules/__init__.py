@@ -3,6 +3,7 @@
 from torchrl_drigm.modules.models import (
     DRQN,
     DualNetwork,
+    GroupRewardModel,
     JointActionEncoder,
     MultiAgentGRU,
     MultiAgentLSTM,
@@ -13,6 +14,7 @@ from torchrl_drigm.modules.models import (
 __all__ = [
     "DRQN",
     "DualNetwork",
+    "GroupRewardModel",
     "JointActionEncoder",
     "MultiAgentGRU",
     "MultiAgentLSTM",

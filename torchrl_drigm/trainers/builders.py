@@ -216,11 +216,13 @@ def _optimizers(cfg: DictConfig, loss: nn.Module) -> dict[str, torch.optim.Optim
 
 
 def _logger(cfg: DictConfig, run_dir: Path) -> Logger:
-    return get_logger(
-        _choice("logger", cfg.logger, ("csv", "tensorboard")),
-        logger_name=str(run_dir),
-        experiment_name="metrics",
-    )
+    name = _choice("logger", cfg.logger, ("csv", "tensorboard"))
+    try:
+        return get_logger(name, logger_name=str(run_dir), experiment_name="metrics")
+    except ImportError as error:
+        raise ImportError(
+            f'logger={name} needs an extra: pip install "torchrl_drigm[{name}]"'
+        ) from error
 
 
 def make_trainer(

@@ -5,10 +5,12 @@ from torchrl_drigm.modules.models.dual import DualNetwork
 from torchrl_drigm.modules.models.joint_action import JointActionEncoder
 from torchrl_drigm.modules.models.multiagent_rnn import MultiAgentGRU, MultiAgentLSTM
 from torchrl_drigm.modules.models.qtran import QTRANJointValue, QTRANStateValue
+from torchrl_drigm.modules.models.reward_model import GroupRewardModel
 
 __all__ = [
     "DRQN",
     "DualNetwork",
+    "GroupRewardModel",
     "JointActionEncoder",
     "MultiAgentGRU",
     "MultiAgentLSTM",

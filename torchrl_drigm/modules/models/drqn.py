@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from torchrl_drigm.modules.models._checks import check_sizes
 from torchrl_drigm.modules.models.multiagent_rnn import MultiAgentGRU, MultiAgentLSTM
 
 __all__ = ["DRQN"]
@@ -140,6 +141,13 @@ class DRQN(nn.Module):
         device: torch.device | str | None = None,
     ) -> None:
         super().__init__()
+        check_sizes(
+            "DRQN",
+            observation_size=observation_size,
+            n_actions=n_actions,
+            n_agents=n_agents,
+            hidden_size=hidden_size,
+        )
         self.with_features = with_features
         if core not in _CORES:
             raise ValueError(f"core must be one of {sorted(_CORES)}, received {core!r}.")

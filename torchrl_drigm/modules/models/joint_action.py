@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from torchrl_drigm.modules.models._checks import check_sizes
 from torchrl_drigm.modules.models.drqn import _look_up
 
 __all__ = ["JointActionEncoder"]
@@ -42,6 +43,7 @@ class JointActionEncoder(nn.Module):
         device: torch.device | str | None = None,
     ) -> None:
         super().__init__()
+        check_sizes("joint action", n_agents=n_agents, n_actions=n_actions, hidden_size=hidden_size)
         self.n_agents = n_agents
         self.n_actions = n_actions
         # one linear layer over n_agents * n_actions inputs, kept as rows that can be looked up

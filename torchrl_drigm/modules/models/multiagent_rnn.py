@@ -11,6 +11,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from torchrl_drigm.modules.models._checks import check_sizes
+
 __all__ = ["MultiAgentGRU", "MultiAgentLSTM"]
 
 
@@ -33,6 +35,9 @@ class _MultiAgentRNN(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
+        check_sizes(
+            type(self).__name__, input_size=input_size, hidden_size=hidden_size, n_agents=n_agents
+        )
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.n_agents = n_agents

@@ -1,0 +1,27 @@
+"""The package imports where no simulator is installed."""
+
+import subprocess
+import sys
+
+CODE = """
+import importlib, pkgutil, sys, warnings
+for name in ("sustaingym", "pvlib", "vmas", "jaxmarl", "jax", "smac", "pysc2", "pettingzoo"):
+    sys.modules[name] = None  # importing it raises ImportError
+import torchrl_drigm
+for module in pkgutil.walk_packages(torchrl_drigm.__path__, "torchrl_drigm."):
+    importlib.import_module(module.name)
+from torchrl_drigm.objectives import RobustQMixerLoss
+print(torchrl_drigm.__version__)
+"""
+
+
+def test_imports_without_simulators():
+    done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+def test_importing_prints_nothing():
+    code = "import torchrl_drigm.objectives, torchrl_drigm.trainers, torchrl_drigm.evaluation"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -1,0 +1,57 @@
+"""Checks of the hyper-parameters that the estimators share."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor
+
+
+def resolve_worst_value(
+    gamma: float | Tensor, worst_value: float | None, reward_lower_bound: float | None
+) -> float:
+    r"""Worst value over all states, from a number or from a lower bound of the reward.
+
+    Args:
+        gamma (float or Tensor): discount factor.
+        worst_value (float or None): the value itself; ``None`` means 0.
+        reward_lower_bound (float or None): a lower bound :math:`r_{min}` of the team reward per
+            step; the value is then :math:`r_{min} / (1 - \gamma)`.
+
+    Raises:
+        ValueError: if both are given, a number is not finite, or ``gamma`` is 1 with a bound.
+
+    Examples:
+        >>> resolve_worst_value(0.75, None, -3.0)
+        -12.0
+    """
+    if reward_lower_bound is None:
+        value = 0.0 if worst_value is None else float(worst_value)
+        if not math.isfinite(value):
+            raise ValueError(f"worst_value must be a finite number, got {worst_value}.")
+        return value
+    if worst_value is not None:
+        raise ValueError(
+            f"worst_value={worst_value} and reward_lower_bound={reward_lower_bound} exclude each "
+            "other: give the worst value itself, or the reward bound that it is computed from."
+        )
+    gamma = float(gamma)
+    if not math.isfinite(reward_lower_bound) or not gamma < 1.0:
+        raise ValueError(
+            "reward_lower_bound needs a finite bound and gamma < 1, got "
+            f"reward_lower_bound={reward_lower_bound} and gamma={gamma}; with gamma=1 pass "
+            "worst_value instead."
+        )
+    return float(reward_lower_bound) / (1.0 - gamma)
+
+
+def check_gamma(gamma: float | Tensor) -> float | Tensor:
+    """Return ``gamma``, or raise if it is no discount factor in [0, 1].
+
+    Examples:
+        >>> check_gamma(0.997)
+        0.997
+    """
+    if not 0.0 <= float(gamma) <= 1.0:
+        raise ValueError(f"gamma must be a finite number in [0, 1], got {gamma}.")
+    return gamma
