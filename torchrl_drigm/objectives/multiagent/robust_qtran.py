@@ -36,7 +36,6 @@ class RobustQTRANLoss(RobustLossMixin, LossModule):
         + V_{tot}(\mathbf h)\Big)^2 \quad (\text{Eq. 12}) \\
         L_{nopt} &= \Big(\min\big[\sum_i Q_i(h_i, a_i) - \hat Q_{tot}(\mathbf h, \mathbf a)
         + V_{tot}(\mathbf h),\, 0\big]\Big)^2 \quad (\text{Eq. 13})
-    \
 
     where :math:`\bar{\mathbf a}` is greedy per agent now, and :math:`\hat Q` is detached.
 
