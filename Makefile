@@ -35,7 +35,7 @@ lint: $(VENV)/.installed-test ## check style and format
 	@$(PY) -m ruff format --check .
 
 bench: $(VENV)/.installed-test ## run every script in benchmarks/
-	@found=0; for script in benchmarks/*.py; do \
+	@found=0; for script in benchmarks/[!_]*.py; do \
 	  [ -f "$$script" ] || continue; found=1; \
 	  echo "== $$script"; $(PY) "$$script" || exit 1; \
 	done; \

@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 
 import torch
+from _released_style import ReleasedStyle
 from hydra import compose, initialize_config_dir
-from released_style import ReleasedStyle
 from torchrl import logger as torchrl_logger
 
 from torchrl_drigm.trainers import (
