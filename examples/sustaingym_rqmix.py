@@ -2,6 +2,7 @@
 
     python examples/sustaingym_rqmix.py                                   robust QMIX, TV
     python examples/sustaingym_rqmix.py mixer=vdn uncertainty=none        nominal VDN
+    python examples/sustaingym_rqmix.py uncertainty=group_dr              GroupDR, the baseline
     python examples/sustaingym_rqmix.py preset=paper uncertainty.rho=0.1  the paper's settings
     python examples/sustaingym_rqmix.py --help                            every field
 
@@ -31,6 +32,7 @@ from torchrl_drigm.evaluation import (
     summarize,
 )
 from torchrl_drigm.trainers import (
+    fit_reward_model,
     load_checkpoint,
     make_agents,
     make_dual,
@@ -52,7 +54,8 @@ def main(cfg: DictConfig) -> None:
     resume = None if cfg.resume is None else Path(cfg.resume)
     run_dir = Path(HydraConfig.get().runtime.output_dir) if resume is None else resume.parent
 
-    env = make_env(cfg)  # sampling days of the training climate
+    rewards = fit_reward_model(cfg, run_dir)  # GroupDR only: of each training climate
+    env = make_env(cfg, rewards)  # sampling days of the training climates
     agents = make_agents(cfg, env)  # line 3: robust individual values Q_i ...
     mixer = make_mixer(cfg, env)  # ... and the mixing network f_theta
     dual = make_dual(cfg, env)  # line 4: the dual network eta_xi
@@ -64,8 +67,8 @@ def main(cfg: DictConfig) -> None:
     trainer.train()  # lines 6-24
     trained = time.perf_counter()
 
-    sets = {"none": "nominal", "contamination": "contamination", "tv": "TV"}
-    name = f"{sets[cfg.uncertainty.name]} {cfg.mixer.name.upper()}"
+    sets = {"none": "nominal", "tv": "TV", "group_dr": "GroupDR"}
+    name = f"{sets.get(cfg.uncertainty.name, cfg.uncertainty.name)} {cfg.mixer.name.upper()}"
     references = {label: make() for label, make in REFERENCES.items()}
     results = []
     for label, policy in {name: agents, **references}.items():
@@ -89,6 +92,8 @@ def main(cfg: DictConfig) -> None:
         save_results(results, run_dir / "evaluation.csv"),
         plot_returns(results[learned], run_dir / "returns.png", references=results[~learned]),
     ]
+    if rewards is not None:
+        files.append(run_dir / "reward_model.csv")
     if cfg.logger == "csv" and trainer.collected_frames > cfg.log_interval:
         files.append(plot_training_curve(read_metrics(run_dir), run_dir / "training.png"))
     print("\nNormalised return of a day, mean ± standard error over the days:\n")

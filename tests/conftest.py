@@ -11,7 +11,8 @@ torch.set_num_threads(1)
 DOCTESTS = {
     "torchrl_drigm.envs.libs": "sustaingym",
     "torchrl_drigm.evaluation": "sustaingym",
-    "torchrl_drigm.envs.transforms": "vmas",
+    "torchrl_drigm.envs.transforms.group": "sustaingym",
+    "torchrl_drigm.envs.transforms.history": "vmas",
 }
 
 

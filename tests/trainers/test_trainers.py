@@ -17,6 +17,7 @@ from torchrl.objectives import HardUpdate, SoftUpdate
 
 from torchrl_drigm.evaluation import read_metrics
 from torchrl_drigm.trainers import (
+    fit_reward_model,
     load_checkpoint,
     make_agents,
     make_dual,
@@ -42,17 +43,26 @@ SMALL = [
     "log_interval=100",
     "progress_bar=false",
 ]
+SMALL_GROUP_DR = [
+    "uncertainty.climates=[[Hot_Dry,Tucson],[Cool_Marine,Seattle]]",
+    "uncertainty.behaviour_frames=160",
+    "uncertainty.episodes=2",
+    "uncertainty.updates=20",
+    "uncertainty.batch_size=32",
+    "uncertainty.hidden_size=8",
+]
 
 
 def config(*overrides):
+    small = [*SMALL, *(SMALL_GROUP_DR if "uncertainty=group_dr" in overrides else [])]
     with initialize_config_dir(str(CONFIG), version_base=None):
-        return compose("sustaingym_rqmix", overrides=[*SMALL, *overrides])
+        return compose("sustaingym_rqmix", overrides=[*small, *overrides])
 
 
-def build(run_dir, *overrides):
+def build(run_dir, *overrides, reward_model=None):
     cfg = config(*overrides)
     torch.manual_seed(cfg.seed)
-    env = make_env(cfg)
+    env = make_env(cfg, reward_model or fit_reward_model(cfg, run_dir))
     agents = make_agents(cfg, env)
     loss = make_loss(cfg, agents, make_mixer(cfg, env), make_dual(cfg, env))
     return make_trainer(cfg, env, agents, loss, run_dir)
@@ -63,7 +73,7 @@ def parameters(trainer):
 
 
 @pytest.mark.parametrize("preset", ["fast", "paper"])
-@pytest.mark.parametrize("uncertainty", ["none", "contamination", "tv"])
+@pytest.mark.parametrize("uncertainty", ["none", "contamination", "tv", "group_dr"])
 @pytest.mark.parametrize("mixer", ["vdn", "qmix", "qtran"])
 def test_every_combination_trains_and_is_reproducible(tmp_path, mixer, uncertainty, preset):
     overrides = [f"mixer={mixer}", f"uncertainty={uncertainty}", f"preset={preset}"]
@@ -95,7 +105,7 @@ def test_another_seed_is_another_run(tmp_path):
     assert not torch.equal(*reached)
 
 
-@pytest.mark.parametrize("uncertainty", ["none", "tv"])
+@pytest.mark.parametrize("uncertainty", ["none", "tv", "group_dr"])
 def test_resuming_equals_not_stopping(tmp_path, uncertainty):
     """Stop in mid-episode, resume in a new trainer, and reach the very same parameters."""
     overrides = [f"uncertainty={uncertainty}"]
@@ -104,8 +114,9 @@ def test_resuming_equals_not_stopping(tmp_path, uncertainty):
     first = build(tmp_path / "first", *overrides, "collector.total_frames=640")
     first.train()
     torch.manual_seed(123)  # the resumed run must not depend on where the generator is
-    second = build(tmp_path / "second", *overrides)
-    load_checkpoint(second, tmp_path / "first" / "checkpoint")
+    checkpoint = tmp_path / "first" / "checkpoint"
+    second = build(tmp_path / "second", *overrides, f"resume={checkpoint}")
+    load_checkpoint(second, checkpoint)
     assert second.collected_frames == 640
     second.train()
     assert second.collected_frames == whole.collected_frames

@@ -9,6 +9,7 @@ from torchrl_drigm.trainers.builders import (
     make_trainer,
 )
 from torchrl_drigm.trainers.checkpoint import CollectionState, load_checkpoint
+from torchrl_drigm.trainers.group_dr import fit_reward_model
 from torchrl_drigm.trainers.hooks import AnnealEpsilon, LogEpisodeReturn, PerPartStepper
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "CollectionState",
     "LogEpisodeReturn",
     "PerPartStepper",
+    "fit_reward_model",
     "load_checkpoint",
     "make_agents",
     "make_dual",

@@ -32,8 +32,15 @@ from torchrl.record.loggers import Logger, get_logger
 from torchrl.trainers import ReplayBufferTrainer, TargetNetUpdaterHook, Trainer
 
 from torchrl_drigm.envs import SustainGymEnv
-from torchrl_drigm.envs.transforms import HistoryWindow
-from torchrl_drigm.modules import DRQN, DualNetwork, QTRANJointValue, QTRANStateValue
+from torchrl_drigm.envs.transforms import HistoryWindow, WorstGroupReward
+from torchrl_drigm.evaluation import get_suite
+from torchrl_drigm.modules import (
+    DRQN,
+    DualNetwork,
+    GroupRewardModel,
+    QTRANJointValue,
+    QTRANStateValue,
+)
 from torchrl_drigm.objectives import RobustQMixerLoss, RobustQTRANLoss
 from torchrl_drigm.trainers.checkpoint import RUN, CollectionState, run_identity
 from torchrl_drigm.trainers.hooks import AnnealEpsilon, LogEpisodeReturn, PerPartStepper
@@ -45,7 +52,13 @@ OBSERVATION = ("agents", "observation")
 HISTORY = [("agents", "history", "observation"), ("agents", "history", "action")]
 FEATURES = ("agents", "features")
 MIXERS = ("vdn", "qmix", "qtran")
-UNCERTAINTIES = {"none": "td0", "contamination": "contamination_td0", "tv": "tv_td0"}
+GROUP_DR = "group_dr"
+UNCERTAINTIES = {
+    "none": "td0",
+    "contamination": "contamination_td0",
+    "tv": "tv_td0",
+    GROUP_DR: "td0",  # nominal, on other rewards
+}
 OPTIMIZERS = {"adam": torch.optim.Adam, "rmsprop": torch.optim.RMSprop}
 
 
@@ -55,15 +68,53 @@ def _choice(field: str, value: str, choices) -> str:
     return value
 
 
-def make_env(cfg: DictConfig) -> TransformedEnv:
+def training_climates(cfg: DictConfig) -> list[tuple[str, str]]:
+    """``env.climates``, or GroupDR's ``uncertainty.climates``, (weather, location) each.
+
+    Raises:
+        ValueError: if GroupDR's list has the weather of the held-out climate, env_6 of Table 3.
+    """
+    if cfg.uncertainty.name != GROUP_DR:
+        return [tuple(climate) for climate in cfg.env.climates]
+    climates = [tuple(climate) for climate in cfg.uncertainty.climates]
+    held_out = get_suite("climate").shifts[-1]
+    for climate in climates:
+        if climate[0] == held_out.climate[0]:
+            raise ValueError(
+                f"uncertainty.climates lists {climate}, the weather of {held_out.name}, which is "
+                "held out: GroupDR may neither fit rewards nor train there. Leave it out."
+            )
+    return climates
+
+
+def make_env(cfg: DictConfig, reward_model: GroupRewardModel | None = None) -> TransformedEnv:
     """Training environment: ``env.num_envs`` copies, with histories, a scaled state and reward.
 
-    The return of an episode, ``"episode_reward"``, is summed before ``env.reward_scale`` applies.
+    The return of an episode, ``"episode_reward"``, is the environment's own: it is summed before
+    GroupDR replaces the reward and before ``env.reward_scale`` applies.
+
+    Args:
+        cfg (DictConfig): the composed config.
+        reward_model (GroupRewardModel, optional): GroupDR's, of :func:`fit_reward_model`.
+
+    Raises:
+        ValueError: for GroupDR without a reward model of its climates.
     """
+    climates = training_climates(cfg)
+    worst_reward = []
+    if cfg.uncertainty.name == GROUP_DR:
+        n_groups = None if reward_model is None else reward_model.n_groups
+        if n_groups != len(climates):
+            raise ValueError(
+                f"uncertainty.name={GROUP_DR!r} needs a reward model of its {len(climates)} "
+                f"climates, received one of {n_groups}: make_env(cfg, fit_reward_model(cfg, "
+                "run_dir))."
+            )
+        worst_reward.append(WorstGroupReward(reward_model))
     env = SustainGymEnv(
         "building",
         building=cfg.env.building,
-        climates=[tuple(climate) for climate in cfg.env.climates],
+        climates=climates,
         days=tuple(cfg.env.days),
         n_action_levels=cfg.env.n_action_levels,
         num_envs=cfg.env.num_envs,
@@ -78,6 +129,7 @@ def make_env(cfg: DictConfig) -> TransformedEnv:
             HistoryWindow(cfg.agent.window),
             ObservationNorm(loc, scale, in_keys=["state"], standard_normal=True),
             RewardSum(),
+            *worst_reward,
             RewardScaling(loc=cfg.env.reward_loc, scale=cfg.env.reward_scale),
         ),
     )
@@ -188,7 +240,7 @@ def make_loss(
     )
     estimator = UNCERTAINTIES[_choice("uncertainty.name", cfg.uncertainty.name, UNCERTAINTIES)]
     hyper = {"gamma": cfg.optim.gamma}
-    if cfg.uncertainty.name != "none":
+    if estimator != "td0":
         hyper |= {"rho": cfg.uncertainty.rho, "worst_value": cfg.uncertainty.worst_value}
     loss.make_value_estimator(estimator, **hyper)
     return loss

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from torchrl_drigm.modules.models._checks import check_sizes
 from torchrl_drigm.modules.models.drqn import _AgentLinear
 from torchrl_drigm.modules.models.joint_action import JointActionEncoder
 
@@ -39,7 +40,7 @@ class GroupRewardModel(nn.Module):
         device (torch.device, optional): where the parameters live.
 
     Raises:
-        ValueError: if ``n_groups`` is below 1.
+        ValueError: if a size is below 1.
 
     Examples:
         >>> import torch
@@ -62,8 +63,7 @@ class GroupRewardModel(nn.Module):
         device: torch.device | str | None = None,
     ) -> None:
         super().__init__()
-        if n_groups < 1:
-            raise ValueError(f"n_groups must be at least 1, received {n_groups}.")
+        check_sizes("GroupRewardModel", n_groups=n_groups, hidden_size=hidden_size)
         self.n_groups = n_groups
         self.state_shape = (state_shape,) if isinstance(state_shape, int) else tuple(state_shape)
         self.n_agents = n_agents

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from tensordict import TensorDict, TensorDictBase, TensorDictParams
 from tensordict.nn import TensorDictModule, dispatch
-from tensordict.utils import NestedKey
+from tensordict.utils import NestedKey, unravel_key
 from torch import Tensor, nn
 from torch.compiler import is_compiling
 from torchrl.objectives.common import LossModule
@@ -119,7 +119,7 @@ class GroupRewardLoss(LossModule):
     def in_keys(self) -> list[NestedKey]:
         """What the model reads, the group and the reward."""
         keys = self.tensor_keys
-        return [*self.reward_model.in_keys, keys.group, ("next", keys.reward)]
+        return [*self.reward_model.in_keys, keys.group, unravel_key(("next", keys.reward))]
 
     @dispatch(auto_batch_size=False)
     def forward(self, tensordict: TensorDictBase) -> TensorDict:
