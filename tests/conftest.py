@@ -8,11 +8,16 @@ import torch
 # Networks of test size gain nothing from threads, and two beside another busy process lose much.
 torch.set_num_threads(1)
 
+# Docstring examples by module: the package they need, and the extra that installs it.
 DOCTESTS = {
-    "torchrl_drigm.envs.libs": "sustaingym",
-    "torchrl_drigm.evaluation": "sustaingym",
-    "torchrl_drigm.envs.transforms.group": "sustaingym",
-    "torchrl_drigm.envs.transforms.history": "vmas",
+    "torchrl_drigm.envs.libs.sustaingym": ("sustaingym", "sustaingym"),
+    "torchrl_drigm.envs.libs._sustaingym": ("sustaingym", "sustaingym"),
+    "torchrl_drigm.envs.libs._building": ("sustaingym", "sustaingym"),
+    "torchrl_drigm.envs.libs.smax": ("jaxmarl", "smax"),
+    "torchrl_drigm.envs.transforms.group": ("sustaingym", "sustaingym"),
+    "torchrl_drigm.envs.transforms.history": ("vmas", "vmas"),
+    "torchrl_drigm.envs.transforms.observation_noise": ("jaxmarl", "smax"),
+    "torchrl_drigm.evaluation": ("sustaingym", "sustaingym"),
 }
 
 
@@ -20,7 +25,7 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if not isinstance(item, pytest.DoctestItem):
             continue
-        for package, simulator in DOCTESTS.items():
-            if item.name.startswith(package) and importlib.util.find_spec(simulator) is None:
-                reason = f'needs {simulator}: pip install "torchrl_drigm[{simulator}]"'
+        for module, (package, extra) in DOCTESTS.items():
+            if item.name.startswith(module) and importlib.util.find_spec(package) is None:
+                reason = f'needs {package}: pip install "torchrl_drigm[{extra}]"'
                 item.add_marker(pytest.mark.skip(reason=reason))

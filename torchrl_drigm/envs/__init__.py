@@ -1,5 +1,5 @@
-"""Environments with one key layout: agents' observations, a state and a team reward."""
+"""Cooperative multi-agent environments with one set of keys."""
 
-from torchrl_drigm.envs.libs import SustainGymEnv, SustainGymWrapper
+from torchrl_drigm.envs.libs import SMAXEnv, SMAXWrapper, SustainGymEnv, SustainGymWrapper
 
-__all__ = ["SustainGymEnv", "SustainGymWrapper"]
+__all__ = ["SMAXEnv", "SMAXWrapper", "SustainGymEnv", "SustainGymWrapper"]

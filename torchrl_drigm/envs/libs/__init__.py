@@ -1,5 +1,6 @@
-"""Environments of other libraries; none of those libraries is needed for the import."""
+"""Environments of simulators, each usable where its simulator is installed."""
 
+from torchrl_drigm.envs.libs.smax import SMAXEnv, SMAXWrapper
 from torchrl_drigm.envs.libs.sustaingym import SustainGymEnv, SustainGymWrapper
 
-__all__ = ["SustainGymEnv", "SustainGymWrapper"]
+__all__ = ["SMAXEnv", "SMAXWrapper", "SustainGymEnv", "SustainGymWrapper"]

@@ -1,6 +1,7 @@
-"""Transforms of multi-agent environments."""
+"""Transforms for agents with histories, groups of environments and shifted observations."""
 
 from torchrl_drigm.envs.transforms.group import GroupIndex, WorstGroupReward
 from torchrl_drigm.envs.transforms.history import HistoryWindow
+from torchrl_drigm.envs.transforms.observation_noise import ObservationNoise
 
-__all__ = ["GroupIndex", "HistoryWindow", "WorstGroupReward"]
+__all__ = ["GroupIndex", "HistoryWindow", "ObservationNoise", "WorstGroupReward"]

@@ -1,0 +1,467 @@
+import numpy as np
+import pytest
+import torch
+from tensordict import TensorDict
+from torchrl.envs import TransformedEnv, check_env_specs
+from torchrl.envs.transforms import ActionMask, Compose
+
+from torchrl_drigm.envs.libs import smax
+from torchrl_drigm.envs.libs.smax import SMAXEnv, SMAXWrapper
+from torchrl_drigm.envs.transforms.observation_noise import ObservationNoise
+
+pytestmark = pytest.mark.smax
+
+# found, not imported: JaxMARL's import takes seconds, and prints unless it is left to the package
+if not smax._has_smax:
+    pytest.skip('needs JaxMARL: pip install "torchrl_drigm[smax]"', allow_module_level=True)
+
+jaxmarl = smax.import_jaxmarl()
+
+import jax  # noqa: E402
+import jax.numpy as jnp  # noqa: E402
+from jaxmarl.environments.smax.smax_env import map_name_to_scenario  # noqa: E402
+
+B = 16  # one number for all tests: JAX compiles once for each
+
+
+def make_env(seed=0):
+    return SMAXEnv("3s_vs_5z", num_envs=B, seed=seed)
+
+
+def attack(td):
+    """The last available action: an attack where there is one, stop otherwise."""
+    last = td["agents", "action_mask"].flip(-1).int().argmax(-1)
+    return td.set(("agents", "action"), td["agents", "action_mask"].shape[-1] - 1 - last)
+
+
+def change_units(env, **leaves):
+    """Overwrites the state of units (or of the clock) by functions of NumPy arrays."""
+    battle = env._battles.state
+    changed = {}
+    for name, change in leaves.items():
+        values = np.array(getattr(battle, name))
+        change(values)
+        changed[name] = env._put(values)  # on the same device, or JAX compiles again
+    env._battles = env._battles.replace(state=battle.replace(**changed))
+
+
+@pytest.fixture(autouse=True)
+def _fixed_seed():
+    torch.manual_seed(0)
+
+
+class TestSpecs:
+    def test_check_env_specs(self):
+        check_env_specs(make_env())
+
+    def test_shapes(self):
+        env = make_env()
+        assert (env.n_agents, env.n_enemies, env.n_actions) == (3, 5, 10)
+        td = env.rollout(2)
+        assert td["agents", "observation"].shape == (B, 2, 3, 101)
+        assert td["agents", "action_mask"].shape == (B, 2, 3, 10)
+        assert td["agents", "action_mask"].dtype == torch.bool
+        assert td["agents", "action"].shape == (B, 2, 3)
+        assert td["agents", "action"].dtype == torch.int64
+        assert td["state"].shape == (B, 2, 96)
+        for key in ("reward", "done", "terminated", "truncated", ("info", "battle_won")):
+            assert td["next"][key].shape == (B, 2, 1)
+            assert td["next"][key].dtype == (torch.float32 if key == "reward" else torch.bool)
+
+    def test_wrapper(self):
+        battle = jaxmarl.make("HeuristicEnemySMAX", scenario=map_name_to_scenario("3m"))
+        env = SMAXWrapper(battle, num_envs=2, seed=0, device="cpu")
+        td = env.reset()
+        assert td["agents", "observation"].shape == (2, 3, battle.obs_size)
+        assert td.device == torch.device("cpu")
+        assert env.lib is jaxmarl
+
+    def test_compiles_once(self):
+        # a dtype that changes between reset and step would compile everything twice
+        first, second = make_env(), make_env()
+        assert first._programs is second._programs
+        first.rollout(3)
+        second.rollout(300, break_when_any_done=False)
+        assert first._programs.step._cache_size() == 1
+        assert first._programs.reset._cache_size() == 1
+
+    def test_no_copy_on_cpu(self):
+        env = make_env()
+        array = jnp.arange(64.0)
+        assert env._to_torch(array).data_ptr() == array.unsafe_buffer_pointer()
+
+    def test_writing_in_place_does_not_reach_the_battles(self):
+        env, other = make_env(), make_env()
+        td, expected = attack(env.reset()), attack(other.reset())
+        for _ in range(30):
+            td, expected = env.step(td)["next"], other.step(expected)["next"]
+            assert torch.equal(td["agents", "observation"], expected["agents", "observation"])
+            assert torch.equal(td["state"], expected["state"])
+            assert torch.equal(td["reward"], expected["reward"])
+            assert torch.equal(td["done"], expected["done"])
+            attack(expected)
+            attack(td)
+            actions = td["agents", "action"].clone()
+            for value in td.values(True, True):
+                value.fill_(1)
+            td["agents", "action"] = actions
+
+
+class TestSeed:
+    def test_seed(self):
+        def rollout(env):
+            torch.manual_seed(1)
+            return env.rollout(30, break_when_any_done=False)
+
+        first, same, other = rollout(make_env(3)), rollout(make_env(3)), rollout(make_env(4))
+        assert (first == same).all()
+        assert not torch.equal(first["state"], other["state"])
+        env = make_env(4)
+        env.set_seed(3)
+        assert (rollout(env) == first).all()
+
+    def test_copies_differ(self):
+        state = make_env().reset()["state"]
+        assert len(state.unique(dim=0)) == B
+
+    def test_episodes_differ(self):
+        env = make_env()
+        assert not torch.equal(env.reset()["state"], env.reset()["state"])
+
+    def test_no_seed_draws_one(self):
+        torch.manual_seed(0)
+        first = make_env(None).reset()["state"]
+        assert not torch.equal(first, make_env(None).reset()["state"])
+        torch.manual_seed(0)
+        assert torch.equal(first, make_env(None).reset()["state"])
+
+    def test_state_dict(self):
+        env = make_env()
+        td = env.rollout(20, attack, auto_reset=True, break_when_any_done=False)[:, -1]["next"]
+        saved = env.state_dict()
+        expected = env.rollout(
+            60, attack, auto_reset=False, tensordict=td.clone(), break_when_any_done=False
+        )
+        other = make_env(7)
+        other.load_state_dict(saved)
+        resumed = other.rollout(
+            60, attack, auto_reset=False, tensordict=td.clone(), break_when_any_done=False
+        )
+        assert (resumed == expected).all()
+        assert expected["next", "done"].any()  # random resets included
+
+    def test_state_dict_restores_the_mask(self):
+        env, other = make_env(), make_env(1)
+        mask = env.rollout(10, attack)[:, -1]["next", "agents", "action_mask"]
+        other.load_state_dict(env.state_dict())
+        assert torch.equal(other.full_action_spec["agents", "action"].mask, mask)
+
+    def test_state_dict_of_another_size(self):
+        saved = make_env().state_dict()
+        with pytest.raises(ValueError, match="same scenario and num_envs"):
+            SMAXEnv("3s_vs_5z", num_envs=2, seed=0).load_state_dict(saved)
+
+
+class TestMask:
+    def test_random_actions_are_available(self):
+        env = make_env()
+        td = env.reset()
+        attacks = 0
+        for _ in range(10_000 // B):
+            mask = td["agents", "action_mask"]
+            assert torch.equal(env.full_action_spec["agents", "action"].mask, mask)
+            actions = env.rand_action(td)["agents", "action"]
+            assert mask.gather(-1, actions.unsqueeze(-1)).all()
+            attacks += (actions >= 5).sum().item()
+            _, td = env.step_and_maybe_reset(td)
+        assert attacks > 100
+
+    def test_random_actions_are_available_through_a_transform(self):
+        transform = Compose(
+            ActionMask(("agents", "action"), ("agents", "action_mask")), ObservationNoise(seed=0)
+        )
+        td = TransformedEnv(make_env(), transform).rollout(200, break_when_any_done=False)
+        actions = td["agents", "action"].unsqueeze(-1)
+        assert td["agents", "action_mask"].gather(-1, actions).all()
+
+    def test_dead_agents_can_only_stop(self):
+        env = make_env()
+        td = attack(env.reset())
+        change_units(env, unit_health=lambda health: health[:, 0].fill(0))
+        mask = env.step(td)["next", "agents", "action_mask"]
+        stop = torch.zeros(10, dtype=torch.bool)
+        stop[4] = True
+        assert torch.equal(mask[:, 0], stop.expand(B, -1))
+        assert mask[:, 1:, :5].all()
+
+
+class TestEnd:
+    def test_victory_defeat_and_draw(self):
+        env = make_env()
+        td = attack(env.reset())
+
+        def kill(health):
+            health[[0, 2], 3:] = 0  # the enemies
+            health[[1, 2], :3] = 0  # the allies
+
+        change_units(env, unit_health=kill)
+        td = env.step(td)["next"]
+        assert td["terminated"].flatten().tolist() == [True] * 3 + [False] * (B - 3)
+        assert torch.equal(td["done"], td["terminated"])
+        assert not td["truncated"].any()
+        assert td["info", "battle_won"].flatten().tolist() == [True] + [False] * (B - 1)
+        # JaxMARL's bonus of 1 for a victory, given once to the team
+        assert td["reward"].flatten()[:4].tolist() == [1, 0, 0, 0]
+
+    def test_step_limit_truncates(self):
+        env = SMAXEnv("3s_vs_5z", num_envs=2, max_steps=3, seed=0)
+        td = env.rollout(9, break_when_any_done=False)
+        # JaxMARL's limit of 3 cuts the fourth step
+        cut = [False, False, False, True] * 2 + [False]
+        for key in ("done", "truncated"):
+            assert td["next", key].squeeze(-1).tolist() == [cut] * 2
+        assert not td["next", "terminated"].any()
+        assert not td["next", "info", "battle_won"].any()
+
+    def test_end_at_the_limit_is_no_truncation(self):
+        env = make_env()
+        td = attack(env.reset())
+        change_units(
+            env,
+            step=lambda step: step.fill(100),
+            unit_health=lambda health: health[0, 3:].fill(0),
+        )
+        td = env.step(td)["next"]
+        assert td["done"].all()
+        assert td["terminated"].flatten().tolist() == [True] + [False] * (B - 1)
+        assert torch.equal(td["truncated"], ~td["terminated"])
+
+    def test_terminal_observation_is_kept(self):
+        td = make_env().rollout(200, attack, break_when_any_done=False)
+        over = td["next", "terminated"][:, :-1].squeeze(-1)
+        assert over.any()
+        last = td["next"][:, :-1][over]
+        first = td[:, 1:][over]
+        # health and position of 8 units: one side is dead at the end, everyone lives after it
+        health, first_health = (x["state"][:, :80].view(-1, 8, 10)[..., 0] for x in (last, first))
+        dead = (health[:, :3] == 0).all(1) | (health[:, 3:] == 0).all(1)
+        assert dead.all()
+        assert (first_health == 1).all()
+        assert torch.equal(last["info", "battle_won"].squeeze(-1), (health[:, :3] > 0).any(1))
+        assert not first["info", "battle_won"].any()
+
+
+class TestPartialReset:
+    def test_others_go_on(self):
+        env, other = make_env(), make_env()
+        td = env.rollout(10, attack)[:, -1]["next"]
+        expected = other.rollout(10, attack)[:, -1]["next"]
+        reset = torch.zeros(B, 1, dtype=torch.bool)
+        reset[[1, 5]] = True
+        kept = ~reset.squeeze(-1)
+        fresh = env.reset(td.clone().set("_reset", reset))
+        for key in (("agents", "observation"), ("agents", "action_mask"), "state"):
+            assert torch.equal(fresh[key][kept], expected[key][kept])
+            assert torch.equal(td[key], expected[key])
+        health = fresh["state"][:, :80].view(B, 8, 10)[..., 0]
+        assert (health[~kept] == 1).all()
+        assert (health[kept] < 1).any()
+        spec = env.full_action_spec["agents", "action"]
+        assert torch.equal(spec.mask, fresh["agents", "action_mask"])
+
+        td = env.rollout(20, attack, auto_reset=False, tensordict=fresh, break_when_any_done=False)
+        expected = other.rollout(
+            20, attack, auto_reset=False, tensordict=expected, break_when_any_done=False
+        )
+        assert torch.equal(td["next", "state"][kept], expected["next", "state"][kept])
+        assert not torch.equal(td["next", "state"][~kept], expected["next", "state"][~kept])
+
+    @pytest.mark.parametrize("change", ["mask", "seed", "state"])
+    def test_reset_begun_ahead_is_void_after_a_change(self, change):
+        """A step begins to reset what ended; another reset than that must not be given it."""
+        env, other = make_env(), make_env()
+        td = attack(env.reset())
+        change_units(env, unit_health=lambda health: health[0, 3:].fill(0))
+        td = env.step(td)["next"]
+        assert td["done"][0]
+        if change == "mask":
+            td["_reset"] = torch.ones(B, 1, dtype=torch.bool)
+            fresh = env.reset(td)
+            assert (fresh["state"][:, :80].view(B, 8, 10)[..., 0] == 1).all()
+            return
+        if change == "seed":
+            env.set_seed(9)
+            other.set_seed(9)
+        else:
+            env.load_state_dict(other.state_dict())
+        td["_reset"] = td["done"].clone()
+        assert torch.equal(env.reset(td)["state"][0], other.reset()["state"][0])
+
+
+def test_equals_jaxmarl():
+    """Whole episodes of all copies, against JaxMARL called with the same keys."""
+    env = make_env(5)
+    battle = jaxmarl.make("HeuristicEnemySMAX", scenario=map_name_to_scenario("3s_vs_5z"))
+
+    @jax.jit
+    @jax.vmap
+    def reference_step(key, state, actions):
+        actions = dict(zip(battle.agents, actions, strict=True))
+        auto_reset = battle.step(key, state, actions)
+        return battle.step_env(jax.random.split(key)[0], state, actions), auto_reset
+
+    def stack(per_agent):
+        return torch.from_numpy(np.stack([per_agent[agent] for agent in battle.agents], 1))
+
+    split = jax.jit(jax.vmap(jax.random.split, out_axes=1))
+    keys, reset_keys = split(jax.random.split(jax.random.PRNGKey(5), B))
+    observations, state = jax.jit(jax.vmap(battle.reset))(reset_keys)
+    td = env.reset()
+    running = torch.ones(B, 1, dtype=torch.bool)
+    steps = 0
+    while running.any():
+        torch.testing.assert_close(td["agents", "observation"], stack(observations), rtol=0, atol=0)
+        world = torch.from_numpy(np.array(observations["world_state"]))
+        torch.testing.assert_close(td["state"], world, rtol=0, atol=0)
+        env.rand_action(td)
+        keys, step_keys = split(keys)
+        actions = td["agents", "action"].to(torch.int32).numpy()
+        plain, auto_reset = reference_step(step_keys, state, actions)
+        observations, state, rewards, dones, _ = plain
+        td = env.step(td)["next"]
+
+        rewards = stack(rewards)
+        assert torch.equal(rewards, rewards[:, :1].expand(-1, 3))  # hence taken once
+        torch.testing.assert_close(td["reward"], rewards[:, :1], rtol=0, atol=0)
+        done = torch.from_numpy(np.array(dones["__all__"])).unsqueeze(-1)
+        assert torch.equal(td["done"], done)
+        # JaxMARL's own step, up to its reset
+        seen, _, rewards, dones, _ = auto_reset
+        torch.testing.assert_close(td["reward"], stack(rewards)[:, :1], rtol=0, atol=0)
+        assert torch.equal(td["done"].squeeze(-1), torch.from_numpy(np.array(dones["__all__"])))
+        going_on = ~done.squeeze(-1)
+        torch.testing.assert_close(
+            td["agents", "observation"][going_on], stack(seen)[going_on], rtol=0, atol=0
+        )
+        running &= ~done
+        steps += 1
+    assert 10 < steps <= 101
+
+
+class TestFeatureIndex:
+    def test_enemy_position(self):
+        """Moving one enemy by a little changes exactly its two features."""
+        env = make_env()
+        env.reset()
+        # everyone in sight of everyone
+        change_units(env, unit_positions=lambda at: at.__setitem__(slice(None), at / 4 + 10))
+        index = env.feature_index("enemy_position")
+        for enemy in range(5):
+            for axis in range(2):
+                before = torch.from_numpy(np.array(env._programs.observe(env._battles)[0]))
+
+                def move(position, enemy=enemy, axis=axis):
+                    position[:, 3 + enemy, axis] += 0.25
+
+                change_units(env, unit_positions=move)
+                after = torch.from_numpy(np.array(env._programs.observe(env._battles)[0]))
+                changed = (before != after).flatten(0, 1)
+                assert (changed.any(0).nonzero().flatten() == index["position"][enemy, axis]).all()
+                assert changed.any(0).sum() == 1
+                assert (before[..., index["visible"]] == 1).all()  # all of its health
+
+    def test_noise_on_visible_enemies_only(self):
+        noisy_env = TransformedEnv(make_env(), ObservationNoise("enemy_position", seed=0))
+        noisy = noisy_env.rollout(60, attack, break_when_any_done=False)
+        clean = make_env().rollout(60, attack, break_when_any_done=False)
+        position = noisy_env.base_env.feature_index("enemy_position")["position"]
+        for td, expected in ((noisy, clean), (noisy["next"], clean["next"])):
+            changed = td["agents", "observation"] != expected["agents", "observation"]
+            # an enemy is seen where any of its 13 features is not zero, which needs no index
+            enemies = expected["agents", "observation"][..., 26:91].unflatten(-1, (5, 13))
+            seen = (enemies != 0).any(-1)
+            assert 0.1 < seen.float().mean() < 0.9
+            assert torch.equal(changed[..., position], seen.unsqueeze(-1).expand(*seen.shape, 2))
+            changed[..., position] = False
+            assert not changed.any()
+        for key in ("state", ("agents", "action_mask"), ("next", "reward"), ("next", "done")):
+            assert torch.equal(noisy[key], clean[key])
+        noise = (noisy["agents", "observation"] - clean["agents", "observation"])[..., position]
+        noise = noise[noise != 0]
+        error = 5 * 0.75**2 * (2 / len(noise)) ** 0.5  # five standard errors of the variance
+        assert abs(noise.var().item() - 0.75**2) < error
+
+    def test_layout_follows_the_map(self):
+        env = SMAXEnv("2s3z", num_envs=2, seed=0)
+        index = env.feature_index("enemy_position")
+        width = len(env._env.unit_features)
+        assert index["position"].shape == (5, 2)
+        assert index["position"][0].tolist() == [4 * width + 1, 4 * width + 2]
+
+    def test_unknown_name(self):
+        with pytest.raises(ValueError, match="name='ally_health' is unknown; valid names: enemy_"):
+            make_env().feature_index("ally_health")
+
+    def test_no_list_of_units(self):
+        env = SMAXEnv("3s_vs_5z", num_envs=2, observation_type="conic")
+        with pytest.raises(ValueError, match="observation_type='conic' has no fixed place"):
+            env.feature_index("enemy_position")
+
+
+class TestArguments:
+    def test_scenario(self):
+        with pytest.raises(ValueError, match=r"scenario='3x' is unknown; valid names: 3m, 2s3z, "):
+            SMAXEnv("3x")
+
+    @pytest.mark.parametrize("num_envs", [0, -1, 2.0, True])
+    def test_num_envs(self, num_envs):
+        with pytest.raises(ValueError, match=r"num_envs=.* must be an int of at least 1"):
+            SMAXEnv(num_envs=num_envs)
+
+    @pytest.mark.parametrize("max_steps", [0, 1.5])
+    def test_max_steps(self, max_steps):
+        with pytest.raises(ValueError, match=r"max_steps=.* must be an int of at least 1"):
+            SMAXEnv(max_steps=max_steps)
+
+    def test_attack_mode(self):
+        with pytest.raises(ValueError, match=r"attack_mode='far' is unknown; valid names: closest"):
+            SMAXEnv(attack_mode="far")
+
+    def test_unknown_argument(self):
+        with pytest.raises(TypeError, match="unexpected keyword argument 'fog'"):
+            SMAXEnv(fog=True)
+
+    def test_arguments_reach_jaxmarl(self):
+        env = SMAXEnv(
+            num_envs=2,
+            see_enemy_actions=False,
+            walls_cause_death=False,
+            attack_mode="random",
+            unit_type_health=jnp.full(6, 50.0),  # an array, which cannot be cached
+        )._env
+        assert not env.see_enemy_actions
+        assert not env.walls_cause_death
+        assert env.attack_mode == "random"
+        assert (env.unit_type_health == 50).all()
+
+    def test_not_smax(self):
+        with pytest.raises(TypeError, match="env is a SMAX; expected an EnemySMAX of JaxMARL"):
+            SMAXWrapper(jaxmarl.make("SMAX"), num_envs=2)
+
+    def test_continuous_actions(self):
+        with pytest.raises(ValueError, match="action_type='continuous'; expected 'discrete'"):
+            SMAXEnv(action_type="continuous")
+
+    def test_missing_jaxmarl(self, monkeypatch):
+        battle = make_env()._env
+        monkeypatch.setattr(smax, "_has_smax", False)
+        with pytest.raises(ImportError, match=r'SMAXEnv needs JaxMARL: pip install "torchrl_drigm'):
+            SMAXEnv()
+        with pytest.raises(ImportError, match=r"SMAXWrapper needs JaxMARL: pip install .*\[smax\]"):
+            SMAXWrapper(battle)
+
+
+def test_reset_entry_of_any_shape():
+    env = make_env()
+    td = env.reset(TensorDict({"_reset": torch.ones(B, 1, dtype=torch.bool)}, [B]))
+    assert not td["done"].any()
