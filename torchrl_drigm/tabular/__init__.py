@@ -1,4 +1,4 @@
-"""Exact robust Dec-POMDPs: value iteration, worst-case kernels, IGM and DrIGM checks, Example 1."""
+"""Exact robust Dec-POMDPs, checks of factorizations, and learning against the exact answer."""
 
 from torchrl_drigm.tabular.dec_pomdp import DecPOMDP
 from torchrl_drigm.tabular.examples import PaperExample, example_1, example_2
@@ -14,12 +14,20 @@ from torchrl_drigm.tabular.individual_values import (
     anchored_decomposition,
     robust_individual_values,
 )
+from torchrl_drigm.tabular.learning import (
+    LearnedValues,
+    numeric_worst_value,
+    sample_transitions,
+    train_against_exact,
+)
+from torchrl_drigm.tabular.matrix_games import NON_MONOTONE_GAME, matrix_game
 from torchrl_drigm.tabular.policy_evaluation import (
     greedy_joint_actions,
     optimal_values,
     policy_evaluation,
 )
 from torchrl_drigm.tabular.random_models import random_dec_pomdp
+from torchrl_drigm.tabular.representable import representable
 from torchrl_drigm.tabular.uncertainty import FiniteSet, UncertaintySet
 from torchrl_drigm.tabular.value_iteration import (
     RobustValues,
@@ -31,10 +39,12 @@ from torchrl_drigm.tabular.value_iteration import (
 )
 
 __all__ = [
+    "NON_MONOTONE_GAME",
     "AdditiveDecomposition",
     "DecPOMDP",
     "FactorizationCheck",
     "FiniteSet",
+    "LearnedValues",
     "PaperExample",
     "RobustValues",
     "UncertaintySet",
@@ -46,13 +56,18 @@ __all__ = [
     "example_1",
     "example_2",
     "greedy_joint_actions",
+    "matrix_game",
+    "numeric_worst_value",
     "optimal_values",
     "policy_evaluation",
     "random_dec_pomdp",
     "random_kernel",
+    "representable",
     "robust_bellman",
     "robust_individual_values",
     "robust_value_iteration",
     "robust_values",
+    "sample_transitions",
+    "train_against_exact",
     "worst_case_kernel",
 ]

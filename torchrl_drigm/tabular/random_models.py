@@ -31,8 +31,9 @@ def random_dec_pomdp(
       probability of the first is :math:`p(s) + \sum_i p_i(s, a_i)` and stays in
       ``[margin, 1 - margin]``. VDN represents the robust joint values exactly.
     - ``"monotone"``: rewards and the probability of the first of two successors are affine in
-      :math:`g_s(\sum_i u_i(s, a_i))`, with :math:`g_s` increasing and far from linear. QMIX
-      represents the robust joint values exactly, VDN does not.
+      :math:`g_s(\sum_i u_i(s, a_i))`, with :math:`g_s` increasing and far from linear. A monotone
+      mixer represents the robust joint values exactly, VDN does not. (The usual mixer of QMIX is
+      convex besides: :func:`~torchrl_drigm.tabular.representable` tells which models it can learn.)
 
     Why two successors: an expectation over two outcomes is affine in the probability ``p`` of one
     of them, and so is its worst case. Contamination only scales and shifts it. Total variation

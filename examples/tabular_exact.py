@@ -1,0 +1,119 @@
+r"""Robust VDN, QMIX and QTRAN against the exact answer, on random small Dec-POMDPs.
+
+Each algorithm is trained by the library's own loss on models that its factorization can represent
+(additive ones for VDN, convex monotone ones for QMIX, any for QTRAN) and its team values are
+compared with those of exact robust value iteration at every state and joint action.
+
+    python examples/tabular_exact.py                        all sets, a few minutes
+    python examples/tabular_exact.py --sets tv --models 1   one set, one model per algorithm
+"""
+
+import argparse
+import itertools
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
+from tqdm import tqdm
+
+from torchrl_drigm.evaluation import atomic_path
+from torchrl_drigm.tabular import (
+    UncertaintySet,
+    random_dec_pomdp,
+    representable,
+    robust_values,
+    train_against_exact,
+)
+
+SETS = {
+    "none": ("no uncertainty", UncertaintySet("none")),
+    "contamination": ("ρ-contamination, ρ = 0.2", UncertaintySet("contamination", 0.2)),
+    "tv": ("total variation, ρ = 0.2", UncertaintySet("tv", 0.2)),
+}
+STRUCTURE = {"vdn": "additive", "qmix": "monotone", "qtran": "general"}
+LOOKS = {"vdn": ("o", "#0072B2"), "qmix": ("s", "#D55E00"), "qtran": ("^", "#009E73")}
+TEAMS = ((2, 2), (3, 2), (2, 2, 2))
+REWARDS = ((-1.0, 1.0), (0.5, 1.5), (-1.5, -0.5))
+BAND = 0.03
+
+
+def models(mixer, uncertainty, n, seed):
+    """The first ``n`` random models from ``seed`` on that the factorization can represent."""
+    found = []
+    for draw in itertools.count(seed):
+        team, options = TEAMS[len(found) % 3], {"reward_range": REWARDS[len(found) % 3]}
+        model = random_dec_pomdp(4, team, draw, gamma=0.8, structure=STRUCTURE[mixer], **options)
+        if representable(robust_values(model, uncertainty), mixer).all():
+            found.append(model)
+            if len(found) == n:
+                return found
+
+
+def draw(path, title, results):
+    """Left, learned against exact values; right, the error in shares of the value range."""
+    figure = Figure(figsize=(9.5, 4.4), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=[1, 1.25])
+    for mixer, learned in results.items():
+        marker, colour = LOOKS[mixer]
+        for i, one in enumerate(learned):
+            acting = ~one.model.terminal
+            exact, q = one.exact[acting].flatten(), one.q[acting].flatten()
+            x, y = ((values - exact.min()) / one.value_range for values in (exact, q))
+            label = f"robust {mixer.upper()}, {len(learned)} models" if i == 0 else None
+            look = {"marker": marker, "color": colour, "s": 22, "alpha": 0.6, "lw": 0}
+            left.scatter(x, y, label=label, **look)
+            right.scatter(x, 100 * (y - x), **look)
+    ends = torch.tensor([-0.05, 1.05])
+    left.plot(ends, ends, color="black", lw=0.8, zorder=0)
+    left.fill_between(ends, ends - BAND, ends + BAND, color="0.88", zorder=-1)
+    right.axhline(0, color="black", lw=0.8, zorder=0)
+    right.axhspan(-100 * BAND, 100 * BAND, color="0.88", zorder=-1, label=f"± {BAND:.0%}")
+    x_axis = {"xlabel": "exact robust team value", "xlim": ends}
+    left.set(ylabel="learned team value", ylim=ends, aspect="equal", **x_axis)
+    limit = max(4.0, 1.1 * max(abs(y) for y in right.dataLim.intervaly))
+    right.set(ylabel="error, % of the value range", ylim=(-limit, limit), **x_axis)
+    left.legend(fontsize=8, loc="upper left")
+    right.legend(fontsize=8, loc="upper right")
+    figure.suptitle(f"{title}: every state and joint action (values scaled to the model's range)")
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=100)
+
+
+def main() -> None:
+    """Train, print the errors, draw."""
+    text = argparse.RawTextHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=text)
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS), help="which sets")
+    parser.add_argument("--models", type=int, default=3, help="models per algorithm and set")
+    parser.add_argument("--steps", type=int, default=1000, help="training steps per model")
+    parser.add_argument("--seed", type=int, default=0, help="of models, networks and data")
+    parser.add_argument("--output", default="learned_vs_exact", help="folder of the pictures")
+    args = parser.parse_args()
+    for name, number in (("models", args.models), ("steps", args.steps)):
+        if number < 1:
+            parser.error(f"--{name} must be at least 1, got {number}")
+    torch.set_num_threads(1)  # tables this small are slower on several threads
+
+    lines, pictures = [], []
+    runs = len(args.sets) * len(STRUCTURE) * args.models
+    with tqdm(total=runs, desc="training", unit="run", disable=None) as progress:
+        for name in args.sets:
+            title, uncertainty = SETS[name]
+            results = {}
+            for mixer in STRUCTURE:
+                results[mixer] = []
+                for model in models(mixer, uncertainty, args.models, args.seed):
+                    options = {"seed": args.seed, "steps": args.steps}
+                    results[mixer].append(train_against_exact(model, uncertainty, mixer, **options))
+                    progress.update()
+                worst = [max(getattr(x, k) for x in results[mixer]) for k in ("error", "regret")]
+                lines.append(f"{name:15}{mixer:8}{worst[0]:14.2%}{worst[1]:18.2%}")
+            pictures.append(Path(args.output) / f"learned_vs_exact_{name}.png")
+            draw(pictures[-1], title, results)
+    print(f"{'set':15}{'mixer':8}{'largest error':>14}{'largest regret':>18}   (of value range)")
+    print("\n".join(lines))
+    print("Drawn: " + ", ".join(map(str, pictures)))
+
+
+if __name__ == "__main__":
+    main()
