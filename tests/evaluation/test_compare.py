@@ -17,7 +17,7 @@ def test_rows_are_methods_and_seeds_are_the_spread(tmp_path, capsys):
     write(tmp_path / "tv" / "0", [0.8, 0.9])  # mean 0.85
     write(tmp_path / "tv" / "1", [0.9, 1.0])  # mean 0.95: 0.9 ± 0.05 over the two seeds
     write(tmp_path / "nominal" / "seed" / "0", [0.5])
-    main([str(tmp_path / "tv"), str(tmp_path / "nominal")])
+    main(["compare", str(tmp_path / "tv"), str(tmp_path / "nominal")])
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("  ")[0] for line in lines] == ["policy", "tv", "nominal", "do nothing"]
     assert lines[1].endswith("0.900 ± 0.050")
@@ -26,4 +26,4 @@ def test_rows_are_methods_and_seeds_are_the_spread(tmp_path, capsys):
 
 def test_folder_without_results(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no evaluation.csv below"):
-        main([str(tmp_path)])
+        main(["compare", str(tmp_path)])

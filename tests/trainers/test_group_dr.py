@@ -1,5 +1,7 @@
 """GroupDR from config to trainer: where its data comes from, and what the minimum does."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 import torch
@@ -14,7 +16,7 @@ from torchrl_drigm.envs import SustainGymEnv
 from torchrl_drigm.envs.transforms import WorstGroupReward
 from torchrl_drigm.evaluation import get_suite
 from torchrl_drigm.modules import GroupRewardModel
-from torchrl_drigm.trainers import builders, fit_reward_model, make_env
+from torchrl_drigm.trainers import environments, fit_reward_model, make_env
 
 pytestmark = pytest.mark.sustaingym
 TABLE_3 = [list(shift.climate) for shift in get_suite("climate").shifts]
@@ -92,7 +94,7 @@ class TestEnvironment:
             model.reward_scale.fill_(30.0)
 
         cfg = config("uncertainty=none")
-        loc, scale = (builders._state_scaling(cfg.env[name], 6) for name in ("loc", "scale"))
+        loc, scale = (environments._state_scaling(cfg.env[name], 6) for name in ("loc", "scale"))
 
         class ModelReward(SustainGymEnv):
             """Pays the model's reward, read from the scaled state as the policy sees it."""
@@ -116,7 +118,7 @@ class TestEnvironment:
         overrides = ["uncertainty=group_dr", f"uncertainty.climates={climates}"]
         group_dr = trained("group", *overrides, reward_model=model)
         plain = trained("plain", "uncertainty=none", f"env.climates={climates}")
-        monkeypatch.setattr(builders, "SustainGymEnv", ModelReward)
+        monkeypatch.setattr(environments, "SustainGymEnv", ModelReward)
         nominal = trained("nominal", "uncertainty=none", f"env.climates={climates}")
         torch.testing.assert_close(group_dr, nominal, rtol=0, atol=1e-6)
         assert not torch.allclose(plain, nominal, rtol=0, atol=1e-3)
@@ -135,7 +137,7 @@ class TestConfig:
     def test_default_climates_are_env_1_to_env_5(self):
         cfg = config("uncertainty=group_dr", f"uncertainty.climates={TABLE_3[:1]}".replace("'", ""))
         assert cfg.uncertainty.climates == TABLE_3[:1]
-        path = builders.Path(__file__).parents[2] / "examples" / "config" / "uncertainty"
+        path = Path(__file__).parents[2] / "examples" / "config" / "uncertainty"
         default = OmegaConf.load(path / "group_dr.yaml")
         assert default.climates == TABLE_3[:5]
 

@@ -1,5 +1,6 @@
 """Evaluation under shift: suites, reference policies, statistics and plots."""
 
+from torchrl_drigm.evaluation.battles import play_battles
 from torchrl_drigm.evaluation.evaluate import evaluate
 from torchrl_drigm.evaluation.files import atomic_path, save_results
 from torchrl_drigm.evaluation.metrics import read_metrics
@@ -15,6 +16,12 @@ from torchrl_drigm.evaluation.policies import (
 )
 from torchrl_drigm.evaluation.statistics import format_table, summarize
 from torchrl_drigm.evaluation.suites import SUITES, Shift, Suite, get_suite
+from torchrl_drigm.evaluation.win_rates import (
+    final_win_rates,
+    plot_rho_sweep,
+    plot_win_rates,
+    read_win_rates,
+)
 
 __all__ = [
     "REFERENCES",
@@ -28,12 +35,17 @@ __all__ = [
     "Suite",
     "atomic_path",
     "evaluate",
+    "final_win_rates",
     "format_table",
     "get_suite",
+    "play_battles",
     "plot_returns",
+    "plot_rho_sweep",
     "plot_training_curve",
+    "plot_win_rates",
     "power_to_level",
     "read_metrics",
+    "read_win_rates",
     "save_results",
     "summarize",
 ]

@@ -20,7 +20,7 @@ from torchrl_drigm.evaluation.statistics import check_table, summarize
 __all__ = ["plot_returns", "plot_training_curve"]
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart.
-_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 _GREY = "#555555"
 _LINES = ("solid", (0, (5, 2)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)))
 _RETURNS = ("normalized_return", "eval_normalized_return")
@@ -71,7 +71,7 @@ def plot_training_curve(metrics: pd.DataFrame, path: str | os.PathLike) -> Path:
         ax.grid(alpha=0.3)
     axes[-1].xaxis.set_major_formatter(EngFormatter(sep=""))
     axes[-1].set_xlabel("environment steps")
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def _draw_training_returns(
@@ -83,10 +83,10 @@ def _draw_training_returns(
         window = max(1, len(normalized_return) // 30)
         mean = normalized_return.rolling(window, min_periods=1).mean()
         label = "training" if window == 1 else f"training, mean of {window} values"
-        ax.plot(normalized_return, ".", ms=4, color=_COLOURS[0], alpha=0.4)
-        ax.plot(mean, color=_COLOURS[0], label=label)
+        ax.plot(normalized_return, ".", ms=4, color=COLOURS[0], alpha=0.4)
+        ax.plot(mean, color=COLOURS[0], label=label)
     if eval_normalized_return is not None:
-        ax.plot(eval_normalized_return, "o-", ms=4, color=_COLOURS[4], label="evaluation")
+        ax.plot(eval_normalized_return, "o-", ms=4, color=COLOURS[4], label="evaluation")
     values = pd.concat([normalized_return, eval_normalized_return])
     if values.min() < _FLOOR < values.median():
         ax.set_ylim(_FLOOR, max(1.0, values.max()) + 0.05)
@@ -136,7 +136,7 @@ def plot_returns(
     policies = list(dict.fromkeys(summary["policy"]))
     offsets = (np.arange(len(policies)) - (len(policies) - 1) / 2) * 0.6 / len(policies)
     for i, (policy, offset) in enumerate(zip(policies, offsets, strict=True)):
-        colour = _COLOURS[i % len(_COLOURS)]
+        colour = COLOURS[i % len(COLOURS)]
         own = results[results["policy"] == policy]
         x = own["shift"].map(slot) + offset
         # Spread evenly by episode, so that dots do not hide each other.
@@ -169,7 +169,7 @@ def plot_returns(
     if title is not None:
         ax.set_title(title)
     figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def _lowest_shown(
@@ -205,7 +205,7 @@ def _draw_references(
     return handles
 
 
-def _save(figure: Figure, path: str | os.PathLike) -> Path:
+def save_figure(figure: Figure, path: str | os.PathLike) -> Path:
     FigureCanvasAgg(figure)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=150)

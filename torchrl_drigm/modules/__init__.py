@@ -9,6 +9,7 @@ from torchrl_drigm.modules.models import (
     MultiAgentLSTM,
     QTRANJointValue,
     QTRANStateValue,
+    RecurrentDRQN,
 )
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "MultiAgentLSTM",
     "QTRANJointValue",
     "QTRANStateValue",
+    "RecurrentDRQN",
 ]

@@ -1,20 +1,17 @@
 """From a config to a ready TorchRL ``Trainer``."""
 
-from torchrl_drigm.trainers.builders import (
-    make_agents,
-    make_dual,
-    make_env,
-    make_loss,
-    make_mixer,
-    make_trainer,
-)
+from torchrl_drigm.trainers.battles import EvaluateBattles, make_test_envs
+from torchrl_drigm.trainers.builders import make_agents, make_dual, make_loss, make_mixer
 from torchrl_drigm.trainers.checkpoint import CollectionState, load_checkpoint
+from torchrl_drigm.trainers.environments import make_env, make_memory
 from torchrl_drigm.trainers.group_dr import fit_reward_model
 from torchrl_drigm.trainers.hooks import AnnealEpsilon, LogEpisodeReturn, PerPartStepper
+from torchrl_drigm.trainers.training import make_trainer
 
 __all__ = [
     "AnnealEpsilon",
     "CollectionState",
+    "EvaluateBattles",
     "LogEpisodeReturn",
     "PerPartStepper",
     "fit_reward_model",
@@ -23,6 +20,8 @@ __all__ = [
     "make_dual",
     "make_env",
     "make_loss",
+    "make_memory",
     "make_mixer",
+    "make_test_envs",
     "make_trainer",
 ]

@@ -24,12 +24,11 @@ from torchrl_drigm.trainers.builders import (
     ACTION,
     GROUP_DR,
     make_agents,
-    make_env,
     make_loss,
     make_mixer,
-    make_trainer,
-    training_climates,
 )
+from torchrl_drigm.trainers.environments import make_env, training_climates
+from torchrl_drigm.trainers.training import make_trainer
 
 __all__ = ["fit_reward_model"]
 

@@ -220,6 +220,27 @@ class SMAXWrapper(_EnvWrapper):
         )
         return {"position": torch.stack([first + x, first + y], -1), "visible": first + health}
 
+    def state_scale(self) -> Tensor:
+        """Magnitude ``[S]`` of every number of the state, from JaxMARL's own layout.
+
+        JaxMARL scales observations, but not the state: positions are in units of the map and
+        cooldowns in seconds. Divided by these, all are of order 1. A cooldown falls on while its
+        unit does not attack; ten times the longest one is taken as the magnitude.
+
+        Example:
+            >>> SMAXEnv("3s_vs_5z", num_envs=2, seed=0).state_scale()[:5]
+            tensor([ 1.0000, 32.0000, 32.0000, 18.7000,  1.0000])
+        """
+        env = self._env
+        n_units = env.num_allies + env.num_enemies
+        unit = torch.ones(n_units, len(env.own_features))
+        place = {name: i for i, name in enumerate(env.own_features)}
+        unit[:, place["position_x"]] = env.map_width
+        unit[:, place["position_y"]] = env.map_height
+        unit[:, place["weapon_cooldown"]] = 10 * env.unit_type_weapon_cooldowns.max().item()
+        # then each unit's team and type, small integers
+        return torch.cat([unit.flatten(), torch.ones(env.state_size - unit.numel())])
+
     def _observe(self, observation, state, available, won: Tensor) -> dict:
         mask = self._to_torch(available)
         self.full_action_spec["agents", "action"].update_mask(mask)

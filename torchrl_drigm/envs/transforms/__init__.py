@@ -3,5 +3,6 @@
 from torchrl_drigm.envs.transforms.group import GroupIndex, WorstGroupReward
 from torchrl_drigm.envs.transforms.history import HistoryWindow
 from torchrl_drigm.envs.transforms.observation_noise import ObservationNoise
+from torchrl_drigm.envs.transforms.previous_action import PreviousAction
 
-__all__ = ["GroupIndex", "HistoryWindow", "ObservationNoise", "WorstGroupReward"]
+__all__ = ["GroupIndex", "HistoryWindow", "ObservationNoise", "PreviousAction", "WorstGroupReward"]

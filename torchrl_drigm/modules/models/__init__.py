@@ -5,6 +5,7 @@ from torchrl_drigm.modules.models.dual import DualNetwork
 from torchrl_drigm.modules.models.joint_action import JointActionEncoder
 from torchrl_drigm.modules.models.multiagent_rnn import MultiAgentGRU, MultiAgentLSTM
 from torchrl_drigm.modules.models.qtran import QTRANJointValue, QTRANStateValue
+from torchrl_drigm.modules.models.recurrent_drqn import RecurrentDRQN
 from torchrl_drigm.modules.models.reward_model import GroupRewardModel
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "MultiAgentLSTM",
     "QTRANJointValue",
     "QTRANStateValue",
+    "RecurrentDRQN",
 ]

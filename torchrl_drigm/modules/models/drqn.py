@@ -1,7 +1,7 @@
-"""Deep recurrent Q-networks, one per agent, over windows of their own history.
+"""Deep recurrent Q-networks of the agents, over windows or sequences of their own history.
 
-Axes: ``A`` agents, ``W`` window steps, ``N`` flattened batch, ``F`` observation features,
-``H`` hidden units.
+Axes: ``A`` agents, ``W`` window steps, ``T`` sequence steps, ``N`` flattened batch,
+``F`` observation features, ``H`` hidden units, ``S`` numbers of recurrent state.
 """
 
 from __future__ import annotations
@@ -77,18 +77,23 @@ class _AgentLinear(nn.Module):
             nn.init.uniform_(parameter, -bound, bound)
 
     def forward(self, x: Tensor) -> Tensor:
-        weight = self.weight.expand(x.shape[0], -1, -1)
-        return torch.baddbmm(self.bias.unsqueeze(-2), x, weight.transpose(1, 2))
+        if self.weight.ndim == 2:
+            return nn.functional.linear(x, self.weight, self.bias)
+        return torch.baddbmm(self.bias.unsqueeze(-2), x, self.weight.transpose(1, 2))
 
 
 class DRQN(nn.Module):
-    r"""Recurrent Q-networks of all agents over a window of (observation, previous action) pairs.
+    r"""Recurrent Q-networks of all agents over (observation, previous action) pairs.
 
     Per agent: the observation and the one-hot previous action go through a linear layer with
-    ReLU, a recurrent core with zero initial state and a ReLU, and a linear head whose values are
-    those of the last step (paper, Section 4 and Appendix F.2; the ReLU after the core is that of
-    the released configuration). The previous action enters by an embedding look-up: the same
-    function as the one-hot product, at a fraction of its cost.
+    ReLU, a recurrent core and a ReLU, and a linear head (paper, Section 4 and Appendix F.2; the
+    ReLU after the core is that of the released configuration). The previous action enters by an
+    embedding look-up: the same function as the one-hot product, at a fraction of its cost.
+
+    Called, it sees a window of the last steps from a zero state, as in the paper, and gives the
+    values of the last one. :meth:`unroll` carries the state along a sequence and gives the values
+    of every step, as PyMARL trains StarCraft agents;
+    :class:`~torchrl_drigm.modules.RecurrentDRQN` is that in a tensordict.
 
     Observations are scaled as ``(observation - observation_loc) / observation_scale`` before they
     enter. Do set these: features in raw units (22 °C beside a fraction in [0, 1]) saturate the
@@ -102,6 +107,8 @@ class DRQN(nn.Module):
         hidden_size (int): hidden units of encoder and core. Default: 64.
         core (str): ``"lstm"`` or ``"gru"``. Default: ``"lstm"``.
         share_params (bool): one set of parameters for all agents. Default: ``False``.
+        agent_id (bool): the one-hot index of the agent is an input too, for agents that share
+            parameters. It enters by a look-up as well. Default: ``False``.
         observation_loc (Tensor or float, optional): broadcast to ``[F]``. Default: 0.
         observation_scale (Tensor or float, optional): broadcast to ``[F]``, positive. Default: 1.
         with_features (bool): also return each agent's features, the input of the head, which
@@ -135,6 +142,7 @@ class DRQN(nn.Module):
         hidden_size: int = 64,
         core: str = "lstm",
         share_params: bool = False,
+        agent_id: bool = False,
         observation_loc: Tensor | Sequence[float] | float | None = None,
         observation_scale: Tensor | Sequence[float] | float | None = None,
         with_features: bool = False,
@@ -149,6 +157,11 @@ class DRQN(nn.Module):
             hidden_size=hidden_size,
         )
         self.with_features = with_features
+        if agent_id and not share_params:
+            raise ValueError(
+                "agent_id=True is for agents that share parameters: set share_params=True. Agents "
+                "with parameters of their own need no index."
+            )
         if core not in _CORES:
             raise ValueError(f"core must be one of {sorted(_CORES)}, received {core!r}.")
         self.observation_size = observation_size
@@ -160,16 +173,22 @@ class DRQN(nn.Module):
         self.register_buffer("observation_loc", loc)
         self.register_buffer("observation_scale", scale)
         agents = () if share_params else (n_agents,)
+        self.share_params = share_params
         self.encoder = _AgentLinear(observation_size, hidden_size, n_agents, share_params, device)
         self.action_embedding = nn.Parameter(
             torch.empty(*agents, n_actions, hidden_size, device=device)
         )
         self.core = _CORES[core](hidden_size, hidden_size, n_agents, share_params, device)
         self.head = _AgentLinear(hidden_size, n_actions, n_agents, share_params, device)
-        # encoder and embedding are the two halves of one linear layer over F + n_actions inputs
-        fan_in = observation_size + n_actions
+        # encoder and embeddings are the parts of one linear layer over all inputs
+        fan_in = observation_size + n_actions + (n_agents if agent_id else 0)
+        bound = 1.0 / math.sqrt(fan_in)
         self.encoder.reset_parameters(fan_in)
-        nn.init.uniform_(self.action_embedding, -1.0 / math.sqrt(fan_in), 1.0 / math.sqrt(fan_in))
+        nn.init.uniform_(self.action_embedding, -bound, bound)
+        self.agent_embedding = None
+        if agent_id:
+            self.agent_embedding = nn.Parameter(torch.empty(n_agents, hidden_size, device=device))
+            nn.init.uniform_(self.agent_embedding, -bound, bound)
 
     def forward(
         self, observation: Tensor, previous_action: Tensor
@@ -195,7 +214,8 @@ class DRQN(nn.Module):
         x = x.reshape(-1, n_agents, window, self.observation_size).permute(1, 2, 0, 3)
         n_batch = x.shape[2]
         action = previous_action.reshape(-1, n_agents, window).permute(1, 2, 0)
-        x = self._encode(x.flatten(1, 2), action.flatten(1, 2))
+        agent = None if self.agent_embedding is None else self.agent_embedding.unsqueeze(1)
+        x = self._encode(x.flatten(1, 2), action.flatten(1, 2), agent)
         # [A, W * N, H] -> [N, W, A, H]: a view, which the core turns back without a copy
         x = x.view(n_agents, window, n_batch, -1).permute(2, 1, 0, 3)
         # the final state rather than the last output: no gradient through outputs nobody reads
@@ -207,10 +227,94 @@ class DRQN(nn.Module):
             return action_value, last.reshape(*batch, n_agents, -1)
         return action_value
 
-    def _encode(self, observation: Tensor, previous_action: Tensor) -> Tensor:
-        """Scaled observations ``[A, N, F]`` and actions ``[A, N]`` -> features ``[A, N, H]``."""
-        table = self.action_embedding.expand(self.n_agents, -1, -1)
-        return (self.encoder(observation) + _look_up(table, previous_action)).relu()
+    @property
+    def state_size(self) -> int:
+        """``S``, numbers of recurrent state of an agent: ``H`` for a GRU, ``2H`` for an LSTM."""
+        return self.core.n_states * self.core.hidden_size
+
+    def unroll(
+        self,
+        observation: Tensor,
+        previous_action: Tensor,
+        state: Tensor | None = None,
+        is_init: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Action values of every step of a sequence, along which the state is carried.
+
+        Args:
+            observation (Tensor): ``[*B, T, n_agents, F]``.
+            previous_action (Tensor): int64 ``[*B, T, n_agents]``.
+            state (Tensor, optional): recurrent state before the first step,
+                ``[*B, n_agents, S]``. Default: zeros.
+            is_init (Tensor, optional): bool, ``[*B, T, 1]``: first steps of episodes. There the
+                carried state is set to zero, and no previous action enters.
+
+        Returns:
+            tuple: action values ``[*B, T, n_agents, n_actions]`` and the states after each step,
+            ``[*B, T, n_agents, S]``.
+
+        Raises:
+            ValueError: if a shape is not as above.
+
+        Examples:
+            >>> drqn = DRQN(5, n_actions=4, n_agents=3, core="gru", share_params=True)
+            >>> observation, action = torch.randn(2, 9, 3, 5), torch.randint(4, (2, 9, 3))
+            >>> value, state = drqn.unroll(observation, action)
+            >>> value.shape, state.shape
+            (torch.Size([2, 9, 3, 4]), torch.Size([2, 9, 3, 64]))
+            >>> first, state = drqn.unroll(observation[:, :5], action[:, :5])
+            >>> last, _ = drqn.unroll(observation[:, 5:], action[:, 5:], state[:, -1])
+            >>> torch.allclose(torch.cat([first, last], 1), value, atol=1e-6)
+            True
+        """
+        expected = (self.n_agents, self.observation_size)
+        if observation.ndim < 3 or tuple(observation.shape[-2:]) != expected:
+            raise ValueError(
+                f"DRQN: expected observation of shape [*B, T, n_agents={self.n_agents}, "
+                f"observation_size={self.observation_size}], received {list(observation.shape)}."
+            )
+        self._check_actions(observation, previous_action)
+        x = (observation - self.observation_loc) / self.observation_scale
+        blank = None
+        if is_init is not None:
+            blank = self._agent_first(is_init.unsqueeze(-2).expand(*x.shape[:-1], 1))
+        action = self._agent_first(previous_action.unsqueeze(-1)).squeeze(-1)
+        x = self._encode(self._agent_first(x), action, self.agent_embedding, blank)
+        x = self._agent_last(x, observation.shape)
+        if state is not None:
+            state = state.split(self.core.hidden_size, -1)
+        states = self.core.states(x, state, is_init)
+        value = self.head(self._agent_first(states[0].relu()))
+        return self._agent_last(value, observation.shape), torch.cat(states, -1)
+
+    def _agent_first(self, x: Tensor) -> Tensor:
+        """``[*B, A, F] -> [A, N, F]``, where each agent has a network; else as it is."""
+        return x if self.share_params else x.flatten(0, -3).transpose(0, 1)
+
+    def _agent_last(self, x: Tensor, shape: torch.Size) -> Tensor:
+        """Inverse of :meth:`_agent_first`; ``shape`` is ``[*B, A, ...]``."""
+        return x if self.share_params else x.transpose(0, 1).unflatten(0, shape[:-2])
+
+    def _encode(
+        self,
+        observation: Tensor,
+        previous_action: Tensor,
+        agent: Tensor | None,
+        blank: Tensor | None = None,
+    ) -> Tensor:
+        """Features ``[A, N, H]`` of scaled observations ``[A, N, F]`` and actions ``[A, N]``.
+
+        With shared parameters ``[*B, A]`` may stand for ``[A, N]``. ``agent`` is what the agents'
+        indices add. Where ``blank`` ``[A, N, 1]``, no action enters.
+        """
+        if self.share_params:
+            action = nn.functional.embedding(previous_action, self.action_embedding)
+        else:
+            action = _look_up(self.action_embedding, previous_action)
+        if blank is not None:
+            action = action.masked_fill(blank, 0.0)
+        x = self.encoder(observation) + action
+        return (x if agent is None else x + agent).relu()
 
     def _check(self, observation: Tensor, previous_action: Tensor) -> None:
         shape = observation.shape
@@ -220,8 +324,12 @@ class DRQN(nn.Module):
                 f"observation_size={self.observation_size}], received {list(shape)}. Put a "
                 "HistoryWindow transform on the environment to get windows."
             )
-        if previous_action.shape != shape[:-1]:
+        self._check_actions(observation, previous_action)
+
+    def _check_actions(self, observation: Tensor, previous_action: Tensor) -> None:
+        expected = list(observation.shape[:-1])
+        if list(previous_action.shape) != expected:
             raise ValueError(
-                f"DRQN: expected previous_action of shape {list(shape[:-1])}, received "
-                f"{list(previous_action.shape)}. Pass categorical actions, one per window step."
+                f"DRQN: expected previous_action of shape {expected}, received "
+                f"{list(previous_action.shape)}. Pass categorical actions, one per step."
             )

@@ -19,7 +19,8 @@ __all__ = ["MultiAgentGRU", "MultiAgentLSTM"]
 class _MultiAgentRNN(nn.Module):
     """What the LSTM and the GRU have in common: parameters, layout, time loop, checks.
 
-    The state is a tuple of tensors, each ``[A, N, H]`` inside and ``[*B, n_agents, H]`` outside.
+    The state is a tuple of tensors, each ``[A, N, H]`` inside (``[1, N * A, H]`` with shared
+    parameters) and ``[*B, n_agents, H]`` outside.
     """
 
     n_gates: int
@@ -75,44 +76,79 @@ class _MultiAgentRNN(nn.Module):
     ) -> tuple[Tensor, ...]:
         raise NotImplementedError
 
+    def states(
+        self,
+        input: Tensor,
+        hx: tuple[Tensor, ...] | Tensor | None = None,
+        is_init: Tensor | None = None,
+    ) -> tuple[Tensor, ...]:
+        """The whole state after every step of a sequence, which single steps can go on from.
+
+        Args:
+            input (Tensor): ``[*B, T, n_agents, F]``.
+            hx (Tensor or tuple of Tensor, optional): initial state, as :meth:`unroll` takes it.
+            is_init (Tensor, optional): bool, ``[*B, T]`` or ``[*B, T, 1]``.
+
+        Returns:
+            tuple of Tensor: ``h``, and ``c`` of an LSTM, ``[*B, T, n_agents, H]`` each.
+        """
+        if isinstance(hx, Tensor):
+            hx = (hx,)
+        return self._unroll(input, hx, is_init, self.n_states)[0]
+
     def _unroll(
-        self, input: Tensor, state: tuple[Tensor, ...] | None, is_init: Tensor | None
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        self,
+        input: Tensor,
+        state: tuple[Tensor, ...] | None,
+        is_init: Tensor | None,
+        n_sequences: int = 1,
+    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """Sequences of the first ``n_sequences`` state tensors, and the final state."""
         self._check(input, state, is_init)
         *batch, n_steps, n_agents, _ = input.shape
-        # [*B, T, A, F] -> [A, T * N, F]: agents lead, so that each product is one batched product
-        x = input.reshape(-1, n_steps, n_agents, self.input_size).permute(2, 1, 0, 3)
-        n_batch = x.shape[2]
-        x = x.reshape(n_agents, n_steps * n_batch, self.input_size)
-        # shared parameters are the same ones seen by every agent; expand copies nothing
-        weight_ih = self.weight_ih.expand(n_agents, -1, -1).transpose(1, 2)
-        weight_hh = self.weight_hh.expand(n_agents, -1, -1).transpose(1, 2)
+        # Shared parameters see the agents as more rows R of one batch, others as one batch each:
+        # [*B, T, A, F] -> [1, T * N * A, F] or [A, T * N, F], in one batched product either way
+        networks = 1 if self.share_params else n_agents
+        x = input.reshape(-1, n_steps, n_agents, self.input_size)
+        x = x.transpose(0, 1).unsqueeze(0) if self.share_params else x.permute(2, 1, 0, 3)
+        n_batch = input.shape[:-3].numel()
+        x = x.reshape(networks, -1, self.input_size)
+        weight_ih = self.weight_ih.expand(networks, -1, -1).transpose(1, 2)
+        weight_hh = self.weight_hh.expand(networks, -1, -1).transpose(1, 2)
         projected = torch.baddbmm(self._input_bias(), x, weight_ih)
-        projected = projected.view(n_agents, n_steps, n_batch, -1)
+        projected = projected.view(networks, n_steps, x.shape[1] // n_steps, -1)
         if state is None:
-            zeros = projected.new_zeros(n_agents, n_batch, self.hidden_size)
+            zeros = projected.new_zeros(networks, projected.shape[2], self.hidden_size)
             state = (zeros,) * self.n_states
         else:
-            # [*B, A, H] -> [A, N, H]
+            # [*B, A, H] -> [1, N * A, H] or [A, N, H]
+            state = tuple(s.reshape(n_batch, n_agents, -1) for s in state)
             state = tuple(
-                s.reshape(n_batch, n_agents, self.hidden_size).transpose(0, 1) for s in state
+                s.reshape(1, -1, self.hidden_size) if self.share_params else s.transpose(0, 1)
+                for s in state
             )
         if is_init is not None:
             is_init = is_init.reshape(n_batch, n_steps, 1)
+            if self.share_params:
+                is_init = is_init.repeat_interleave(n_agents, 0)
 
-        hidden = []
+        steps = []
         for t, projected_t in enumerate(projected.unbind(1)):
             if is_init is not None:
                 state = tuple(s.masked_fill(is_init[:, t], 0.0) for s in state)
             state = self._cell(projected_t, state, weight_hh)
-            hidden.append(state[0])
+            steps.append(state[:n_sequences])
 
-        # [A, T, N, H] -> [*B, T, A, H]
-        output = torch.stack(hidden, 1).permute(2, 1, 0, 3)
-        output = output.reshape(*batch, n_steps, n_agents, self.hidden_size)
-        # [A, N, H] -> [*B, A, H]
-        state = tuple(s.transpose(0, 1).reshape(*batch, n_agents, self.hidden_size) for s in state)
-        return output, state
+        def outside(x: Tensor) -> Tensor:
+            """``[1, T, N * A, H]`` or ``[A, T, N, H]`` -> ``[*B, T, A, H]``."""
+            if self.share_params:
+                x = x.view(-1, n_batch, n_agents, self.hidden_size).transpose(0, 1)
+            else:
+                x = x.permute(2, 1, 0, 3)
+            return x.reshape(*batch, -1, n_agents, self.hidden_size)
+
+        sequences = tuple(outside(torch.stack(s, 1)) for s in zip(*steps, strict=True))
+        return sequences, tuple(outside(s.unsqueeze(1)).squeeze(-3) for s in state)
 
     def _check(
         self, input: Tensor, state: tuple[Tensor, ...] | None, is_init: Tensor | None
@@ -219,7 +255,8 @@ class MultiAgentLSTM(_MultiAgentRNN):
         Raises:
             ValueError: if a shape is not as above.
         """
-        return self._unroll(input, hx, is_init)
+        (output,), state = self._unroll(input, hx, is_init)
+        return output, state
 
     def _input_bias(self) -> Tensor:
         # both biases enter every gate as a plain sum, so that the loop need not add the second
@@ -296,7 +333,7 @@ class MultiAgentGRU(_MultiAgentRNN):
         Raises:
             ValueError: if a shape is not as above.
         """
-        output, (h,) = self._unroll(input, None if hx is None else (hx,), is_init)
+        (output,), (h,) = self._unroll(input, None if hx is None else (hx,), is_init)
         return output, h
 
     def _input_bias(self) -> Tensor:

@@ -6,10 +6,13 @@ Axes: ``*B`` batch (``[*B, T]`` for sequences), ``n_agents`` agents, ``n_actions
 from __future__ import annotations
 
 import torch
-from tensordict import TensorDict, TensorDictBase
+from tensordict import TensorDict, TensorDictBase, TensorDictParams
 from tensordict.nn import TensorDictModule
+from tensordict.utils import unravel_key
 from torch import Tensor, nn
 from torch.compiler import is_compiling
+from torchrl.envs.utils import step_mdp
+from torchrl.modules import set_recurrent_mode
 from torchrl.objectives.utils import _coerce_value_type, get_value_estimator_entry
 from torchrl.objectives.value import ValueEstimatorBase
 
@@ -138,29 +141,57 @@ class RobustLossMixin:
             check_next_action_mask(tensordict, mask_key, self.local_value_network.in_keys)
         return None if mask_key in self.local_value_network.in_keys else mask
 
-    def _greedy_next(self, next_td: TensorDictBase, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Greedy next actions ``[*B, n_agents, 1]`` and the target networks' values of all actions.
+    @property
+    def _is_recurrent(self) -> bool:
+        """Whether the local network carries a state: reads a key, and writes it for the next step.
 
-        ``next_td`` is filled with the target networks' outputs. With ``double_dqn`` the online
-        networks choose the actions.
+        A stateful module tells so by its keys, as TorchRL's own recurrent modules do.
         """
-        preference = None
-        if self.double_dqn:
-            online_td = next_td.clone(False)
-            with self.local_value_network_params.data.to_module(
-                self.local_value_network, preserve_module_state=False
-            ):
-                self.local_value_network(online_td)
-            preference = online_td.get(self.tensor_keys.action_value)
-        with self.target_local_value_network_params.to_module(
-            self.local_value_network, preserve_module_state=False
-        ):
-            self.local_value_network(next_td)
+        out_keys = self.local_value_network.out_keys
+        return any(
+            unravel_key(("next", key)) in out_keys for key in self.local_value_network.in_keys
+        )
+
+    def _next_local_values(
+        self, tensordict: TensorDictBase, params: TensorDictParams
+    ) -> TensorDictBase:
+        """The next step, with the outputs of the local networks under ``params``.
+
+        A recurrent network takes each next step from the state that the same parameters carry to
+        the current one: exact also at the last step of an episode in mid-sequence, whose next step
+        is not the following one.
+        """
+        if not self._is_recurrent:
+            next_td = step_mdp(tensordict, keep_other=False)
+            with params.to_module(self.local_value_network, preserve_module_state=False):
+                self.local_value_network(next_td)
+            return next_td
+        with params.to_module(self.local_value_network, preserve_module_state=False):
+            tensordict = tensordict.clone(False)
+            self.local_value_network(tensordict)
+            next_td = step_mdp(tensordict, keep_other=False)
+            with set_recurrent_mode(False):
+                self.local_value_network(next_td)
+        return next_td
+
+    @torch.no_grad()
+    def _greedy_next(
+        self, tensordict: TensorDictBase, mask: Tensor | None
+    ) -> tuple[TensorDictBase, Tensor, Tensor]:
+        """The next step with the target networks' outputs, and per agent the greedy action there.
+
+        Returns the next step, the actions ``[*B, n_agents, 1]`` and the target networks' values of
+        all actions. With ``double_dqn`` the online networks choose the actions.
+        """
+        next_td = self._next_local_values(tensordict, self.target_local_value_network_params)
         value = next_td.get(self.tensor_keys.action_value)  # [*B, n_agents, n_actions]
-        preference = value if preference is None else preference
+        preference = value
+        if self.double_dqn:
+            online_td = self._next_local_values(tensordict, self.local_value_network_params.data)
+            preference = online_td.get(self.tensor_keys.action_value)
         if mask is not None:
             preference = preference.masked_fill(~mask, torch.finfo(preference.dtype).min)
-        return preference.argmax(-1, keepdim=True), value
+        return next_td, preference.argmax(-1, keepdim=True), value
 
     def _robust_target(
         self, tensordict: TensorDictBase, next_value: Tensor, losses: TensorDict

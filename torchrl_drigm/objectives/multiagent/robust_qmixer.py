@@ -13,7 +13,6 @@ from tensordict.nn import TensorDictModule, dispatch
 from tensordict.utils import NestedKey
 from torch import Tensor, nn
 from torchrl.data.tensor_specs import TensorSpec
-from torchrl.envs.utils import step_mdp
 from torchrl.modules.tensordict_module.actors import QValueActor
 from torchrl.objectives.multiagent import QMixerLoss
 from torchrl.objectives.utils import distance_loss
@@ -213,16 +212,17 @@ class RobustQMixerLoss(RobustLossMixin, QMixerLoss):
     def _next_value(self, tensordict: TensorDictBase) -> Tensor:
         """Team value of the next step at the greedy next actions, ``[*B, 1]``, without gradient."""
         mask = self._next_action_mask(tensordict)
-        if not self.double_dqn and mask is None:
+        if not self.double_dqn and mask is None and not self._is_recurrent:
             return self.value_estimator._next_value(tensordict, self._cached_target_params, {})
-        next_td = step_mdp(tensordict, keep_other=False)
-        with torch.no_grad():
-            greedy, value = self._greedy_next(next_td, mask)
-            next_td.set(self.tensor_keys.local_value, value.gather(-1, greedy))
-            with self.target_mixer_network_params.to_module(
+        next_td, greedy, value = self._greedy_next(tensordict, mask)
+        next_td.set(self.tensor_keys.local_value, value.gather(-1, greedy))
+        with (
+            torch.no_grad(),
+            self.target_mixer_network_params.to_module(
                 self.mixer_network, preserve_module_state=False
-            ):
-                self.mixer_network(next_td)
+            ),
+        ):
+            self.mixer_network(next_td)
         return next_td.get(self.tensor_keys.global_value)
 
     def _check_n_agents(self, local_value: Tensor) -> None:

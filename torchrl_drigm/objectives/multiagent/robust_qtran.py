@@ -14,7 +14,6 @@ from tensordict.utils import NestedKey
 from torch import Tensor, nn
 from torchrl.data.tensor_specs import TensorSpec
 from torchrl.data.utils import _find_action_space
-from torchrl.envs.utils import step_mdp
 from torchrl.objectives.common import LossModule
 from torchrl.objectives.utils import ValueEstimators, dispatch_value_estimator, distance_loss
 
@@ -309,8 +308,7 @@ class RobustQTRANLoss(RobustLossMixin, LossModule):
     def _next_value(self, tensordict: TensorDictBase) -> Tensor:
         """Joint action-value of the next step at the greedy next actions, ``[*B, 1]``."""
         mask = self._next_action_mask(tensordict)
-        next_td = step_mdp(tensordict, keep_other=False)
-        greedy, value = self._greedy_next(next_td, mask)
+        next_td, greedy, value = self._greedy_next(tensordict, mask)
         with self.target_joint_value_network_params.to_module(
             self.joint_value_network, preserve_module_state=False
         ):

@@ -1,0 +1,100 @@
+"""Test battles during training, clean and under noise, as in the paper's Figure 3."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from omegaconf import DictConfig
+from tensordict import TensorDictBase
+from torch import nn
+from torchrl.envs import Compose, TransformedEnv
+from torchrl.trainers import Trainer, TrainerHookBase
+
+from torchrl_drigm.envs.transforms import ObservationNoise
+from torchrl_drigm.evaluation import play_battles
+from torchrl_drigm.trainers.environments import make_battles, make_memory
+
+__all__ = ["EvaluateBattles", "make_test_envs"]
+
+
+def make_test_envs(cfg: DictConfig, agents: nn.Module) -> dict[str, TransformedEnv]:
+    """Battles to test in: ``"clean"``, and ``"noisy"`` with the paper's shift of observations.
+
+    The noise, N(0, ``evaluation.noise_std``²), is on every enemy's normalised position in every
+    agent's observation.
+    """
+    noise = ObservationNoise(
+        "enemy_position",
+        std=cfg.evaluation.noise_std,
+        visible_only=cfg.evaluation.visible_only,
+        seed=cfg.evaluation.seed,
+    )
+
+    def make(*shift: ObservationNoise) -> TransformedEnv:
+        battles = make_battles(cfg, cfg.evaluation.num_envs, cfg.evaluation.seed)
+        return TransformedEnv(battles, Compose(*shift, *make_memory(cfg, agents)))
+
+    return {"clean": make(), "noisy": make(noise)}
+
+
+class EvaluateBattles(TrainerHookBase):
+    """Logs win rates of the greedy team, ``win_rate_<name>`` for each test environment.
+
+    Every evaluation plays battles of its own, which follow from ``seed`` and the number of
+    frames: a resumed run plays those that it would have played. Torch's global generator is not
+    used.
+
+    Args:
+        policy (nn.Module): the team, without exploration.
+        envs (mapping of str to TransformedEnv): test environments; see
+            :func:`~torchrl_drigm.evaluation.play_battles`.
+        episodes (int): battles per evaluation and environment. Default: 32.
+        interval (int): frames between two evaluations. Default: 10,000.
+        seed (int): of the battles. Default: 0.
+    """
+
+    def __init__(
+        self,
+        policy: nn.Module,
+        envs: Mapping[str, TransformedEnv],
+        episodes: int = 32,
+        interval: int = 10_000,
+        seed: int = 0,
+    ) -> None:
+        self.policy = policy
+        self.envs = dict(envs)
+        self.episodes = episodes
+        self.interval = interval
+        self.seed = seed
+        self._next = interval
+
+    def __call__(self, batch: TensorDictBase) -> dict[str, float] | None:
+        """Play, if an evaluation is due."""
+        frames = self._trainer.collected_frames
+        if frames < self._next:
+            return None
+        self._next = (frames // self.interval + 1) * self.interval
+        rates = {}
+        for name, env in self.envs.items():
+            env.set_seed(self.seed + frames)
+            for transform in env.transform:
+                if isinstance(transform, ObservationNoise):
+                    transform.set_seed(self.seed + frames)
+            battles = play_battles(self.policy, env, self.episodes)
+            rates[f"win_rate_{name}"] = float(battles["won"].mean())
+        return rates
+
+    def state_dict(self) -> dict[str, Any]:
+        """When the next evaluation is due."""
+        return {"next": self._next}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore when the next evaluation is due."""
+        self._next = state_dict["next"]
+
+    def register(self, trainer: Trainer, name: str = "evaluate_battles") -> None:
+        """Evaluate after the updates of a batch."""
+        self._trainer = trainer
+        trainer.register_op("post_steps_log", self)
+        trainer.register_module(name, self)

@@ -1,0 +1,157 @@
+"""From environment, agents and loss to a `Trainer`: optimizers, collector, replay and hooks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+from tensordict.nn import TensorDictSequential
+from tensordict.utils import NestedKey
+from torch import nn
+from torchrl.checkpoint import Checkpoint, GlobalRNGState
+from torchrl.collectors import Collector
+from torchrl.data import LazyTensorStorage, ReplayBuffer
+from torchrl.envs import EnvBase, ExcludeTransform
+from torchrl.modules import EGreedyModule
+from torchrl.objectives import HardUpdate, LossModule, SoftUpdate
+from torchrl.objectives.utils import TargetNetUpdater
+from torchrl.record.loggers import Logger, get_logger
+from torchrl.trainers import ReplayBufferTrainer, TargetNetUpdaterHook, Trainer
+
+from torchrl_drigm.trainers.builders import ACTION, ACTION_MASK, OBSERVATION, check_choice
+from torchrl_drigm.trainers.checkpoint import RUN, CollectionState, run_identity
+from torchrl_drigm.trainers.hooks import AnnealEpsilon, LogEpisodeReturn, PerPartStepper
+
+__all__ = ["make_trainer"]
+
+OPTIMIZERS = {"adam": torch.optim.Adam, "rmsprop": torch.optim.RMSprop}
+STATE = ("agents", "recurrent_state")
+
+
+def _optimizers(cfg: DictConfig, loss: nn.Module) -> dict[str, torch.optim.Optimizer]:
+    """One optimizer for the agents and a mixer, one for QTRAN's networks, one for the dual."""
+
+    def of(*networks: str) -> list[nn.Parameter]:
+        owned = (getattr(loss, f"{network}_network_params") for network in networks)
+        leaves = (leaf for params in owned for leaf in params.values(True, True))
+        return [leaf for leaf in leaves if isinstance(leaf, nn.Parameter)]
+
+    values = OPTIMIZERS[check_choice("optim.name", cfg.optim.name, OPTIMIZERS)]
+    if cfg.mixer.name == "qtran":
+        optimizers = {
+            "values": values(of("local_value"), lr=cfg.optim.lr),
+            "joint": torch.optim.Adam(of("joint_value", "state_value"), lr=cfg.mixer.lr),
+        }
+    else:
+        optimizers = {"values": values(of("local_value", "mixer"), lr=cfg.optim.lr)}
+    if loss.dual_network is not None:
+        optimizers["dual"] = torch.optim.Adam(of("dual"), lr=cfg.uncertainty.dual_lr)
+    return optimizers
+
+
+def _logger(cfg: DictConfig, run_dir: Path) -> Logger:
+    name = check_choice("logger", cfg.logger, ("csv", "tensorboard"))
+    try:
+        return get_logger(name, logger_name=str(run_dir), experiment_name="metrics")
+    except ImportError as error:
+        raise ImportError(
+            f'logger={name} needs an extra: pip install "torchrl_drigm[{name}]"'
+        ) from error
+
+
+def make_trainer(
+    cfg: DictConfig, env: EnvBase, agents: nn.Module, loss: LossModule, run_dir: str | Path
+) -> Trainer:
+    """TorchRL's ``Trainer`` with collector, replay buffer, target updater, logger and checkpoints.
+
+    Args:
+        cfg (DictConfig): the composed config.
+        env (EnvBase): training environment of :func:`make_env`.
+        agents (nn.Module): Q-networks of :func:`make_agents`; acting shares their parameters.
+        loss (LossModule): loss of :func:`make_loss`.
+        run_dir (str or Path): where metrics and the checkpoint go.
+
+    Returns:
+        Trainer: ``trainer.train()`` runs Algorithm 6 from line 6 on.
+    """
+    run_dir = Path(run_dir)
+    greedy = EGreedyModule(
+        env.action_spec,
+        eps_init=float(cfg.exploration.eps_init),
+        eps_end=float(cfg.exploration.eps_end),
+        action_key=ACTION,
+        action_mask_key=ACTION_MASK if ACTION_MASK in agents.in_keys else None,
+        device=cfg.device,
+    )
+    recurrent = cfg.agent.recurrent
+    collector = Collector(
+        env,
+        TensorDictSequential(
+            agents, greedy, selected_out_keys=[ACTION, ("next", *STATE)] if recurrent else [ACTION]
+        ),
+        frames_per_batch=cfg.collector.frames_per_batch,
+        total_frames=cfg.collector.total_frames,
+        init_random_frames=cfg.collector.init_random_frames,
+        track_traj_ids=False,
+        # of recurrent agents: TensorDictPrimer with their first state, and InitTracker
+        auto_register_policy_transforms=True,
+    )
+    replay_buffer = ReplayBuffer(
+        storage=LazyTensorStorage(cfg.replay.size, device=cfg.device),
+        transform=ExcludeTransform(*_not_learned_from(recurrent), inverse=True),
+        batch_size=cfg.replay.batch_size,
+    )
+    identity = run_identity(cfg)
+    checkpoint = Checkpoint(
+        collector=CollectionState(collector), rng=GlobalRNGState(), **{RUN: identity}
+    )
+    target_updater = _target_updater(cfg, loss)
+    trainer = Trainer(
+        collector=collector,
+        total_frames=cfg.collector.total_frames,
+        frame_skip=1,
+        optim_steps_per_batch=cfg.optim.updates_per_batch,
+        loss_module=loss,
+        optimization_stepper=PerPartStepper(_optimizers(cfg, loss)),
+        replay_buffer=replay_buffer,
+        target_net_updater=target_updater,
+        clip_norm=cfg.optim.clip_norm,
+        progress_bar=cfg.progress_bar,
+        logger=_logger(cfg, run_dir),
+        log_interval=cfg.log_interval,
+        checkpoint=checkpoint,
+        save_trainer_file=run_dir / "checkpoint",
+        save_trainer_interval=cfg.checkpoint_interval,
+    )
+    LogEpisodeReturn(scale=cfg.env.return_scale, offset=cfg.env.return_offset).register(trainer)
+    # an item is a step, or with recurrent agents the sequence that one environment gave in a batch
+    replay = ReplayBufferTrainer(replay_buffer, flatten_tensordicts=not recurrent)
+    trainer.register_op("pre_epoch", replay.extend)
+    trainer.register_op("process_optim_batch", replay.sample)
+    trainer.register_op("post_optim", TargetNetUpdaterHook(target_updater))
+    annealing = AnnealEpsilon(greedy, cfg.exploration.annealing_frames)
+    annealing.register(trainer)
+    return trainer
+
+
+def _not_learned_from(recurrent: bool) -> list[NestedKey]:
+    """What the replay buffer leaves out."""
+    keys = ["episode_reward", ("next", "episode_reward")]
+    if recurrent:
+        # The loss carries the state on by itself. Of "info" nothing is learned.
+        return [*keys, ("next", *STATE), ("next", "is_init"), "info", ("next", "info")]
+    # Agents learn from their windows, in which the observations are already.
+    return [*keys, OBSERVATION, ("next", *OBSERVATION)]
+
+
+def _target_updater(cfg: DictConfig, loss: LossModule) -> TargetNetUpdater:
+    if (cfg.target.interval is None) == (cfg.target.tau is None):
+        raise ValueError(
+            "target needs exactly one of target.interval (updates between hard copies) and "
+            f"target.tau (soft copy), got interval={cfg.target.interval} and tau={cfg.target.tau}."
+        )
+    if cfg.target.interval is not None:
+        # HardUpdate copies on the call after its interval.
+        return HardUpdate(loss, value_network_update_interval=cfg.target.interval - 1)
+    return SoftUpdate(loss, tau=cfg.target.tau)
