@@ -55,17 +55,23 @@ def main(cfg: DictConfig) -> None:
     dual = make_dual(cfg, env)  # of total variation
     loss = make_loss(cfg, agents, mixer, dual)
     trainer = make_trainer(cfg, env, agents, loss, run_dir)
+    test_envs = make_test_envs(cfg, agents)  # clean, and with noise on the enemies' positions
     EvaluateBattles(
         agents,
-        make_test_envs(cfg, agents),
+        test_envs,
         episodes=cfg.evaluation.episodes,
         interval=cfg.evaluation.interval,
-        seed=cfg.evaluation.seed,
+        seed=cfg.evaluation.seed if cfg.env.name == "smax" else None,
     ).register(trainer)
     if resume is not None:
         load_checkpoint(trainer, resume)
     OmegaConf.save(cfg, run_dir / "config.yaml")
-    trainer.train()
+    try:
+        trainer.train()
+    finally:  # games end with their environments
+        for battles in (env, *test_envs.values()):
+            if not battles.is_closed:
+                battles.close()
 
     print(f"\n{trainer.collected_frames:,} steps in {time.perf_counter() - start:.0f} s.")
     if cfg.logger == "csv" and trainer.collected_frames >= cfg.evaluation.interval:

@@ -1,4 +1,4 @@
-"""Sequences: one network per agent written out with torch's own layers, and steps against unrolls."""
+"""Sequences: each agent against torch's own layers, and single steps against unrolls."""
 
 import pytest
 import torch

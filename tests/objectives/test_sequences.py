@@ -1,4 +1,4 @@
-"""Recurrent networks in the losses, against targets computed step by step with torch's own calls."""
+"""Recurrent networks in the losses, against targets computed step by step."""
 
 import pytest
 import torch

@@ -26,12 +26,6 @@ def command_line() -> argparse.Namespace:
     return parser.parse_known_args()[0]
 
 
-def log(home: Path, name: str, line: str) -> None:
-    """Append a line to one of the files that tests read."""
-    with open(home / name, "a") as file:
-        file.write(f"{line}\n")
-
-
 def listen(address: str, port: int) -> socket.socket:
     """The listening socket.
 
@@ -60,12 +54,11 @@ def corrupt(connection: WebSocketConnection, form: str, response: sc.Response) -
         raise ValueError(f"form={form!r} of a malformed reply is unknown.")
 
 
-def serve(connection: WebSocketConnection, game: Game, faults: Faults, home: Path) -> None:
+def serve(connection: WebSocketConnection, game: Game, faults: Faults) -> None:
     """Answer until the client quits or leaves."""
     while game.status != sc.quit:
         request = sc.Request.FromString(connection.receive())
         name = request.WhichOneof("request")
-        log(home, "requests", name)
         fault = faults.at_request(name)
         kind = fault and fault["kind"]
         if kind == "die":
@@ -82,7 +75,8 @@ def serve(connection: WebSocketConnection, game: Game, faults: Faults, home: Pat
 def main() -> int:
     """Run the server; 1 where the port is taken."""
     options = command_line()
-    log(options.home, "pids", str(os.getpid()))
+    with open(options.home / "pids", "a") as file:
+        file.write(f"{os.getpid()}\n")
     print("This is NOT StarCraft II: a stand-in with a toy battle, for tests.", flush=True)
     faults = Faults(options.home)
     try:
@@ -98,7 +92,7 @@ def main() -> int:
     while game.status != sc.quit:
         connection, _ = server.accept()
         try:
-            serve(WebSocketConnection(connection), game, faults, options.home)
+            serve(WebSocketConnection(connection), game, faults)
         except Disconnected:
             continue
         finally:

@@ -1,7 +1,9 @@
 """The files that pysc2 and smac expect of an installed game, with the stand-in as executable."""
 
 import json
+import os
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,10 +46,17 @@ class Installation:
         log = self._control / "pids"
         return [int(line) for line in log.read_text().split()] if log.exists() else []
 
-    def requests(self) -> list[str]:
-        """The names of all requests that the servers received, in order."""
-        log = self._control / "requests"
-        return log.read_text().split() if log.exists() else []
+    def running(self, seconds: float = 0) -> list[int]:
+        """Those of ``pids`` that run, after up to ``seconds`` in which they may end.
+
+        One that has ended and was not waited for counts as running.
+        """
+        end = time.monotonic() + seconds
+        while True:
+            running = [pid for pid in self.pids() if os.path.exists(f"/proc/{pid}")]
+            if not running or time.monotonic() >= end:
+                return running
+            time.sleep(0.05)
 
 
 def install(root: Path) -> Installation:

@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import DictConfig
 from tensordict import TensorDictBase
 from torch import nn
-from torchrl.envs import Compose, TransformedEnv
+from torchrl.envs import Compose, EnvBase, TransformedEnv
 from torchrl.trainers import Trainer, TrainerHookBase
 
 from torchrl_drigm.envs.transforms import ObservationNoise
@@ -24,43 +24,38 @@ def make_test_envs(cfg: DictConfig, agents: nn.Module) -> dict[str, TransformedE
     The noise, N(0, ``evaluation.noise_std``²), is on every enemy's normalised position in every
     agent's observation.
     """
-    noise = ObservationNoise(
-        "enemy_position",
-        std=cfg.evaluation.noise_std,
-        visible_only=cfg.evaluation.visible_only,
-        seed=cfg.evaluation.seed,
-    )
+    noise = {"std": cfg.evaluation.noise_std, "visible_only": cfg.evaluation.visible_only}
 
-    def make(*shift: ObservationNoise) -> TransformedEnv:
-        battles = make_battles(cfg, cfg.evaluation.num_envs, cfg.evaluation.seed)
-        return TransformedEnv(battles, Compose(*shift, *make_memory(cfg, agents)))
+    def make(noise: dict[str, float | bool] | None) -> TransformedEnv:
+        battles = make_battles(cfg, cfg.evaluation.num_envs, cfg.evaluation.seed, noise)
+        return TransformedEnv(battles, Compose(*make_memory(cfg, agents)))
 
-    return {"clean": make(), "noisy": make(noise)}
+    return {"clean": make(None), "noisy": make(noise)}
 
 
 class EvaluateBattles(TrainerHookBase):
     """Logs win rates of the greedy team, ``win_rate_<name>`` for each test environment.
 
-    Every evaluation plays battles of its own, which follow from ``seed`` and the number of
-    frames: a resumed run plays those that it would have played. Torch's global generator is not
-    used.
+    With a ``seed``, every evaluation plays battles that follow from it and from the number of
+    frames, so that a resumed run plays those that it would have played.
 
     Args:
         policy (nn.Module): the team, without exploration.
-        envs (mapping of str to TransformedEnv): test environments; see
+        envs (mapping of str to EnvBase): test environments; see
             :func:`~torchrl_drigm.evaluation.play_battles`.
         episodes (int): battles per evaluation and environment. Default: 32.
         interval (int): frames between two evaluations. Default: 10,000.
-        seed (int): of the battles. Default: 0.
+        seed (int, optional): of the battles. Without one, each environment goes on where its last
+            evaluation ended: a game of StarCraft II starts anew to be seeded.
     """
 
     def __init__(
         self,
         policy: nn.Module,
-        envs: Mapping[str, TransformedEnv],
+        envs: Mapping[str, EnvBase],
         episodes: int = 32,
         interval: int = 10_000,
-        seed: int = 0,
+        seed: int | None = None,
     ) -> None:
         self.policy = policy
         self.envs = dict(envs)
@@ -77,10 +72,8 @@ class EvaluateBattles(TrainerHookBase):
         self._next = (frames // self.interval + 1) * self.interval
         rates = {}
         for name, env in self.envs.items():
-            env.set_seed(self.seed + frames)
-            for transform in env.transform:
-                if isinstance(transform, ObservationNoise):
-                    transform.set_seed(self.seed + frames)
+            if self.seed is not None:
+                _set_seed(env, self.seed + frames)
             battles = play_battles(self.policy, env, self.episodes)
             rates[f"win_rate_{name}"] = float(battles["won"].mean())
         return rates
@@ -98,3 +91,13 @@ class EvaluateBattles(TrainerHookBase):
         self._trainer = trainer
         trainer.register_op("post_steps_log", self)
         trainer.register_module(name, self)
+
+
+def _set_seed(env: EnvBase, seed: int) -> None:
+    """Seeds the environment and the noise on it."""
+    env.set_seed(seed)
+    while isinstance(env, TransformedEnv):
+        for transform in env.transform if isinstance(env.transform, Compose) else [env.transform]:
+            if isinstance(transform, ObservationNoise):
+                transform.set_seed(seed)
+        env = env.base_env

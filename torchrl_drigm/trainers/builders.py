@@ -168,5 +168,13 @@ def make_loss(
     hyper = {"gamma": cfg.optim.gamma}
     if estimator != "td0":
         hyper |= {"rho": cfg.uncertainty.rho, "worst_value": cfg.uncertainty.worst_value}
+    if cfg.optim.lmbda is not None:
+        if estimator == "tv_td0":
+            raise ValueError(
+                f"optim.lmbda={cfg.optim.lmbda} is a λ-return, which total variation has not: its "
+                "dual is that of one step. Set optim.lmbda=null."
+            )
+        # nominal is ρ = 0
+        estimator, hyper["lmbda"] = "contamination_tdlambda", cfg.optim.lmbda
     loss.make_value_estimator(estimator, **hyper)
     return loss

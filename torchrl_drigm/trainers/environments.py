@@ -7,6 +7,7 @@ docstrings are those of the config.
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import torch
 from omegaconf import DictConfig
@@ -25,9 +26,13 @@ from torchrl.envs import (
 )
 from torchrl.modules.utils import get_primers_from_module
 
-from torchrl_drigm.envs import SMAXEnv, SustainGymEnv
-from torchrl_drigm.envs.libs.smac import SMACEnv
-from torchrl_drigm.envs.transforms import HistoryWindow, PreviousAction, WorstGroupReward
+from torchrl_drigm.envs import SMACEnv, SMAXEnv, SustainGymEnv
+from torchrl_drigm.envs.transforms import (
+    HistoryWindow,
+    ObservationNoise,
+    PreviousAction,
+    WorstGroupReward,
+)
 from torchrl_drigm.evaluation import get_suite
 from torchrl_drigm.modules import GroupRewardModel
 from torchrl_drigm.trainers.builders import GROUP_DR, check_choice
@@ -77,7 +82,7 @@ def make_env(cfg: DictConfig, reward_model: GroupRewardModel | None = None) -> T
             f"env.name={cfg.env.name!r} has none."
         )
     env = make_battles(cfg, cfg.env.num_envs, cfg.seed)
-    transforms = [*make_memory(cfg), RewardSum()]
+    transforms = [*make_memory(cfg), RewardSum(), RewardScaling(0.0, cfg.env.reward_scale)]
     if cfg.env.name == "smax":
         scale = env.state_scale()
         norm = ObservationNorm(torch.zeros_like(scale), scale, ["state"], standard_normal=True)
@@ -98,17 +103,30 @@ def make_memory(cfg: DictConfig, agents: nn.Module | None = None) -> list[Transf
     return [InitTracker(), PreviousAction(), get_primers_from_module(agents)]
 
 
-def make_battles(cfg: DictConfig, num_envs: int, seed: int) -> EnvBase:
-    """``num_envs`` StarCraft battles at once: in SMAX, or in as many games of StarCraft II."""
+def make_battles(
+    cfg: DictConfig, num_envs: int, seed: int, noise: dict[str, Any] | None = None
+) -> EnvBase:
+    """``num_envs`` StarCraft battles at once: in SMAX, or in as many games of StarCraft II.
+
+    Args:
+        cfg (DictConfig): the composed config.
+        num_envs (int): number of battles.
+        seed (int): of the battles, and of the noise.
+        noise (dict, optional): arguments of the :class:`ObservationNoise` on the observations.
+    """
     if cfg.env.name == "smax":
-        return SMAXEnv(cfg.env.map_name, num_envs=num_envs, seed=seed, device=cfg.device)
-    make = partial(SMACEnv, cfg.env.map_name)
+        env = SMAXEnv(cfg.env.map_name, num_envs=num_envs, seed=seed, device=cfg.device)
+        return env if noise is None else TransformedEnv(env, ObservationNoise(seed=seed, **noise))
+    makers = [partial(_game, cfg.env.map_name, seed + i, noise) for i in range(num_envs)]
     if num_envs == 1:
-        env = SerialEnv(1, make)
-    else:
-        env = ParallelEnv(num_envs, make, mp_start_method="spawn")
-    env.set_seed(seed)
-    return env
+        return SerialEnv(1, makers)
+    return ParallelEnv(num_envs, makers, mp_start_method="spawn")
+
+
+def _game(map_name: str, seed: int, noise: dict[str, Any] | None) -> EnvBase:
+    """One game of StarCraft II; noise goes here, where the features have their names."""
+    env = SMACEnv(map_name, seed=seed)
+    return env if noise is None else TransformedEnv(env, ObservationNoise(seed=seed, **noise))
 
 
 def _building(cfg: DictConfig, reward_model: GroupRewardModel | None) -> TransformedEnv:

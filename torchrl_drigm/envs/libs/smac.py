@@ -3,12 +3,6 @@
 Axes: ``n`` agents, ``e`` enemies, ``A = 6 + e`` actions of each agent.
 """
 
-import multiprocessing
-import os
-import signal
-import threading
-import weakref
-
 import numpy as np
 import torch
 from tensordict import TensorDict, TensorDictBase
@@ -16,108 +10,14 @@ from torch import Tensor
 from torchrl.data import Bounded, Categorical, Composite, Unbounded
 from torchrl.envs.common import _EnvWrapper
 
-INSTALL = (
-    'pip install "torchrl_drigm[smac]" && '
-    "pip install --no-deps git+https://github.com/oxwhirl/smac.git"
+from torchrl_drigm.envs.libs._smac_game import (
+    Game,
+    import_smac,
+    is_connection_error,
+    missing_game,
 )
-# A start can fail by chance, for instance when another process takes the port chosen for it.
-LAUNCH_ATTEMPTS = 3
 
 __all__ = ["SMACEnv", "SMACWrapper"]
-
-
-def _import_smac(name: str) -> type:
-    """The class ``StarCraft2Env``. Late, as its import is slow and sets command line flags."""
-    try:
-        from smac.env import StarCraft2Env
-    except (ImportError, TypeError) as error:  # TypeError: protobuf is too new for pysc2
-        raise ImportError(
-            f"{name} needs StarCraft's smac package, published in its git repository only "
-            "(the project that package registries call smac is another one): "
-            f"{INSTALL}. The import says: {error}"
-        ) from error
-    return StarCraft2Env
-
-
-def _connection_errors() -> tuple[type[Exception], ...]:
-    """What a game that is gone, late or sends nonsense raises through smac and pysc2."""
-    import websocket
-    from google.protobuf.message import DecodeError
-    from pysc2.lib import protocol, remote_controller
-
-    return (
-        protocol.ConnectionError,
-        protocol.ProtocolError,
-        remote_controller.ConnectError,
-        remote_controller.RequestError,
-        websocket.WebSocketException,
-        DecodeError,
-        UnicodeDecodeError,
-        ConnectionError,
-    )
-
-
-def _missing_game(error: Exception) -> FileNotFoundError | None:
-    """What to say of an error that means: game or map is not there."""
-    from pysc2.lib.sc_process import SC2LaunchError
-
-    if isinstance(error, ValueError) and "Map" not in str(error):
-        return None  # such as an unknown game version, which pysc2 explains
-    if not isinstance(error, (FileNotFoundError, SC2LaunchError, ValueError)):
-        return None
-    path = os.environ.get("SC2PATH")
-    return FileNotFoundError(
-        "StarCraft II, or its map, was not found: it is expected in "
-        + (f"SC2PATH={path}" if path else "~/StarCraftII, as SC2PATH is not set")
-        + ", with the game's Versions/Base<number> and with SMAC's maps in Maps/SMAC_Maps. "
-        "Install the game (https://github.com/Blizzard/s2client-proto, Linux packages) and the "
-        "maps (https://github.com/oxwhirl/smac/releases), then set SC2PATH. "
-        f"pysc2 says: {error}"
-    )
-
-
-def _end_game(env, owner: int) -> None:
-    """End the game's process, whatever state it is in.
-
-    Args:
-        env: the ``StarCraft2Env``.
-        owner: the process that started the game; a forked copy must not end it.
-    """
-    if os.getpid() != owner:
-        return
-    process = getattr(getattr(env, "_sc2_proc", None), "_proc", None)
-    # A first close that fails on a broken connection has dropped it; the second ends the process
-    # and removes its temporary directory.
-    for _ in range(2):
-        try:
-            env.close()
-            break
-        except Exception:
-            continue
-    if process is not None and process.poll() is None:
-        process.kill()
-        process.wait()
-
-
-_finalizers: list[weakref.finalize] = []  # of the environments of this process
-
-
-def _end_games_on_sigterm() -> None:
-    """Let a worker process that is terminated end its games; it would leave them running."""
-    if (
-        multiprocessing.parent_process() is None
-        or threading.current_thread() is not threading.main_thread()
-        or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
-    ):
-        return
-
-    def end(signum, frame):
-        for finalizer in _finalizers:
-            finalizer()
-        signal.signal(signum, signal.SIG_DFL)
-        os.kill(os.getpid(), signum)
-
-    signal.signal(signal.SIGTERM, end)
 
 
 class SMACWrapper(_EnvWrapper):
@@ -128,9 +28,12 @@ class SMACWrapper(_EnvWrapper):
     - ``("agents", "action")`` ``[n]`` int64: no-op (dead agents only), stop, move north, south,
       east, west, then attack enemy 0 to ``e - 1``.
     - ``("agents", "action_mask")`` ``[n, A]`` bool: the actions that each agent may take. The
-      action spec carries the same mask, so random actions are available ones. TorchRL's batched
-      environments do not hand masks of specs from their workers on: append
+      action spec carries the same mask, so random actions are available ones. A
+      ``TransformedEnv`` keeps specs of its own, and ``ParallelEnv`` does not hand masks of specs
+      on from its workers: append
       ``ActionMask(action_key=("agents", "action"), mask_key=("agents", "action_mask"))`` there.
+      Around a ``SerialEnv`` that lags behind when only some games are reset: choose by the
+      ``action_mask`` in the data there, as ``EGreedyModule(action_mask_key=...)`` does.
     - ``"reward"`` ``[1]`` float32: the team's.
     - ``"terminated"`` ``[1]`` bool: the battle is over: won, lost, or all units dead.
     - ``"truncated"`` ``[1]`` bool: the map's limit of steps is reached, whatever the
@@ -190,7 +93,7 @@ class SMACWrapper(_EnvWrapper):
         return smac
 
     def _check_kwargs(self, kwargs: dict) -> None:
-        env_class = _import_smac(type(self).__name__)
+        env_class = import_smac(type(self).__name__)
         if not isinstance(kwargs.get("env"), env_class):
             raise TypeError(
                 f"env is a {type(kwargs.get('env')).__name__}; expected a smac.env.StarCraft2Env, "
@@ -239,125 +142,56 @@ class SMACWrapper(_EnvWrapper):
         self.lost_connections = 0
         self._last: TensorDict | None = None  # what the last step or reset returned
         self._over = True
-        self._start_new_game = False
-        self._initialised = bool(self._env.agents)  # whether smac's first reset is behind us
-        self._finalizer = weakref.finalize(self, _end_game, self._env, os.getpid())
-        _finalizers[:] = [finalizer for finalizer in _finalizers if finalizer.alive]
-        _finalizers.append(self._finalizer)
-        _end_games_on_sigterm()
+        self._game = Game(self._env)
 
     def _set_seed(self, seed: int | None) -> None:
-        self._env._seed = seed
-        # The seed goes into the request that creates a game.
-        self._start_new_game = self._env._sc2_proc is not None
+        self._game.seed(seed)
 
     def close(self, *, raise_if_closed: bool = True) -> None:
         """End the game's process; a second call does nothing."""
         self.is_closed = True
-        self._finalizer()
+        self._game.close()
 
-    def feature_index(self, name: str) -> Tensor:
-        """Where a feature of the enemies lies in an agent's observation.
+    def feature_index(self, name: str) -> dict[str, Tensor]:
+        """Where a named feature is in an agent's observation.
 
         Read off ``StarCraft2Env.get_obs_agent``: the features of movement come first, then for
         each enemy: attackable, distance, relative x, relative y (both divided by the sight
-        range), health with ``obs_all_health``, and more. The numbers of features are the
-        environment's own (``get_obs_move_feats_size``, ``get_obs_enemy_feats_size``). All
-        features of an enemy that is dead or out of sight are zero, and there is no flag for it:
-        ``"enemy_visible"`` is the feature that is positive for every enemy in sight, its health
-        where observed, else its distance (zero only for an enemy in the very same place).
+        range), health with ``obs_all_health``, and more. How many these are, the environment says
+        (``get_obs_move_feats_size``, ``get_obs_enemy_feats_size``).
 
         Args:
-            name: ``"enemy_position"``, ``"enemy_visible"``, ``"enemy_attackable"`` or
-                ``"enemy_distance"``.
+            name: ``"enemy_position"``, relative to the observer and divided by its sight range.
 
         Returns:
-            int64 indices into the last dimension of the observation: ``[e, 2]`` (x, y) for
-            ``"enemy_position"``, else ``[e]``.
+            Int64 tensors: ``"position"`` ``[e, 2]``, the indices of x and y of each enemy;
+            ``"visible"`` ``[e]``, the index of the feature that is positive exactly where that
+            enemy is seen: its health, or its distance with ``obs_all_health=False`` (which is zero
+            in the very same place too).
 
         Raises:
-            ValueError: there is no such feature.
+            ValueError: the name is unknown.
         """
-        offsets = {
-            "enemy_attackable": 0,
-            "enemy_distance": 1,
-            "enemy_position": [2, 3],
-            "enemy_visible": 4 if self._env.obs_all_health else 1,
-        }
-        if name not in offsets:
-            raise ValueError(f"name={name!r} must be one of {', '.join(offsets)}.")
+        if name != "enemy_position":
+            raise ValueError(f"name={name!r} is unknown; valid names: enemy_position.")
         n_enemies, n_features = self._env.get_obs_enemy_feats_size()
         first = self._env.get_obs_move_feats_size() + n_features * torch.arange(n_enemies)
-        offset = torch.tensor(offsets[name])
-        return first.unsqueeze(-1) + offset if offset.ndim else first + offset
+        visible = 4 if self._env.obs_all_health else 1
+        return {"position": torch.stack([first + 2, first + 3], -1), "visible": first + visible}
 
     def _reset(self, tensordict: TensorDictBase | None = None, **kwargs) -> TensorDictBase:
         if self.is_closed:
             raise RuntimeError("The environment is closed: create a new one.")
         self._over = True
         try:
-            self._start_battle()
+            self._game.start_battle()
         except BaseException:
-            self._give_up_game()
+            self._game.end()
             raise
         read = self._read()
         self._over = False
         info = self.observation_spec["info"].zero()
         return self._remember(read, info).update(self._flags())
-
-    def _start_battle(self) -> None:
-        """Start a battle, in the running game or in a new one."""
-        env, error = self._env, None
-        for _ in range(LAUNCH_ATTEMPTS):
-            # smac starts a game and works out its largest reward when _episode_count is 0, and
-            # counts an episode only when it ends. An episode left earlier must not make it do
-            # both again, as the reward's scale would change.
-            first = not self._initialised or self._start_new_game
-            env._episode_count = 0 if first else max(1, env._episode_count)
-            restarts = env.force_restarts
-            try:
-                if self._start_new_game:
-                    _end_game(env, os.getpid())
-                env.reset()
-            except Exception as caught:
-                error = caught
-                self._forget_units()
-                # Losing the game within its reset, smac may go on without units.
-                lost = env.force_restarts > restarts or isinstance(caught, _connection_errors())
-                self._give_up_game()
-                missing = _missing_game(caught)
-                if missing is not None:
-                    raise missing from caught
-                if not lost:
-                    raise
-                continue
-            if first:
-                # The sum that smac makes, which it makes again whenever units are late.
-                env.max_reward = env.n_enemies * env.reward_death_value + env.reward_win
-                env.max_reward += sum(u.health_max + u.shield_max for u in env.enemies.values())
-                env._episode_count = 1
-                self._initialised = True
-            self._start_new_game = False
-            if env.force_restarts == restarts:
-                return
-            # smac lost the game within its reset and may have returned units of the old one.
-            self._forget_units()
-        raise ConnectionError(
-            f"StarCraft II did not start in {LAUNCH_ATTEMPTS} attempts; its own output says why. "
-            f"The last error: {error}"
-        ) from error
-
-    def _forget_units(self) -> None:
-        """Keep smac's reset from killing, in a new game, some units by the tags of an old one.
-
-        It would then wait for ever for the battle to be complete.
-        """
-        self._env.agents, self._env.enemies = {}, {}
-
-    def _give_up_game(self) -> None:
-        """End the game in such a way that the next reset starts another."""
-        _end_game(self._env, os.getpid())
-        self._start_new_game = True
 
     def _read(self) -> dict[str, Tensor]:
         """Observation, state and mask, as smac has them."""
@@ -371,7 +205,7 @@ class SMACWrapper(_EnvWrapper):
             ("state", self.observation_spec["state"]),
         ]:
             if read[name].shape != spec.shape:
-                self._give_up_game()
+                self._game.end()
                 raise ValueError(
                     f"{name} has shape {tuple(read[name].shape)}; smac announced "
                     f"{tuple(spec.shape)}. Leave out the option that adds to it "
@@ -411,8 +245,8 @@ class SMACWrapper(_EnvWrapper):
         try:
             reward, ended, info = self._env.step(actions.tolist())
         except BaseException as error:
-            self._give_up_game()
-            if _missing_game(error) is None and not isinstance(error, _connection_errors()):
+            self._game.end()
+            if missing_game(error) is None and not is_connection_error(error):
                 self._over = True
                 raise
             info = {}
@@ -443,7 +277,7 @@ class SMACWrapper(_EnvWrapper):
         """The last step of an episode whose game is gone."""
         self.lost_connections += 1
         self._over = True
-        self._forget_units()
+        self._game.forget_units()
         self._last["info", "connection_lost"] = torch.tensor([True], device=self.device)
         out = self._last.clone()
         out["reward"] = torch.zeros(1, device=self.device)
@@ -480,7 +314,7 @@ class SMACEnv(SMACWrapper):
         super().__init__(map_name=map_name, device=device, **kwargs)
 
     def _check_kwargs(self, kwargs: dict) -> None:
-        _import_smac(type(self).__name__)
+        import_smac(type(self).__name__)
         from smac.env.starcraft2.maps.smac_maps import get_smac_map_registry
 
         maps = get_smac_map_registry()
@@ -488,4 +322,4 @@ class SMACEnv(SMACWrapper):
             raise ValueError(f"map_name={kwargs['map_name']!r} must be one of {', '.join(maps)}.")
 
     def _build_env(self, **kwargs):
-        return _import_smac(type(self).__name__)(**kwargs)
+        return import_smac(type(self).__name__)(**kwargs)
