@@ -17,6 +17,7 @@ import statistics
 import time
 
 import torch
+from _timing import print_header
 
 from torchrl_drigm.envs.libs.smax import SMAXEnv, import_jaxmarl
 
@@ -89,6 +90,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=15)
     args = parser.parse_args()
     torch.set_num_threads(1)
+    print_header("Steps per second of SMAXEnv against JaxMARL's own loop")
 
     env = SMAXEnv(args.scenario, num_envs=args.num_envs, seed=0)
     loops = {

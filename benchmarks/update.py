@@ -4,50 +4,42 @@
     python benchmarks/update.py --repeats 200 --only qmix-tv
 
 An update is: sample, loss, backward, clip, optimizer, target. Ours goes through the trainer's own
-path. Prints medians in milliseconds and the ratio, which is what holds on a busy machine.
+path. Prints the ratio, which is what holds on a busy machine, then medians with quartiles in
+milliseconds; last the arithmetic limit: the time of our update's matrix products at the throughput
+that the largest of them reaches, measured in the same interleaved run.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
 import tempfile
-import time
-from pathlib import Path
 
 import torch
 from _released_style import ReleasedStyle
-from hydra import compose, initialize_config_dir
-from torchrl import logger as torchrl_logger
-
-from torchrl_drigm.trainers import (
-    make_agents,
-    make_dual,
-    make_env,
-    make_loss,
-    make_mixer,
-    make_trainer,
+from _timing import (
+    MatrixProduct,
+    Table,
+    count_flops,
+    interleaved,
+    limit,
+    print_header,
+    ratios,
+    show,
 )
-
-CONFIG = Path(__file__).parents[1] / "examples" / "config"
+from _training import build_trainer, compose_config
+from torchrl import logger as torchrl_logger
 
 
 def ours(mixer: str, uncertainty: str, run_dir: str):
     """The trainer of ``preset=paper`` with a filled replay buffer; a call is one update."""
-    overrides = [
+    cfg = compose_config(
         "preset=paper",
         f"mixer={mixer}",
         f"uncertainty={uncertainty}",
-        "progress_bar=false",
         "collector.total_frames=512",
         "optim.updates_per_batch=1",
-    ]
-    with initialize_config_dir(str(CONFIG), version_base=None):
-        cfg = compose("sustaingym_rqmix", overrides=overrides)
-    env = make_env(cfg)
-    agents = make_agents(cfg, env)
-    loss = make_loss(cfg, agents, make_mixer(cfg, env), make_dual(cfg, env))
-    trainer = make_trainer(cfg, env, agents, loss, run_dir)
+    )
+    trainer = build_trainer(cfg, run_dir)
     trainer.train()
 
     def update() -> None:
@@ -69,7 +61,19 @@ def main() -> None:
     args = parser.parse_args()
     torchrl_logger.setLevel("WARNING")
     torch.set_num_threads(args.threads)
-    print(f"{'algorithm':22s}{'released style':>16s}{'ours':>10s}{'ratio':>8s}   (ms per update)")
+    print_header("One update, ms: released style / ours")
+    table = Table(
+        {
+            "algorithm": 20,
+            "released / ours": 20,
+            "released": 24,
+            "ours": 24,
+            "MFLOP": 8,
+            "GFLOP/s": 9,
+            "limit": 8,
+            "ours / limit": 14,
+        }
+    )
     for mixer in ("vdn", "qmix", "qtran"):
         for uncertainty in ("none", "contamination", "tv"):
             name = f"{mixer}-{uncertainty}"
@@ -77,20 +81,24 @@ def main() -> None:
                 continue
             baseline = ReleasedStyle(mixer, uncertainty)
             baseline.fill(512)
+            product = MatrixProduct()
             with tempfile.TemporaryDirectory() as run_dir:
-                contestants = {
-                    "released": baseline.update,
-                    "ours": ours(mixer, uncertainty, run_dir),
-                }
-                times = {key: [] for key in contestants}
-                for repeat in range(args.repeats + 5):
-                    for key, update in contestants.items():
-                        start = time.perf_counter()
-                        update()
-                        if repeat >= 5:
-                            times[key].append(time.perf_counter() - start)
-            released, own = (1e3 * statistics.median(t) for t in times.values())
-            print(f"{name:22s}{released:16.2f}{own:10.2f}{released / own:7.2f}x", flush=True)
+                update = ours(mixer, uncertainty, run_dir)
+                times = interleaved(
+                    {"released": baseline.update, "ours": update, "product": product},
+                    args.repeats,
+                )
+                flops = count_flops(update)
+            throughput = product.throughput(times["product"])
+            table.row(
+                name,
+                show(ratios(times["released"], times["ours"])),
+                show(times["released"], scale=1e3),
+                show(times["ours"], scale=1e3),
+                f"{flops / 1e6:.0f}",
+                f"{throughput / 1e9:.0f}",
+                *limit(flops, throughput, times["ours"]),
+            )
 
 
 if __name__ == "__main__":

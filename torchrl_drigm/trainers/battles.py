@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import DictConfig
 from tensordict import TensorDictBase
 from torch import nn
-from torchrl.envs import Compose, EnvBase, TransformedEnv
+from torchrl.envs import TransformedEnv
 from torchrl.trainers import Trainer, TrainerHookBase
 
 from torchrl_drigm.envs.transforms import ObservationNoise
@@ -27,8 +27,10 @@ def make_test_envs(cfg: DictConfig, agents: nn.Module) -> dict[str, TransformedE
     noise = {"std": cfg.evaluation.noise_std, "visible_only": cfg.evaluation.visible_only}
 
     def make(noise: dict[str, float | bool] | None) -> TransformedEnv:
-        battles = make_battles(cfg, cfg.evaluation.num_envs, cfg.evaluation.seed, noise)
-        return TransformedEnv(battles, Compose(*make_memory(cfg, agents)))
+        env = make_battles(cfg, cfg.evaluation.num_envs, cfg.evaluation.seed, noise)
+        for transform in make_memory(cfg, agents):
+            env.append_transform(transform)
+        return env
 
     return {"clean": make(None), "noisy": make(noise)}
 
@@ -41,7 +43,7 @@ class EvaluateBattles(TrainerHookBase):
 
     Args:
         policy (nn.Module): the team, without exploration.
-        envs (mapping of str to EnvBase): test environments; see
+        envs (mapping of str to TransformedEnv): test environments; see
             :func:`~torchrl_drigm.evaluation.play_battles`.
         episodes (int): battles per evaluation and environment. Default: 32.
         interval (int): frames between two evaluations. Default: 10,000.
@@ -52,7 +54,7 @@ class EvaluateBattles(TrainerHookBase):
     def __init__(
         self,
         policy: nn.Module,
-        envs: Mapping[str, EnvBase],
+        envs: Mapping[str, TransformedEnv],
         episodes: int = 32,
         interval: int = 10_000,
         seed: int | None = None,
@@ -73,7 +75,10 @@ class EvaluateBattles(TrainerHookBase):
         rates = {}
         for name, env in self.envs.items():
             if self.seed is not None:
-                _set_seed(env, self.seed + frames)
+                env.set_seed(self.seed + frames)
+                for transform in env.transform:
+                    if isinstance(transform, ObservationNoise):
+                        transform.set_seed(self.seed + frames)
             battles = play_battles(self.policy, env, self.episodes)
             rates[f"win_rate_{name}"] = float(battles["won"].mean())
         return rates
@@ -91,13 +96,3 @@ class EvaluateBattles(TrainerHookBase):
         self._trainer = trainer
         trainer.register_op("post_steps_log", self)
         trainer.register_module(name, self)
-
-
-def _set_seed(env: EnvBase, seed: int) -> None:
-    """Seeds the environment and the noise on it."""
-    env.set_seed(seed)
-    while isinstance(env, TransformedEnv):
-        for transform in env.transform if isinstance(env.transform, Compose) else [env.transform]:
-            if isinstance(transform, ObservationNoise):
-                transform.set_seed(seed)
-        env = env.base_env

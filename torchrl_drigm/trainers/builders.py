@@ -152,7 +152,11 @@ def make_dual(cfg: DictConfig, env: EnvBase) -> DualNetwork | None:
 def make_loss(
     cfg: DictConfig, agents: nn.Module, mixer: nn.ModuleDict, dual: nn.Module | None = None
 ) -> RobustQMixerLoss | RobustQTRANLoss:
-    """The robust loss with its value estimator (``uncertainty``)."""
+    """The robust loss with its value estimator (``uncertainty``).
+
+    Targets are λ-returns where ``optim.lmbda`` is a number, except for total variation, whose dual
+    is that of one step.
+    """
     loss_cls = RobustQTRANLoss if cfg.mixer.name == "qtran" else RobustQMixerLoss
     loss = loss_cls(
         agents,
@@ -168,12 +172,7 @@ def make_loss(
     hyper = {"gamma": cfg.optim.gamma}
     if estimator != "td0":
         hyper |= {"rho": cfg.uncertainty.rho, "worst_value": cfg.uncertainty.worst_value}
-    if cfg.optim.lmbda is not None:
-        if estimator == "tv_td0":
-            raise ValueError(
-                f"optim.lmbda={cfg.optim.lmbda} is a λ-return, which total variation has not: its "
-                "dual is that of one step. Set optim.lmbda=null."
-            )
+    if cfg.optim.lmbda is not None and estimator != "tv_td0":
         # nominal is ρ = 0
         estimator, hyper["lmbda"] = "contamination_tdlambda", cfg.optim.lmbda
     loss.make_value_estimator(estimator, **hyper)

@@ -37,14 +37,20 @@ class CollectionState:
 
     Args:
         collector (Collector): collector over one (transformed) batched environment.
+        mid_episode (bool): whether the environments can be put back into mid-episode. With
+            ``False``, those of a game, every environment starts a new episode instead.
+            Default: ``True``.
     """
 
-    def __init__(self, collector: Collector) -> None:
+    def __init__(self, collector: Collector, mid_episode: bool = True) -> None:
         self.collector = collector
+        self.mid_episode = mid_episode
 
     def state_dict(self) -> dict[str, Any]:
         """Counters, the entries carried to the next step, and the environments' own state."""
         collector = self.collector
+        if not self.mid_episode:
+            return {"collector": collector.state_dict()}
         return {
             "collector": collector.state_dict(),
             "carrier": collector._carrier.flatten_keys(".").to_dict(),
@@ -55,6 +61,9 @@ class CollectionState:
         """Put collector and environments back to where they were."""
         collector = self.collector
         collector.load_state_dict(state_dict["collector"])
+        if not self.mid_episode:
+            collector.reset()
+            return
         for key, value in state_dict["carrier"].items():
             collector._carrier.set(tuple(key.split(".")), value.clone().to(collector.env.device))
         getattr(collector.env, "base_env", collector.env).load_state_dict(state_dict["env"])

@@ -82,12 +82,14 @@ def make_env(cfg: DictConfig, reward_model: GroupRewardModel | None = None) -> T
             f"env.name={cfg.env.name!r} has none."
         )
     env = make_battles(cfg, cfg.env.num_envs, cfg.seed)
-    transforms = [*make_memory(cfg), RewardSum(), RewardScaling(0.0, cfg.env.reward_scale)]
+    for transform in (*make_memory(cfg), RewardSum(), RewardScaling(0.0, cfg.env.reward_scale)):
+        env.append_transform(transform)
     if cfg.env.name == "smax":
         scale = env.state_scale()
-        norm = ObservationNorm(torch.zeros_like(scale), scale, ["state"], standard_normal=True)
-        transforms.append(norm)
-    return TransformedEnv(env, Compose(*transforms))
+        env.append_transform(
+            ObservationNorm(torch.zeros_like(scale), scale, ["state"], standard_normal=True)
+        )
+    return env
 
 
 def make_memory(cfg: DictConfig, agents: nn.Module | None = None) -> list[Transform]:
@@ -105,7 +107,7 @@ def make_memory(cfg: DictConfig, agents: nn.Module | None = None) -> list[Transf
 
 def make_battles(
     cfg: DictConfig, num_envs: int, seed: int, noise: dict[str, Any] | None = None
-) -> EnvBase:
+) -> TransformedEnv:
     """``num_envs`` StarCraft battles at once: in SMAX, or in as many games of StarCraft II.
 
     Args:
@@ -116,11 +118,15 @@ def make_battles(
     """
     if cfg.env.name == "smax":
         env = SMAXEnv(cfg.env.map_name, num_envs=num_envs, seed=seed, device=cfg.device)
-        return env if noise is None else TransformedEnv(env, ObservationNoise(seed=seed, **noise))
-    makers = [partial(_game, cfg.env.map_name, seed + i, noise) for i in range(num_envs)]
-    if num_envs == 1:
-        return SerialEnv(1, makers)
-    return ParallelEnv(num_envs, makers, mp_start_method="spawn")
+        transforms = [] if noise is None else [ObservationNoise(seed=seed, **noise)]
+        return TransformedEnv(env, Compose(*transforms))
+    games = [partial(_game, cfg.env.map_name, seed + i, noise) for i in range(num_envs)]
+    env = (
+        ParallelEnv(num_envs, games, mp_start_method="spawn")
+        if num_envs > 1
+        else SerialEnv(1, games)
+    )
+    return TransformedEnv(env, Compose())
 
 
 def _game(map_name: str, seed: int, noise: dict[str, Any] | None) -> EnvBase:

@@ -104,7 +104,9 @@ def make_trainer(
     )
     identity = run_identity(cfg)
     checkpoint = Checkpoint(
-        collector=CollectionState(collector), rng=GlobalRNGState(), **{RUN: identity}
+        collector=CollectionState(collector, mid_episode=cfg.env.name != "smac"),
+        rng=GlobalRNGState(),
+        **{RUN: identity},
     )
     target_updater = _target_updater(cfg, loss)
     trainer = Trainer(

@@ -1,0 +1,168 @@
+"""RobustQMixerLoss against TorchRL's QMixerLoss, forward and backward, interleaved.
+
+    python benchmarks/loss.py              # half a minute
+    python benchmarks/loss.py --full       # 300 repetitions
+
+The same networks (copies of them) on the same batch, in the paper's configuration: 6 unshared
+agents, batch 64, window 8, 200 actions, LSTM of 64, QMIX. No optimizer, no target update. Prints
+the ratio to TorchRL's loss first; backward is the whole call less the forward pass, by medians.
+Below it, what the dual network of total variation takes alone. Last the arithmetic limit, as in
+benchmarks/update.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import statistics
+import tempfile
+import warnings
+from collections.abc import Callable
+
+import torch
+from _timing import (
+    MatrixProduct,
+    Table,
+    count_flops,
+    interleaved,
+    limit,
+    print_header,
+    ratios,
+    show,
+)
+from _training import build_trainer, compose_config
+from tensordict import TensorDictBase
+from torchrl import logger as torchrl_logger
+from torchrl.objectives import LossModule
+from torchrl.objectives.multiagent import QMixerLoss
+
+from torchrl_drigm.modules import DualNetwork
+from torchrl_drigm.objectives import RobustQMixerLoss
+from torchrl_drigm.objectives.value import tv_dual_objective
+from torchrl_drigm.trainers import make_agents, make_dual, make_env, make_mixer
+
+TORCHRL = "QMixerLoss"
+GAMMA = 0.997
+ESTIMATORS = {
+    "RobustQMixerLoss, rho = 0": ("contamination_td0", {"rho": 0.0}),
+    "contamination": ("contamination_td0", {"rho": 0.02}),
+    "total variation": ("tv_td0", {"rho": 0.2}),
+}
+DUAL = "  dual network alone"
+
+
+def paper_batch() -> TensorDictBase:
+    """A batch from the replay buffer of a run that has just begun."""
+    cfg = compose_config("preset=paper", "uncertainty=none", "collector.total_frames=512")
+    with tempfile.TemporaryDirectory() as run_dir:
+        trainer = build_trainer(cfg, run_dir)
+        trainer.train()
+    return trainer._process_optim_batch_hook(None)
+
+
+def make_losses() -> tuple[dict[str, LossModule], DualNetwork]:
+    """Every loss on its own copy of the same networks."""
+    cfg = compose_config("preset=paper", "uncertainty=tv")
+    env = make_env(cfg)
+    agents, mixer, dual = make_agents(cfg, env), make_mixer(cfg, env)["mixer"], make_dual(cfg, env)
+
+    def networks():
+        return copy.deepcopy(agents), copy.deepcopy(mixer)
+
+    losses = {TORCHRL: QMixerLoss(*networks(), action_space="categorical")}
+    losses[TORCHRL].make_value_estimator(gamma=GAMMA)
+    for name, (estimator, hyper) in ESTIMATORS.items():
+        loss = RobustQMixerLoss(
+            *networks(),
+            dual_network=copy.deepcopy(dual) if estimator == "tv_td0" else None,
+            action_space="categorical",
+        )
+        loss.make_value_estimator(estimator, gamma=GAMMA, **hyper)
+        losses[name] = loss
+    return losses, dual
+
+
+def call_of(loss: LossModule, batch: TensorDictBase, backward: bool) -> Callable[[], None]:
+    """Forward, or forward and backward, of one loss."""
+    parameters = list(loss.parameters())
+
+    def call() -> None:
+        losses = loss(batch.clone(recurse=False))
+        if backward:
+            sum(value for key, value in losses.items() if key.startswith("loss")).backward()
+            for parameter in parameters:
+                parameter.grad = None
+
+    return call
+
+
+def dual_call(dual: DualNetwork, batch: TensorDictBase) -> Callable[[], None]:
+    """The dual network, its loss (Eq. 17) and its backward pass, on given next values."""
+    state, action = batch["state"], batch["agents", "action"]
+    next_value = torch.randn(*batch.shape, 1)
+
+    def call() -> None:
+        dual.zero_grad()
+        tv_dual_objective(next_value, dual(state, action), 0.2).mean().backward()
+
+    return call
+
+
+def main() -> None:
+    """Time every loss and print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--repeats", type=int, default=50, help="calls of each (50)")
+    parser.add_argument("--full", action="store_true", help="300 calls of each")
+    parser.add_argument("--threads", type=int, default=1, help="PyTorch threads (1)")
+    args = parser.parse_args()
+    torchrl_logger.setLevel("WARNING")
+    warnings.filterwarnings("ignore", message="No target network updater")
+    torch.set_num_threads(args.threads)
+    print_header("One loss, forward and backward, ms: RobustQMixerLoss / TorchRL's QMixerLoss")
+
+    batch = paper_batch()
+    losses, dual = make_losses()
+    product = MatrixProduct()
+    calls = {name: call_of(loss, batch, True) for name, loss in losses.items()}
+    calls[DUAL] = dual_call(dual, batch)
+    forwards = {(name, "forward"): call_of(loss, batch, False) for name, loss in losses.items()}
+    times = interleaved(
+        {**calls, **forwards, "product": product}, 300 if args.full else args.repeats
+    )
+    throughput = product.throughput(times["product"])
+
+    table = Table(
+        {
+            "loss": 28,
+            "ratio": 20,
+            "ms": 24,
+            "forward": 9,
+            "backward": 10,
+            "MFLOP": 8,
+            "limit": 8,
+            "ms / limit": 12,
+        }
+    )
+    for name, call in calls.items():
+        forward = backward = "-"
+        if name in losses:
+            forward = 1e3 * statistics.median(times[name, "forward"])
+            backward = f"{1e3 * statistics.median(times[name]) - forward:.2f}"
+            forward = f"{forward:.2f}"
+        flops = count_flops(call)
+        table.row(
+            name,
+            show(ratios(times[name], times[TORCHRL])),
+            show(times[name], scale=1e3),
+            forward,
+            backward,
+            f"{flops / 1e6:.0f}",
+            *limit(flops, throughput, times[name]),
+        )
+    print(f"\nlimit: at {throughput / 1e9:.0f} GFLOP/s, the throughput of the largest product")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""The previous action, in batched, serial and parallel environments and over partial resets."""
+
+import pytest
+import torch
+from torchrl.data import OneHot
+from torchrl.envs import ParallelEnv, SerialEnv, TransformedEnv, check_env_specs
+
+from tests.envs.test_history import CountingEnv
+from torchrl_drigm.envs.transforms import PreviousAction
+
+ACTION, PREVIOUS = ("agents", "action"), ("agents", "previous_action")
+
+
+def make(**kwargs):
+    return TransformedEnv(CountingEnv(**kwargs), PreviousAction())
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    torch.manual_seed(0)
+
+
+def check(rollout):
+    """Rollouts ``[B, T]`` with resets in between: rows end at different steps."""
+    previous, action = rollout[PREVIOUS], rollout[ACTION]
+    assert not previous[:, 0].any()
+    torch.testing.assert_close(rollout["next", *PREVIOUS], action)
+    ended = rollout["next", "done"][:, :-1]
+    assert ended.any() and not ended.all()
+    torch.testing.assert_close(previous[:, 1:], action[:, :-1].masked_fill(ended, 0))
+
+
+@pytest.mark.parametrize("agent_dim", [False, True])
+def test_rows_that_end_start_without_a_previous_action(agent_dim):
+    env = make(agent_dim=agent_dim)
+    check_env_specs(env)
+    check(env.rollout(20, break_when_any_done=False))
+
+
+@pytest.mark.parametrize("batched", [SerialEnv, ParallelEnv])
+@pytest.mark.parametrize("inside", [False, True])
+def test_inside_and_outside_of_batched_environments(batched, inside):
+    def single():
+        return make(batch=()) if inside else CountingEnv(batch=())
+
+    env = batched(2, single)
+    if not inside:
+        env = TransformedEnv(env, PreviousAction())
+    try:
+        rollout = env.rollout(10, break_when_any_done=False)
+    finally:
+        env.close()
+    previous, action, done = rollout[PREVIOUS], rollout[ACTION], rollout["next", "done"]
+    assert not previous[:, 0].any()
+    torch.testing.assert_close(previous[:, 1:], action[:, :-1].masked_fill(done[:, :-1], 0))
+
+
+def test_actions_that_are_not_categorical():
+    env = TransformedEnv(CountingEnv(action_spec=OneHot(5, shape=(3, 2, 5))), PreviousAction())
+    with pytest.raises(ValueError, match="Categorical action spec"):
+        env.observation_spec  # noqa: B018
+
+
+def test_a_stored_batch_has_no_order():
+    with pytest.raises(NotImplementedError, match="replay buffer needs no transform"):
+        PreviousAction()(make().rollout(3))

@@ -1,0 +1,161 @@
+"""StarCraft battles from config to trainer, on SMAX."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+
+pytest.importorskip("jaxmarl", reason='needs jaxmarl: pip install "torchrl_drigm[smax]"')
+
+from torchrl_drigm.evaluation import play_battles, read_metrics
+from torchrl_drigm.trainers import (
+    EvaluateBattles,
+    load_checkpoint,
+    make_agents,
+    make_dual,
+    make_env,
+    make_loss,
+    make_mixer,
+    make_test_envs,
+    make_trainer,
+)
+
+pytestmark = pytest.mark.smax
+CONFIG = Path(__file__).parents[2] / "examples" / "config"
+SMALL = [
+    "env.num_envs=4",
+    "agent.hidden_size=8",
+    "optim.updates_per_batch=2",
+    "replay.batch_size=4",
+    "replay.size=50",
+    "collector.frames_per_batch=64",
+    "collector.total_frames=512",
+    "exploration.annealing_frames=300",
+    "evaluation.interval=200",
+    "evaluation.episodes=4",
+    "evaluation.num_envs=4",
+    "log_interval=10",
+    "progress_bar=false",
+]
+
+
+def build(run_dir, *overrides):
+    with initialize_config_dir(str(CONFIG), version_base=None):
+        cfg = compose("smac_rqmix", overrides=[*SMALL, *overrides])
+    torch.manual_seed(cfg.seed)
+    env = make_env(cfg)
+    agents = make_agents(cfg, env)
+    loss = make_loss(cfg, agents, make_mixer(cfg, env), make_dual(cfg, env))
+    trainer = make_trainer(cfg, env, agents, loss, run_dir)
+    EvaluateBattles(agents, make_test_envs(cfg, agents), 4, 200, seed=11).register(trainer)
+    return trainer
+
+
+def parameters(trainer):
+    return torch.cat([p.detach().flatten() for p in trainer.loss_module.parameters()])
+
+
+@pytest.mark.parametrize("uncertainty", ["none", "contamination", "tv"])
+@pytest.mark.parametrize("mixer", ["vdn", "qmix"])
+def test_every_combination_trains_and_is_tested(tmp_path, mixer, uncertainty):
+    trainer = build(tmp_path, f"mixer={mixer}", f"uncertainty={uncertainty}")
+    before = parameters(trainer)
+    trainer.train()
+    assert (parameters(trainer) != before).any()
+    metrics = read_metrics(tmp_path).dropna(subset="win_rate_clean")
+    # every 200 frames in batches of 64: the first batch that reaches 200, 400
+    assert metrics["frames"].tolist() == [256, 448]
+    assert (
+        metrics[["win_rate_clean", "win_rate_noisy"]].isin([0, 0.25, 0.5, 0.75, 1]).to_numpy().all()
+    )
+
+
+def test_windows_and_one_step_targets_train_too(tmp_path):
+    build(tmp_path / "a", "agent=drqn", "agent.window=2").train()
+    build(tmp_path / "b", "optim.lmbda=null").train()
+
+
+def test_a_resumed_run_is_the_run_itself(tmp_path):
+    whole = build(tmp_path / "whole", "uncertainty=tv")
+    whole.train()
+    half = build(tmp_path / "half", "uncertainty=tv", "collector.total_frames=256")
+    half.train()
+    rest = build(tmp_path / "rest", "uncertainty=tv")
+    load_checkpoint(rest, tmp_path / "half" / "checkpoint")
+    rest.train()
+    torch.testing.assert_close(parameters(rest), parameters(whole), rtol=0, atol=0)
+    late = [read_metrics(tmp_path / name).query("frames > 256") for name in ("whole", "rest")]
+    pd.testing.assert_frame_equal(*(m.reset_index(drop=True) for m in late))
+
+
+def test_exploration_never_takes_an_unavailable_action(tmp_path):
+    trainer = build(tmp_path, "exploration.eps_end=0.5", "collector.total_frames=10_048")
+    taken = 0
+    for batch in trainer.collector:
+        agents = batch["agents"]
+        assert agents["action_mask"].gather(-1, agents["action"].unsqueeze(-1)).all()
+        taken += agents["action"].numel()
+    assert taken >= 30_000
+
+
+def test_noise_moves_observations_but_not_battles(tmp_path):
+    trainer = build(tmp_path, "evaluation.visible_only=false")
+    hook = trainer._modules["evaluate_battles"]
+    clean, noisy = hook.envs["clean"], hook.envs["noisy"]
+    seen = []
+    for env in (clean, noisy):
+        env.set_seed(3)
+        seen.append(env.reset())
+    torch.testing.assert_close(seen[0]["state"], seen[1]["state"])
+    assert (seen[0]["agents", "observation"] != seen[1]["agents", "observation"]).any()
+
+
+def test_evaluation_repeats_its_battles_and_leaves_the_generator_alone(tmp_path):
+    trainer = build(tmp_path)
+    hook = trainer._modules["evaluate_battles"]
+    trainer.collected_frames = 300
+    state = torch.get_rng_state()
+    first = hook(None)
+    assert hook(None) is None, "the next one is due at 400"
+    hook.load_state_dict({"next": 200})
+    assert hook(None) == first
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+class TestPlayBattles:
+    def test_rows_are_the_first_battle_of_every_copy(self, tmp_path):
+        env = build(tmp_path)._modules["evaluate_battles"].envs["clean"]
+        stop = 4  # a mask always has it
+
+        def policy(td):
+            td.set(
+                ("agents", "action"),
+                torch.full(env.full_action_spec["agents", "action"].shape, stop),
+            )
+            return td
+
+        env.set_seed(0)
+        battles = play_battles(policy, env, episodes=8)
+        assert battles["episode"].tolist() == list(range(8))
+        assert not battles["won"].any()
+        env.set_seed(0)
+        rollout = env.rollout(101, policy, break_when_any_done=False)
+        for copy in range(4):
+            end = rollout["next", "done"][copy].flatten().nonzero()[0].item()
+            assert battles["steps"][copy] == end + 1
+            expected = rollout["next", "reward"][copy, : end + 1].sum().item()
+            assert battles["return"][copy] == pytest.approx(expected)
+
+    def test_refusals(self, tmp_path):
+        env = build(tmp_path)._modules["evaluate_battles"].envs["clean"]
+        with pytest.raises(ValueError, match="multiple of the environment's 4 copies"):
+            play_battles(env.rand_action, env, episodes=6)
+        with pytest.raises(ValueError, match="have not ended after max_steps=2"):
+            play_battles(env.rand_action, env, episodes=4, max_steps=2)
+
+
+def test_group_dr_is_for_buildings(tmp_path):
+    with pytest.raises(ValueError, match="is for buildings"):
+        build(tmp_path, "uncertainty=group_dr")
