@@ -1,4 +1,4 @@
-"""examples/smac_rqmix.py on SMAC, in the stand-in of ``tests/sc2_server``, which is not the game."""
+"""examples/smac_rqmix.py on SMAC, in the stand-in of `tests/sc2_server`, which is not the game."""
 
 import os
 import subprocess
