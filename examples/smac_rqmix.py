@@ -3,7 +3,7 @@
     python examples/smac_rqmix.py                               robust QMIX on SMAX, no game needed
     python examples/smac_rqmix.py mixer=vdn uncertainty=none    nominal VDN
     python examples/smac_rqmix.py env=smac map_name=3s_vs_5z    StarCraft II itself
-    python examples/smac_rqmix.py --multirun uncertainty.rho=0,0.01,0.02,0.05 seed=0,1,2
+    python examples/smac_rqmix.py -m hydra/launcher=joblib uncertainty.rho=0,0.005,0.02 seed=0,1,2
     python examples/smac_rqmix.py --help                        every field
 
 Tests the team every 10,000 steps in 32 battles, clean and with noise on the enemies' positions. The
@@ -12,7 +12,6 @@ over several runs: python -m torchrl_drigm.evaluation win-rates --help
 """
 
 import time
-from pathlib import Path
 
 import hydra
 import torch
@@ -20,10 +19,16 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from torchrl import logger as torchrl_logger
 
-from torchrl_drigm.evaluation import final_win_rates, plot_win_rates, read_win_rates
+from torchrl_drigm.evaluation import (
+    final_win_rates,
+    plot_win_rates,
+    read_win_rates,
+    save_results,
+)
 from torchrl_drigm.trainers import (
     EvaluateBattles,
     load_checkpoint,
+    locate_run,
     make_agents,
     make_dual,
     make_env,
@@ -45,9 +50,10 @@ def main(cfg: DictConfig) -> None:
         cfg.env.map_name = cfg.map_name
     if cfg.env.name == "smax":
         print("Battles of SMAX, JaxMARL's stand-in for StarCraft. The game itself: env=smac.")
-    # A resumed run goes on in its own folder.
-    resume = None if cfg.resume is None else Path(cfg.resume)
-    run_dir = Path(HydraConfig.get().runtime.output_dir) if resume is None else resume.parent
+    run_dir, resume = locate_run(cfg, HydraConfig.get().runtime.output_dir)
+    if (run_dir / "win_rates.csv").exists():  # a sweep that was stopped and is started again
+        print(f"{run_dir} has its results already.")
+        return
 
     env = make_env(cfg)  # many battles at once
     agents = make_agents(cfg, env)  # one GRU for all agents, who know their index
@@ -80,6 +86,7 @@ def main(cfg: DictConfig) -> None:
         print("\nTest win rate, mean of the last evaluations:\n")
         print(final[["method", "clean", "noisy"]].to_string(index=False))
         print(f"\nCurves (Figure 3): {plot_win_rates(win_rates, run_dir / 'win_rates.png')}")
+        save_results(win_rates, run_dir / "win_rates.csv")
 
 
 if __name__ == "__main__":

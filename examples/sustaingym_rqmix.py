@@ -4,6 +4,7 @@
     python examples/sustaingym_rqmix.py mixer=vdn uncertainty=none        nominal VDN
     python examples/sustaingym_rqmix.py uncertainty=group_dr              GroupDR, the baseline
     python examples/sustaingym_rqmix.py preset=paper uncertainty.rho=0.1  the paper's settings
+    python examples/sustaingym_rqmix.py -m hydra/launcher=joblib mixer=vdn,qmix,qtran seed=0,1,2
     python examples/sustaingym_rqmix.py --help                            every field
 
 Trains in Tucson, then judges the team in six climates beside policies that need no learning. The
@@ -11,7 +12,6 @@ run's folder holds its config, metrics, checkpoint, results and plots.
 """
 
 import time
-from pathlib import Path
 
 import hydra
 import pandas as pd
@@ -34,6 +34,7 @@ from torchrl_drigm.evaluation import (
 from torchrl_drigm.trainers import (
     fit_reward_model,
     load_checkpoint,
+    locate_run,
     make_agents,
     make_dual,
     make_env,
@@ -50,9 +51,10 @@ def main(cfg: DictConfig) -> None:
     torchrl_logger.setLevel("WARNING")
     torch.set_num_threads(cfg.threads)
     torch.manual_seed(cfg.seed)
-    # A resumed run goes on in its own folder.
-    resume = None if cfg.resume is None else Path(cfg.resume)
-    run_dir = Path(HydraConfig.get().runtime.output_dir) if resume is None else resume.parent
+    run_dir, resume = locate_run(cfg, HydraConfig.get().runtime.output_dir)
+    if (run_dir / "evaluation.csv").exists():  # a sweep that was stopped and is started again
+        print(f"{run_dir} has its results already.")
+        return
 
     rewards = fit_reward_model(cfg, run_dir)  # GroupDR only: of each training climate
     env = make_env(cfg, rewards)  # sampling days of the training climates

@@ -2,7 +2,7 @@
 
 from torchrl_drigm.trainers.battles import EvaluateBattles, make_test_envs
 from torchrl_drigm.trainers.builders import make_agents, make_dual, make_loss, make_mixer
-from torchrl_drigm.trainers.checkpoint import CollectionState, load_checkpoint
+from torchrl_drigm.trainers.checkpoint import CollectionState, load_checkpoint, locate_run
 from torchrl_drigm.trainers.environments import make_env, make_memory
 from torchrl_drigm.trainers.group_dr import fit_reward_model
 from torchrl_drigm.trainers.hooks import AnnealEpsilon, LogEpisodeReturn, PerPartStepper
@@ -16,6 +16,7 @@ __all__ = [
     "PerPartStepper",
     "fit_reward_model",
     "load_checkpoint",
+    "locate_run",
     "make_agents",
     "make_dual",
     "make_env",

@@ -17,7 +17,7 @@ from torchrl.checkpoint import Checkpoint, CheckpointError
 from torchrl.collectors import Collector
 from torchrl.trainers import Trainer
 
-__all__ = ["CollectionState", "load_checkpoint", "run_identity"]
+__all__ = ["CollectionState", "load_checkpoint", "locate_run", "run_identity"]
 
 # What must agree between a checkpoint and the run that resumes from it. The length of the run, its
 # logger and its folder may differ.
@@ -28,6 +28,39 @@ RUN = "torchrl_drigm_run"
 def run_identity(cfg: DictConfig) -> dict[str, Any]:
     """The part of a config that a checkpoint and the run that resumes from it must share."""
     return {name: OmegaConf.to_container(cfg[name], resolve=True) for name in IDENTITY}
+
+
+def locate_run(cfg: DictConfig, run_dir: str | Path) -> tuple[Path, Path | None]:
+    """The folder of a run, and the checkpoint to go on from.
+
+    A run that resumes from a checkpoint (``resume``) goes on in that checkpoint's folder. One whose
+    folder has a checkpoint already, such as a run of a sweep that was stopped, goes on from it.
+
+    Args:
+        cfg (DictConfig): the composed config.
+        run_dir (str or Path): folder for a new run.
+
+    Returns:
+        tuple: the folder, and the checkpoint or ``None``.
+
+    Raises:
+        ValueError: if the folder is that of a run of another config or seed.
+    """
+    if cfg.resume is not None:
+        return Path(cfg.resume).parent, Path(cfg.resume)
+    run_dir = Path(run_dir)
+    if (run_dir / "config.yaml").exists():
+        there = OmegaConf.load(run_dir / "config.yaml")
+        differing = _differences(
+            {**run_identity(there), "seed": there.seed}, {**run_identity(cfg), "seed": cfg.seed}
+        )
+        if differing:
+            raise ValueError(
+                f"{run_dir} holds another run. Differing: {'; '.join(differing)}. Name another "
+                "folder, or start the sweep with the overrides of the first time."
+            )
+    checkpoint = run_dir / "checkpoint"
+    return run_dir, checkpoint if checkpoint.exists() else None
 
 
 class CollectionState:

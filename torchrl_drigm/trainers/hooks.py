@@ -55,7 +55,7 @@ class PerPartStepper(OptimizationStepper):
         metrics = losses.detach()
         clip_norm = float("inf") if trainer.clip_norm is None else trainer.clip_norm
         for part, optimizer in self.optimizers.items():
-            norm = nn.utils.clip_grad_norm_(self._parameters[part], clip_norm)
+            norm = nn.utils.clip_grad_norm_(self._parameters[part], clip_norm, foreach=True)
             metrics[f"grad_norm_{part}"] = norm.detach()
             optimizer.step()
             optimizer.zero_grad()

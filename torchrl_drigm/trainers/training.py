@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -25,7 +26,11 @@ from torchrl_drigm.trainers.hooks import AnnealEpsilon, LogEpisodeReturn, PerPar
 
 __all__ = ["make_trainer"]
 
-OPTIMIZERS = {"adam": torch.optim.Adam, "rmsprop": torch.optim.RMSprop}
+# each in the form with the fewest operations that it has
+OPTIMIZERS = {
+    "adam": partial(torch.optim.Adam, fused=True),
+    "rmsprop": partial(torch.optim.RMSprop, foreach=True),
+}
 STATE = ("agents", "recurrent_state")
 
 
@@ -41,12 +46,12 @@ def _optimizers(cfg: DictConfig, loss: nn.Module) -> dict[str, torch.optim.Optim
     if cfg.mixer.name == "qtran":
         optimizers = {
             "values": values(of("local_value"), lr=cfg.optim.lr),
-            "joint": torch.optim.Adam(of("joint_value", "state_value"), lr=cfg.mixer.lr),
+            "joint": OPTIMIZERS["adam"](of("joint_value", "state_value"), lr=cfg.mixer.lr),
         }
     else:
         optimizers = {"values": values(of("local_value", "mixer"), lr=cfg.optim.lr)}
     if loss.dual_network is not None:
-        optimizers["dual"] = torch.optim.Adam(of("dual"), lr=cfg.uncertainty.dual_lr)
+        optimizers["dual"] = OPTIMIZERS["adam"](of("dual"), lr=cfg.uncertainty.dual_lr)
     return optimizers
 
 

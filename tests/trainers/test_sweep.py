@@ -1,0 +1,51 @@
+"""Sweeps: several runs side by side, which go on where they were stopped."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip(
+    "sustaingym", reason='needs sustaingym: pip install "torchrl_drigm[sustaingym]"'
+)
+pytest.importorskip(
+    "hydra_plugins.hydra_joblib_launcher",
+    reason='needs hydra-joblib-launcher: pip install "torchrl_drigm[sweep]"',
+)
+
+from tests.trainers.test_trainers import SMALL
+
+pytestmark = [pytest.mark.sustaingym, pytest.mark.slow]
+ROOT = Path(__file__).parents[2]
+
+
+def sweep(folder, seeds="0,1", code=0):
+    command = [sys.executable, "examples/sustaingym_rqmix.py", "--multirun", *SMALL]
+    command += ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", f"seed={seeds}"]
+    command += ["evaluation.episodes=1", f"hydra.sweep.dir={folder}"]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"},
+        capture_output=True,
+        text=True,
+        timeout=500,
+    )
+    assert done.returncode == code, done.stderr[-3000:]
+    return done.stdout if code == 0 else done.stderr
+
+
+def test_a_stopped_sweep_goes_on(tmp_path):
+    sweep(tmp_path)
+    results = sorted(tmp_path.rglob("evaluation.csv"))
+    assert len(results) == 2
+    first, second = (file.read_text() for file in results)
+    assert first != second
+    results[1].unlink()  # as if the second had been stopped before its evaluation
+    written = results[0].stat().st_mtime_ns
+    assert "has its results already" in sweep(tmp_path)
+    assert results[0].stat().st_mtime_ns == written
+    assert results[1].read_text() == second
+    assert "holds another run. Differing: seed: 0 there, 5 here" in sweep(tmp_path, "5", code=1)
