@@ -5,17 +5,17 @@ from tensordict import TensorDict
 from torchrl.envs import TransformedEnv, check_env_specs
 from torchrl.envs.transforms import ActionMask, Compose
 
-from torchrl_drigm.envs.libs import smax
+from torchrl_drigm.envs.libs import _smax_programs
 from torchrl_drigm.envs.libs.smax import SMAXEnv, SMAXWrapper
 from torchrl_drigm.envs.transforms.observation_noise import ObservationNoise
 
 pytestmark = pytest.mark.smax
 
 # found, not imported: JaxMARL's import takes seconds, and prints unless it is left to the package
-if not smax._has_smax:
+if not _smax_programs.has_smax:
     pytest.skip('needs JaxMARL: pip install "torchrl_drigm[smax]"', allow_module_level=True)
 
-jaxmarl = smax.import_jaxmarl()
+jaxmarl = _smax_programs.import_jaxmarl()
 
 import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
@@ -408,6 +408,15 @@ class TestFeatureIndex:
             env.feature_index("enemy_position")
 
 
+def test_state_scale_brings_every_feature_to_order_one():
+    env = make_env()
+    state = env.rollout(60, policy=attack, break_when_any_done=False)["state"]
+    scale = env.state_scale()
+    assert scale.shape == state.shape[-1:]
+    assert state.abs().max() > 10
+    assert (state / scale).abs().max() < 3.1  # the last numbers are unit types, up to 3
+
+
 class TestArguments:
     def test_scenario(self):
         with pytest.raises(ValueError, match=r"scenario='3x' is unknown; valid names: 3m, 2s3z, "):
@@ -454,7 +463,7 @@ class TestArguments:
 
     def test_missing_jaxmarl(self, monkeypatch):
         battle = make_env()._env
-        monkeypatch.setattr(smax, "_has_smax", False)
+        monkeypatch.setattr(_smax_programs, "has_smax", False)
         with pytest.raises(ImportError, match=r'SMAXEnv needs JaxMARL: pip install "torchrl_drigm'):
             SMAXEnv()
         with pytest.raises(ImportError, match=r"SMAXWrapper needs JaxMARL: pip install .*\[smax\]"):

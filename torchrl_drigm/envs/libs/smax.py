@@ -3,22 +3,21 @@
 Axes: ``B`` battles (``num_envs``), ``n`` allies, one agent each, ``m`` enemies, ``A`` actions.
 """
 
-import contextlib
-import functools
-import importlib.util
-import io
-import sys
-from typing import NamedTuple
-
 import torch
 from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
 from torchrl.data import Categorical, Composite, Unbounded
 from torchrl.envs.common import _EnvWrapper
 
-__all__ = ["SMAXEnv", "SMAXWrapper"]
+from torchrl_drigm.envs.libs._smax_programs import (
+    import_jaxmarl,
+    jax_device,
+    make_battle,
+    programs,
+    require_smax,
+)
 
-_has_smax = importlib.util.find_spec("jaxmarl") is not None
+__all__ = ["SMAXEnv", "SMAXWrapper"]
 
 
 class SMAXWrapper(_EnvWrapper):
@@ -69,7 +68,7 @@ class SMAXWrapper(_EnvWrapper):
         ValueError: ``num_envs`` is below 1, or the actions of ``env`` are not discrete.
 
     Example:
-        >>> from torchrl_drigm.envs.libs.smax import SMAXEnv, SMAXWrapper
+        >>> from torchrl_drigm.envs import SMAXEnv, SMAXWrapper
         >>> battle = SMAXEnv("3s_vs_5z", num_envs=2, seed=0)  # or jaxmarl.make(...)
         >>> env = SMAXWrapper(battle._env, num_envs=2, seed=0)
         >>> env.rollout(3)["agents", "observation"].shape
@@ -158,8 +157,8 @@ class SMAXWrapper(_EnvWrapper):
         import jax
         import jax.numpy as jnp
 
-        self._programs = _programs(self._env)
-        self._jax_device = _jax_device(self.device)
+        self._programs = programs(self._env)
+        self._jax_device = jax_device(self.device)
         self._ahead = (None, None), None, None
         # Placeholders of the right shapes: every copy is replaced by its first reset.
         battle = jax.eval_shape(self._env.reset, jax.random.PRNGKey(0))[1]
@@ -395,126 +394,10 @@ class SMAXEnv(SMAXWrapper):
             max_steps=max_steps,
         )
         try:
-            env = _make_battle(scenario, tuple(sorted(kwargs.items())))
+            env = make_battle(scenario, tuple(sorted(kwargs.items())))
         except TypeError as error:
             if "unhashable" not in str(error):
                 raise
-            env = _make_battle.__wrapped__(scenario, tuple(kwargs.items()))  # arrays of units
+            env = make_battle.__wrapped__(scenario, tuple(kwargs.items()))  # arrays of units
         super().__init__(env, num_envs, seed=seed, device=device)
         self.scenario_name = scenario
-
-
-def require_smax(name: str) -> None:
-    """Raises an ``ImportError`` with the install command where JaxMARL is missing."""
-    if not _has_smax:
-        raise ImportError(f'{name} needs JaxMARL: pip install "torchrl_drigm[smax]" installs it.')
-
-
-@functools.cache
-def import_jaxmarl():
-    """JaxMARL, without what it prints when imported."""
-    # Without brax JaxMARL also points both streams at the process's own, away from whoever had
-    # redirected them, before it prints.
-    streams = sys.stdout, sys.stderr, sys.__stdout__
-    sys.stdout = sys.__stdout__ = io.StringIO()
-    try:
-        import jaxmarl
-    finally:
-        sys.stdout, sys.stderr, sys.__stdout__ = streams
-    return jaxmarl
-
-
-@functools.lru_cache(maxsize=8)
-def _make_battle(scenario: str, kwargs: tuple):
-    """JaxMARL's environment, which has no state of its own; one per set of arguments."""
-    jaxmarl = import_jaxmarl()
-    from jaxmarl.environments.smax.smax_env import MAP_NAME_TO_SCENARIO
-
-    if scenario not in MAP_NAME_TO_SCENARIO:
-        raise ValueError(
-            f"scenario={scenario!r} is unknown; valid names: {', '.join(MAP_NAME_TO_SCENARIO)}."
-        )
-    return jaxmarl.make(
-        "HeuristicEnemySMAX", scenario=MAP_NAME_TO_SCENARIO[scenario], **dict(kwargs)
-    )
-
-
-def _jax_device(device: torch.device | None):
-    import jax
-
-    if device is not None and device.type == "cuda":
-        with contextlib.suppress(RuntimeError):  # JAX was installed without CUDA
-            return jax.devices("cuda")[device.index or 0]
-    return jax.devices("cpu")[0]
-
-
-class _Programs(NamedTuple):
-    """Jitted functions of all battles: keys ``[B, 2]``, battles with leaves ``[B, ...]``.
-
-    Attributes:
-        observe: battles -> (observations ``[B, n, F]``, states ``[B, S]``, available actions
-            ``[B, n, A]``).
-        reset: keys, battles, chosen ``[B]`` -> keys, battles, what ``observe`` returns.
-        step: keys, battles, actions ``[B, n]`` -> keys, battles, what ``observe`` returns, rewards
-            ``[B]``, flags ``[4, B]`` (done, terminated, truncated, won).
-    """
-
-    observe: object
-    reset: object
-    step: object
-
-
-@functools.lru_cache(maxsize=8)
-def _programs(env) -> _Programs:
-    import jax
-    import jax.numpy as jnp
-
-    def observe(battle):
-        seen, available = env.get_obs(battle), env.get_avail_actions(battle)
-        return (
-            jnp.stack([seen[agent] for agent in env.agents]),
-            env.get_world_state(battle),
-            jnp.stack([available[agent] for agent in env.agents]).astype(bool),
-        )
-
-    def reset(key, battle, chosen):
-        next_key, reset_key = jax.random.split(key)
-        _, fresh = env.reset(reset_key)
-        key, battle = jax.tree.map(
-            lambda new, old: jnp.where(chosen, new, old).astype(old.dtype),
-            (next_key, fresh),
-            (key, battle),
-        )
-        return key, battle, observe(battle)
-
-    def step(key, battle, actions):
-        key, step_key = jax.random.split(key)
-        # JaxMARL's step keeps the other half for its own reset.
-        step_key, _ = jax.random.split(step_key)
-        actions = dict(zip(env.agents, actions, strict=True))
-        _, battle, rewards, dones, _ = env.step_env(step_key, battle, actions)
-        alive = battle.state.unit_alive
-        allies, enemies = alive[: env.num_allies].any(), alive[env.num_allies :].any()
-        terminated = ~(allies & enemies)
-        done = dones["__all__"]
-        flags = jnp.stack([done, terminated, done & ~terminated, allies & ~enemies])
-        return key, battle, observe(battle), rewards[env.agents[0]], flags
-
-    options = _compiler_options()
-    return _Programs(
-        observe=jax.jit(jax.vmap(observe), compiler_options=options),
-        reset=jax.jit(jax.vmap(reset), compiler_options=options),
-        step=jax.jit(jax.vmap(step, out_axes=(0, 0, 0, 0, 1)), compiler_options=options),
-    )
-
-
-def _compiler_options() -> dict | None:
-    """Without XLA's YNN kernels a step on the CPU takes about a third less: its sums are tiny."""
-    import jax
-
-    options = {"xla_cpu_experimental_ynn_fusion_type": ""}
-    try:
-        jax.jit(lambda x: x, compiler_options=options).lower(0.0).compile()
-    except Exception:  # an experimental option, which other versions of JAX may not have
-        return None
-    return options

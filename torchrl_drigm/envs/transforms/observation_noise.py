@@ -48,7 +48,7 @@ class ObservationNoise(Transform):
     Examples:
         >>> import torch
         >>> from torchrl.envs import TransformedEnv
-        >>> from torchrl_drigm.envs.libs.smax import SMAXEnv
+        >>> from torchrl_drigm.envs import SMAXEnv
         >>> from torchrl_drigm.envs.transforms.observation_noise import ObservationNoise
         >>> base_env = SMAXEnv("3s_vs_5z", num_envs=2, seed=0)
         >>> noise = ObservationNoise("enemy_position", std=0.75, visible_only=False, seed=1)
