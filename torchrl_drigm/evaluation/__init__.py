@@ -17,7 +17,9 @@ from torchrl_drigm.evaluation.policies import (
 from torchrl_drigm.evaluation.statistics import format_table, summarize
 from torchrl_drigm.evaluation.suites import SUITES, Shift, Suite, get_suite
 from torchrl_drigm.evaluation.win_rates import (
+    describe_run,
     final_win_rates,
+    plot_noise_levels,
     plot_rho_sweep,
     plot_win_rates,
     read_win_rates,
@@ -34,11 +36,13 @@ __all__ = [
     "Shift",
     "Suite",
     "atomic_path",
+    "describe_run",
     "evaluate",
     "final_win_rates",
     "format_table",
     "get_suite",
     "play_battles",
+    "plot_noise_levels",
     "plot_returns",
     "plot_rho_sweep",
     "plot_training_curve",

@@ -16,7 +16,14 @@ from torchrl_drigm.evaluation.metrics import read_metrics
 from torchrl_drigm.evaluation.plots import COLOURS, save_figure
 from torchrl_drigm.evaluation.statistics import check_table
 
-__all__ = ["final_win_rates", "plot_rho_sweep", "plot_win_rates", "read_win_rates"]
+__all__ = [
+    "describe_run",
+    "final_win_rates",
+    "plot_noise_levels",
+    "plot_rho_sweep",
+    "plot_win_rates",
+    "read_win_rates",
+]
 
 _TESTS = {"win_rate_noisy": "under noise", "win_rate_clean": "without noise"}
 _RUN = ["method", "mixer", "uncertainty", "rho", "seed"]
@@ -50,7 +57,7 @@ def read_win_rates(run_dirs: Iterable[str | Path]) -> pd.DataFrame:
                 continue
             found = True
             rows = metrics[["frames", *_TESTS]].dropna()
-            tables.append(rows.assign(run=str(config.parent), **_describe(config)))
+            tables.append(rows.assign(run=str(config.parent), **describe_run(config.parent)))
         if not found:
             raise FileNotFoundError(
                 f"no test win rates below {folder}: name folders of runs of smac_rqmix.py that "
@@ -60,8 +67,9 @@ def read_win_rates(run_dirs: Iterable[str | Path]) -> pd.DataFrame:
     return table[["run", *_RUN, "frames", "win_rate_clean", "win_rate_noisy"]]
 
 
-def _describe(config: Path) -> dict[str, str | float | int]:
-    cfg = OmegaConf.load(config)
+def describe_run(run_dir: str | Path) -> dict[str, str | float | int]:
+    """Method, mixer, uncertainty set, ρ and seed of a run, from the config in its folder."""
+    cfg = OmegaConf.load(Path(run_dir) / "config.yaml")
     uncertainty, mixer = cfg.uncertainty.name, cfg.mixer.name
     rho = float(cfg.uncertainty.get("rho", 0.0)) if uncertainty != "none" else 0.0
     label = {"none": "nominal", "tv": "TV"}.get(uncertainty, uncertainty)
@@ -209,4 +217,43 @@ def plot_rho_sweep(win_rates: pd.DataFrame, path: str | os.PathLike, last: int =
     axes[0].yaxis.set_major_formatter(PercentFormatter(1.0))
     axes[0].set_ylabel("final win rate, difference to nominal")
     axes[0].legend(frameon=False)
+    return save_figure(figure, path)
+
+
+def plot_noise_levels(win_rates: pd.DataFrame, path: str | os.PathLike) -> Path:
+    """Draws win rates over the strength of the noise, mean ± standard error over the runs.
+
+    Args:
+        win_rates: one row per run and strength, with the columns ``method``, ``run``, ``std`` and
+            ``won``, the share of battles won.
+        path: where to write; the ending decides the format.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: there are no rows, or columns are missing.
+    """
+    check_table("win_rates", win_rates, ["method", "run", "std", "won"])
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    ax = figure.subplots()
+    for i, (method, rows) in enumerate(win_rates.groupby("method", sort=False)):
+        won = rows.groupby("std")["won"].agg(["mean", "sem"])
+        n = rows["run"].nunique()
+        ax.errorbar(
+            won.index,
+            won["mean"],
+            won["sem"].fillna(0.0),
+            fmt="o-",
+            ms=4,
+            capsize=4,
+            color=COLOURS[i % len(COLOURS)],
+            label=f"{method} ({n} seed{'s' * (n > 1)})",
+        )
+    ax.set_ylim(-0.02, 1.02)
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+    ax.set_xlabel("standard deviation of the noise on enemies' positions")
+    ax.set_ylabel("win rate; mean ± standard error")
+    ax.grid(alpha=0.3)
+    ax.legend(frameon=False)
     return save_figure(figure, path)

@@ -1,6 +1,6 @@
 """From a config to a ready TorchRL ``Trainer``."""
 
-from torchrl_drigm.trainers.battles import EvaluateBattles, make_test_envs
+from torchrl_drigm.trainers.battles import EvaluateBattles, make_test_envs, play_noise_levels
 from torchrl_drigm.trainers.builders import make_agents, make_dual, make_loss, make_mixer
 from torchrl_drigm.trainers.checkpoint import CollectionState, load_checkpoint, locate_run
 from torchrl_drigm.trainers.environments import make_env, make_memory
@@ -25,4 +25,5 @@ __all__ = [
     "make_mixer",
     "make_test_envs",
     "make_trainer",
+    "play_noise_levels",
 ]

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+import pandas as pd
+from omegaconf import DictConfig, OmegaConf
 from tensordict import TensorDictBase
 from torch import nn
+from torchrl.checkpoint import Checkpoint
 from torchrl.envs import TransformedEnv
 from torchrl.trainers import Trainer, TrainerHookBase
 
 from torchrl_drigm.envs.transforms import ObservationNoise
 from torchrl_drigm.evaluation import play_battles
+from torchrl_drigm.trainers.builders import make_agents, make_dual, make_loss, make_mixer
 from torchrl_drigm.trainers.environments import make_battles, make_memory
 
-__all__ = ["EvaluateBattles", "make_test_envs"]
+__all__ = ["EvaluateBattles", "make_test_envs", "play_noise_levels"]
 
 
 def make_test_envs(cfg: DictConfig, agents: nn.Module) -> dict[str, TransformedEnv]:
@@ -96,3 +100,38 @@ class EvaluateBattles(TrainerHookBase):
         self._trainer = trainer
         trainer.register_op("post_steps_log", self)
         trainer.register_module(name, self)
+
+
+def play_noise_levels(
+    run_dir: str | Path, stds: Iterable[float], episodes: int = 128, seed: int = 1000
+) -> pd.DataFrame:
+    """Battles of a trained team under noise of several strengths, the same battles for each.
+
+    Args:
+        run_dir (str or Path): folder of a run of ``examples/smac_rqmix.py``, with its checkpoint.
+        stds (iterable of float): standard deviations of the noise; 0 for none.
+        episodes (int): battles of each, all at once on SMAX. Default: 128.
+        seed (int): of the battles and the noise. Default: 1000.
+
+    Returns:
+        One row per strength and battle: ``std`` and the columns of
+        :func:`~torchrl_drigm.evaluation.play_battles`.
+    """
+    run_dir = Path(run_dir)
+    cfg = OmegaConf.load(run_dir / "config.yaml")
+    num_envs = episodes if cfg.env.name == "smax" else cfg.evaluation.num_envs
+    agents, tables = None, []
+    for std in stds:
+        noise = {"std": float(std), "visible_only": cfg.evaluation.visible_only}
+        env = make_battles(cfg, num_envs, seed, noise)
+        try:
+            if agents is None:
+                agents = make_agents(cfg, env)
+                loss = make_loss(cfg, agents, make_mixer(cfg, env), make_dual(cfg, env))
+                Checkpoint(loss_module=loss).load(run_dir / "checkpoint")
+            for transform in make_memory(cfg, agents):
+                env.append_transform(transform)
+            tables.append(play_battles(agents, env, episodes).assign(std=float(std)))
+        finally:
+            env.close()
+    return pd.concat(tables, ignore_index=True)

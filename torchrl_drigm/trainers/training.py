@@ -22,7 +22,12 @@ from torchrl.trainers import ReplayBufferTrainer, TargetNetUpdaterHook, Trainer
 
 from torchrl_drigm.trainers.builders import ACTION, ACTION_MASK, OBSERVATION, check_choice
 from torchrl_drigm.trainers.checkpoint import RUN, CollectionState, run_identity
-from torchrl_drigm.trainers.hooks import AnnealEpsilon, LogEpisodeReturn, PerPartStepper
+from torchrl_drigm.trainers.hooks import (
+    AnnealEpsilon,
+    KeepNextValue,
+    LogEpisodeReturn,
+    PerPartStepper,
+)
 
 __all__ = ["make_trainer"]
 
@@ -134,9 +139,11 @@ def make_trainer(
     LogEpisodeReturn(scale=cfg.env.return_scale, offset=cfg.env.return_offset).register(trainer)
     # an item is a step, or with recurrent agents the sequence that one environment gave in a batch
     replay = ReplayBufferTrainer(replay_buffer, flatten_tensordicts=not recurrent)
+    trainer.register_op("post_optim", TargetNetUpdaterHook(target_updater))
+    if _keeps_next_value(cfg):
+        KeepNextValue(loss, replay_buffer, target_updater).register(trainer)
     trainer.register_op("pre_epoch", replay.extend)
     trainer.register_op("process_optim_batch", replay.sample)
-    trainer.register_op("post_optim", TargetNetUpdaterHook(target_updater))
     annealing = AnnealEpsilon(greedy, cfg.exploration.annealing_frames)
     annealing.register(trainer)
     return trainer
@@ -150,6 +157,14 @@ def _not_learned_from(recurrent: bool) -> list[NestedKey]:
         return [*keys, ("next", *STATE), ("next", "is_init"), "info", ("next", "info")]
     # Agents learn from their windows, in which the observations are already.
     return [*keys, OBSERVATION, ("next", *OBSERVATION)]
+
+
+def _keeps_next_value(cfg: DictConfig) -> bool:
+    """Whether the next value of a transition stays the same for long enough to be stored."""
+    if cfg.target.interval is None or cfg.optim.double_dqn or cfg.agent.recurrent:
+        return False
+    # renewing the whole replay buffer after a copy is to cost less than what sampling would
+    return cfg.replay.size < cfg.target.interval * cfg.replay.batch_size / 4
 
 
 def _target_updater(cfg: DictConfig, loss: LossModule) -> TargetNetUpdater:

@@ -1,0 +1,50 @@
+"""Win rates of trained teams over the strength of the noise on enemies' positions.
+
+    python examples/smac_noise.py runs/battles --out runs/battles_noise
+
+Every run of smac_rqmix.py below the folders, with its checkpoint, plays the same battles at each
+strength. Writes a table and a figure.
+"""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+from torchrl import logger as torchrl_logger
+from tqdm import tqdm
+
+from torchrl_drigm.evaluation import describe_run, plot_noise_levels, save_results
+from torchrl_drigm.trainers import play_noise_levels
+
+
+def main() -> None:
+    """Play, print and draw."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", nargs="+", type=Path, help="runs, at any depth")
+    parser.add_argument("--out", type=Path, required=True, help="folder for table and figure")
+    parser.add_argument(
+        "--std", nargs="+", type=float, default=[0, 0.1, 0.2, 0.3, 0.5, 0.75], help="strengths"
+    )
+    parser.add_argument("--episodes", type=int, default=128, help="battles at each strength")
+    args = parser.parse_args()
+    torchrl_logger.setLevel("WARNING")
+    runs = sorted(path.parent for folder in args.folder for path in folder.rglob("checkpoint"))
+    if not runs:
+        parser.error(f"no run with a checkpoint below {', '.join(map(str, args.folder))}.")
+    tables = []
+    for run in tqdm(runs, desc="runs"):
+        battles = play_noise_levels(run, args.std, args.episodes)
+        won = battles.groupby("std")["won"].mean().reset_index()
+        tables.append(won.assign(run=str(run), **describe_run(run)))
+    table = pd.concat(tables, ignore_index=True)
+    summary = table.pivot_table(index="method", columns="std", values="won", sort=False)
+    print(summary.to_string(float_format="{:.3f}".format))
+    files = [
+        save_results(table, args.out / "noise_levels.csv"),
+        plot_noise_levels(table, args.out / "noise_levels.png"),
+    ]
+    print("Written:", *(f"  {file}" for file in files), sep="\n")
+
+
+if __name__ == "__main__":
+    main()
