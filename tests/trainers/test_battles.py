@@ -6,10 +6,11 @@ import pandas as pd
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 pytest.importorskip("jaxmarl", reason='needs jaxmarl: pip install "torchrl_drigm[smax]"')
 
-from torchrl_drigm.evaluation import play_battles, read_metrics
+from torchrl_drigm.evaluation import play_battles, plot_noise_levels, read_metrics
 from torchrl_drigm.trainers import (
     EvaluateBattles,
     load_checkpoint,
@@ -20,6 +21,7 @@ from torchrl_drigm.trainers import (
     make_mixer,
     make_test_envs,
     make_trainer,
+    play_noise_levels,
 )
 
 pytestmark = pytest.mark.smax
@@ -41,9 +43,13 @@ SMALL = [
 ]
 
 
-def build(run_dir, *overrides):
+def config(*overrides):
     with initialize_config_dir(str(CONFIG), version_base=None):
-        cfg = compose("smac_rqmix", overrides=[*SMALL, *overrides])
+        return compose("smac_rqmix", overrides=[*SMALL, *overrides])
+
+
+def build(run_dir, *overrides):
+    cfg = config(*overrides)
     torch.manual_seed(cfg.seed)
     env = make_env(cfg)
     agents = make_agents(cfg, env)
@@ -154,6 +160,22 @@ class TestPlayBattles:
             play_battles(env.rand_action, env, episodes=6)
         with pytest.raises(ValueError, match="have not ended after max_steps=2"):
             play_battles(env.rand_action, env, episodes=4, max_steps=2)
+
+
+def test_noise_levels_of_a_trained_team(tmp_path):
+    trainer = build(tmp_path, "mixer=vdn", "uncertainty=none")
+    OmegaConf.save(config("mixer=vdn", "uncertainty=none"), tmp_path / "config.yaml")
+    trainer.train()
+    battles = play_noise_levels(tmp_path, [0.0, 0.75], episodes=4, seed=5)
+    assert battles["std"].tolist() == [0.0] * 4 + [0.75] * 4
+    # without noise they are those of the team itself
+    env = trainer._modules["evaluate_battles"].envs["clean"]
+    env.set_seed(5)
+    own = play_battles(trainer._modules["evaluate_battles"].policy, env, 4)
+    pd.testing.assert_frame_equal(battles[battles["std"] == 0].drop(columns="std"), own)
+    runs = [battles.groupby("std")["won"].mean().reset_index().assign(run="a", method="VDN")]
+    plot = plot_noise_levels(pd.concat(runs), tmp_path / "levels.png")
+    assert plot.stat().st_size > 10_000
 
 
 def test_group_dr_is_for_buildings(tmp_path):
