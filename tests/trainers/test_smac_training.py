@@ -6,16 +6,17 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from tensordict import TensorDict
 
 from torchrl_drigm.evaluation import read_metrics
+from torchrl_drigm.trainers.training import leave_out_lost_steps
 
 pytest_plugins = ["tests.sc2_server.fixtures"]
-pytestmark = [
-    pytest.mark.smac,
-    pytest.mark.slow,
-    # See tests/envs/test_smac.py.
-    pytest.mark.filterwarnings("ignore:Call to deprecated create function:DeprecationWarning"),
-]
+# See tests/envs/test_smac.py.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Call to deprecated create function:DeprecationWarning"
+)
 ROOT = Path(__file__).parents[2]
 SMALL = [
     "env=smac",
@@ -50,6 +51,17 @@ def run(folder, *overrides):
     return done.stdout
 
 
+def test_steps_of_a_lost_connection_are_masked():
+    """The losses leave out what ("collector", "mask") leaves out; see their own tests."""
+    lost = torch.zeros(2, 4, 1, dtype=torch.bool)
+    lost[1, 2] = True
+    batch = TensorDict({"next": {"info": {"connection_lost": lost}}}, [2, 4])
+    mask = leave_out_lost_steps(batch)["collector", "mask"]
+    assert mask.tolist() == [[True] * 4, [True, True, False, True]]
+
+
+@pytest.mark.smac
+@pytest.mark.slow
 def test_training_survives_a_killed_game_and_resumes(game, tmp_path):
     game.control(faults=[{"kind": "die", "request": "step", "after": 40}])
     printed = run(tmp_path / "run", "collector.total_frames=320")

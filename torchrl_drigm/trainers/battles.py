@@ -25,8 +25,8 @@ __all__ = ["EvaluateBattles", "make_test_envs", "play_noise_levels"]
 def make_test_envs(cfg: DictConfig, agents: nn.Module) -> dict[str, TransformedEnv]:
     """Battles to test in: ``"clean"``, and ``"noisy"`` with the paper's shift of observations.
 
-    The noise, N(0, ``evaluation.noise_std``²), is on every enemy's normalised position in every
-    agent's observation.
+    The noise, of standard deviation ``evaluation.noise_std``, is on every enemy's normalised
+    position in every agent's observation.
     """
     noise = {"std": cfg.evaluation.noise_std, "visible_only": cfg.evaluation.visible_only}
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 from omegaconf import DictConfig
+from tensordict import TensorDictBase
 from tensordict.nn import TensorDictSequential
 from tensordict.utils import NestedKey
 from torch import nn
@@ -137,6 +138,8 @@ def make_trainer(
         save_trainer_interval=cfg.checkpoint_interval,
     )
     LogEpisodeReturn(scale=cfg.env.return_scale, offset=cfg.env.return_offset).register(trainer)
+    if cfg.env.name == "smac":
+        trainer.register_op("batch_process", leave_out_lost_steps)
     # an item is a step, or with recurrent agents the sequence that one environment gave in a batch
     replay = ReplayBufferTrainer(replay_buffer, flatten_tensordicts=not recurrent)
     trainer.register_op("post_optim", TargetNetUpdaterHook(target_updater))
@@ -165,6 +168,13 @@ def _keeps_next_value(cfg: DictConfig) -> bool:
         return False
     # renewing the whole replay buffer after a copy is to cost less than what sampling would
     return cfg.replay.size < cfg.target.interval * cfg.replay.batch_size / 4
+
+
+def leave_out_lost_steps(batch: TensorDictBase) -> TensorDictBase:
+    """Masks steps in which the connection to a game was lost: what happened there is unknown."""
+    lost = batch.get(("next", "info", "connection_lost"))
+    batch.set(("collector", "mask"), ~lost.squeeze(-1))
+    return batch
 
 
 def _target_updater(cfg: DictConfig, loss: LossModule) -> TargetNetUpdater:
