@@ -1,0 +1,241 @@
+"""RobustQMixerLoss: choice of the estimator, keys, and what is refused."""
+
+import pytest
+import torch
+from tensordict.nn import TensorDictModule
+from torchrl.modules import QValueModule, SafeSequential
+from torchrl.objectives import SoftUpdate
+
+from tests.objectives.conftest import (
+    N_AGENTS,
+    make_data,
+    make_dual,
+    make_loss,
+    make_mixer,
+    make_qnet,
+    table_data,
+    table_loss,
+)
+from torchrl_drigm.objectives import RobustQMixerLoss, RobustValueEstimators
+from torchrl_drigm.objectives.value import (
+    ContaminationTD0Estimator,
+    TVTD0Estimator,
+)
+
+
+class TestEstimatorChoice:
+    @pytest.mark.parametrize(
+        "value_type",
+        ["tv_td0", "TV_TD0", RobustValueEstimators.TV_TD0, TVTD0Estimator],
+    )
+    def test_by_alias_member_and_class(self, value_type):
+        loss = make_loss(dual_network=make_dual())
+        loss.make_value_estimator(value_type, gamma=0.9, rho=0.2, worst_value=-1.0)
+        estimator = loss.value_estimator
+        assert type(estimator) is TVTD0Estimator
+        assert (estimator.rho, estimator.worst_value) == (0.2, -1.0)
+        assert estimator.tensor_keys.value == "chosen_action_value"
+        assert loss(make_data(8))["loss"].isfinite()
+
+    def test_default_of_the_member(self):
+        loss = make_loss()
+        loss.make_value_estimator(RobustValueEstimators.CONTAMINATION_TDLAMBDA)
+        assert loss.value_estimator.lmbda.item() == pytest.approx(0.95)
+
+    def test_rho_can_be_scheduled(self):
+        loss = make_loss()
+        loss.make_value_estimator("contamination_td0", rho=0.0)
+        before = loss(make_data(8))["loss"]
+        loss.value_estimator.rho = 0.5
+        assert loss(make_data(8))["loss"] != before
+        with pytest.raises(ValueError, match="rho must be a finite number"):
+            loss.value_estimator.rho = 2.0
+
+    def test_a_new_set_needs_only_its_estimator_and_registration(self):
+        from enum import Enum
+
+        from torchrl.objectives.utils import register_value_estimator
+
+        from torchrl_drigm.objectives.value import RobustTD0Estimator
+
+        class MySets(Enum):
+            PESSIMIST_TD0 = "worst value only"
+
+        @register_value_estimator(MySets.PESSIMIST_TD0, default_kwargs={"gamma": 0.5, "rho": 1.0})
+        class Pessimist(RobustTD0Estimator):
+            def robust_value(self, next_value, dual_value=None):
+                return torch.full_like(next_value, self.worst_value)
+
+        for value_type in (MySets.PESSIMIST_TD0, "pessimist_td0"):
+            loss = table_loss(log_values=True)
+            loss.make_value_estimator(value_type, worst_value=-4.0)
+            assert loss(table_data())["target_value"].item() == -1.0
+
+    def test_state_dict_round_trip(self):
+        loss = make_loss(dual_network=make_dual())
+        loss.make_value_estimator("tv_td0", rho=0.2)
+        other = make_loss(dual_network=make_dual(), seed=5)
+        other.make_value_estimator("tv_td0", rho=0.2)
+        other.load_state_dict(loss.state_dict())
+        data = make_data(8)
+        first, second = loss(data.clone()), other(data.clone())
+        for key in first.keys():  # noqa: SIM118
+            assert torch.equal(first[key], second[key])
+
+
+class TestKeys:
+    """Every accepted key can be renamed, nested names included."""
+
+    @pytest.mark.parametrize(
+        ("name", "old", "new"),
+        [
+            ("reward", "reward", ("team", "reward")),
+            ("done", "done", ("flags", "done")),
+            ("terminated", "terminated", ("flags", "terminated")),
+            ("action", ("agents", "action"), ("agents", "chosen")),
+            ("priority", "td_error", ("stats", "priority")),
+            ("action_mask", ("agents", "action_mask"), ("agents", "available")),
+        ],
+    )
+    def test_data_keys(self, name, old, new):
+        expected = make_loss(mixer="vdn")(make_data(8, mask=True))["loss"]
+        loss = make_loss(mixer="vdn")
+        loss.set_keys(**{name: new})
+        data = make_data(8, mask=True)
+        for td in (data, data["next"]):
+            if old in td.keys(True):
+                td.rename_key_(old, new)
+        assert torch.equal(loss(data)["loss"], expected)
+        if name == "priority":
+            assert new in data.keys(True)
+
+    def test_network_keys(self):
+        qnet = make_qnet()
+        qnet = SafeSequential(
+            TensorDictModule(qnet[0].module, [("agents", "observation")], [("agents", "q")]),
+            QValueModule(
+                action_space="categorical",
+                action_value_key=("agents", "q"),
+                out_keys=[("agents", "action"), ("agents", "q"), ("agents", "chosen_q")],
+            ),
+        )
+        mixer = TensorDictModule(make_mixer("vdn").module, [("agents", "chosen_q")], ["q_tot"])
+        dual = TensorDictModule(make_dual(), ["world", ("agents", "action")], ["eta"])
+        loss = RobustQMixerLoss(qnet, mixer, dual_network=dual, action_space="categorical")
+        SoftUpdate(loss, eps=0.9)
+        loss.set_keys(
+            action_value=("agents", "q"),
+            local_value=("agents", "chosen_q"),
+            global_value="q_tot",
+            dual_value="eta",
+        )
+        loss.make_value_estimator("tv_td0", rho=0.1)
+        data = make_data(8)
+        data.rename_key_("state", "world")
+        assert set(loss(data).keys()) == {"loss", "loss_dual"}
+
+    def test_dual_output_key_must_match(self):
+        dual = TensorDictModule(make_dual(), ["state", ("agents", "action")], ["eta"])
+        loss = make_loss(dual_network=dual)
+        loss.make_value_estimator("tv_td0", rho=0.1)
+        with pytest.raises(ValueError, match=r"set_keys\(dual_value=...\)"):
+            loss(make_data(8))
+
+
+class TestErrors:
+    @pytest.mark.parametrize("value_type", ["tv_td0", TVTD0Estimator])
+    def test_tv_without_dual_network(self, value_type):
+        with pytest.raises(ValueError, match=r"dual_network=DualNetwork\(state_shape"):
+            make_loss().make_value_estimator(value_type, gamma=0.9, rho=0.1)
+
+    @pytest.mark.parametrize("rho", [-0.01, 1.01, float("nan"), float("inf")])
+    @pytest.mark.parametrize("value_type", ["contamination_td0", "contamination_tdlambda"])
+    def test_rho(self, value_type, rho):
+        with pytest.raises(ValueError, match=r"rho must be a finite number in \[0, 1\]"):
+            make_loss().make_value_estimator(value_type, rho=rho)
+
+    @pytest.mark.parametrize("gamma", [-0.1, 1.1, float("nan")])
+    def test_gamma(self, gamma):
+        with pytest.raises(ValueError, match=r"gamma must be a finite number in \[0, 1\]"):
+            make_loss().make_value_estimator("contamination_td0", gamma=gamma)
+
+    def test_worst_value(self):
+        make = make_loss().make_value_estimator
+        with pytest.raises(ValueError, match="worst_value must be a finite number"):
+            make("contamination_td0", worst_value=float("-inf"))
+        with pytest.raises(ValueError, match="exclude each other"):
+            make("contamination_td0", worst_value=0.0, reward_lower_bound=-1.0)
+        with pytest.raises(ValueError, match="needs a finite bound and gamma < 1"):
+            make("contamination_td0", gamma=1.0, reward_lower_bound=-1.0)
+
+    @pytest.mark.parametrize("value_type", ["contamination_td0", "contamination_tdlambda"])
+    def test_average_rewards(self, value_type):
+        with pytest.raises(TypeError, match="Use the RewardScaling transform"):
+            make_loss().make_value_estimator(value_type, average_rewards=True)
+
+    def test_unknown_alias_lists_the_known_ones(self):
+        with pytest.raises(KeyError, match="tv_td0"):
+            make_loss().make_value_estimator("kl_td0")
+
+    @pytest.mark.parametrize("kind", ["vdn", "qmix"])
+    def test_agent_count_of_the_mixer(self, kind):
+        loss = RobustQMixerLoss(
+            make_qnet(), make_mixer(kind, 7), action_space="categorical", delay_value=False
+        )
+        with pytest.raises(ValueError, match="Build the mixer with n_agents=3"):
+            loss(make_data(8))
+
+    def test_reward_with_an_agent_dimension(self):
+        data = make_data(8)
+        data["next", "reward"] = torch.zeros(8, N_AGENTS, 1)
+        with pytest.raises(ValueError, match=r"one team reward of shape \(8, 1\), got \(8, 3, 1\)"):
+            make_loss()(data)
+
+    @pytest.mark.parametrize("mask_key", [None, ("agents", "action_mask")])
+    def test_missing_next_action_mask(self, mask_key):
+        loss = table_loss(mask_key=mask_key)
+        data = table_data()
+        data["agents", "action_mask"] = torch.ones(1, 2, 2, dtype=torch.bool)
+        with pytest.raises(ValueError, match=r"the next action mask .* is missing"):
+            loss(data)
+
+    def test_not_finite(self):
+        data = make_data(8)
+        data["next", "reward"][3] = float("nan")
+        data["agents", "observation"][0, 0, :2] = float("inf")
+        with pytest.raises(ValueError, match="not finite in") as error:
+            make_loss()(data)
+        assert "('next', 'reward'): 1 of 8" in str(error.value)
+        assert "('agents', 'observation'): 2 of 120" in str(error.value)
+        assert not make_loss(check_finite=False)(data)["loss"].isfinite()
+
+    def test_not_finite_value(self):
+        loss = make_loss()
+        for p in loss.target_mixer_network_params.values(True, True):
+            p.data.fill_(float("nan"))
+        data = make_data(8, seed=3)
+        count = (~data["next", "terminated"]).sum()  # a terminal next state is worth 0 all the same
+        with pytest.raises(ValueError, match=f"'target team value': {count} of 8"):
+            loss(data)
+
+    def test_total_variation_is_one_step(self):
+        loss = make_loss(dual_network=make_dual())
+        loss.make_value_estimator("tv_td0", rho=0.1)
+        data = make_data(8)
+        data["steps_to_next_obs"] = torch.full((8, 1), 3)
+        with pytest.raises(ValueError, match="one-step estimator"):
+            loss(data)
+
+    def test_constructor(self):
+        with pytest.raises(ValueError, match="dual_loss must be one of"):
+            make_loss(dual_loss="cubic")
+
+    def test_standalone_tv_estimator_needs_a_dual(self):
+        estimator = TVTD0Estimator(gamma=0.9, rho=0.1, value_network=None)
+        with pytest.raises(ValueError, match="needs a dual value"):
+            estimator.value_estimate(table_data(), next_value=torch.zeros(1, 1))
+
+    def test_flag_shape(self):
+        estimator = ContaminationTD0Estimator(gamma=0.9, value_network=None)
+        with pytest.raises(ValueError, match="must have the shape of the next value"):
+            estimator.value_estimate(table_data(), next_value=torch.zeros(1, 1, 1))
