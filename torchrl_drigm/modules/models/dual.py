@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from torchrl_drigm.modules.models._checks import state_batch_shape
 from torchrl_drigm.modules.models.joint_action import JointActionEncoder
 
 __all__ = ["DualNetwork"]
@@ -74,12 +75,7 @@ class DualNetwork(nn.Module):
         Raises:
             ValueError: if a shape is not as above.
         """
-        n_batch_dims = state.ndim - len(self.state_shape)
-        if n_batch_dims < 0 or tuple(state.shape[n_batch_dims:]) != self.state_shape:
-            raise ValueError(
-                f"DualNetwork: expected state of shape [*B, *{list(self.state_shape)}], received "
-                f"{list(state.shape)}. Pass the global state, without an agent dimension."
-            )
-        action = self.action_encoder(action, state.shape[:n_batch_dims])
-        state = self.state_encoder(state.flatten(n_batch_dims)).relu()
+        batch = state_batch_shape("DualNetwork", state, self.state_shape)
+        action = self.action_encoder(action, batch)
+        state = self.state_encoder(state.flatten(len(batch))).relu()
         return self.head(torch.cat([state, action], -1))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from torchrl_drigm.modules.models._checks import state_batch_shape
 from torchrl_drigm.modules.models.joint_action import JointActionEncoder
 
 __all__ = ["QTRANJointValue", "QTRANStateValue"]
@@ -33,19 +34,14 @@ class _StateAndFeatures(nn.Module):
         self.out_features = hidden_size * (1 if feature_size is None else 2)
 
     def forward(self, state: Tensor, features: Tensor | None) -> Tensor:
-        n_batch_dims = state.ndim - len(self.state_shape)
-        if n_batch_dims < 0 or tuple(state.shape[n_batch_dims:]) != self.state_shape:
-            raise ValueError(
-                f"expected state of shape [*B, *{list(self.state_shape)}], received "
-                f"{list(state.shape)}. Pass the global state, without an agent dimension."
-            )
+        batch = state_batch_shape("QTRAN", state, self.state_shape)
         if (features is None) != (self.feature_encoder is None):
             raise ValueError(
                 f"the network was built with feature_size={self.feature_size} and received "
                 f"{'no' if features is None else 'agent'} features. Build it with "
                 "feature_size=None to leave them out, or name their key among the in_keys."
             )
-        encoded = self.state_encoder(state.flatten(n_batch_dims)).relu()
+        encoded = self.state_encoder(state.flatten(len(batch))).relu()
         if features is None:
             return encoded
         # [*B, n_agents, F] -> [*B, F]

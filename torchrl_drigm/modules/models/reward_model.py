@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from torchrl_drigm.modules.models._checks import check_sizes
+from torchrl_drigm.modules.models._checks import check_sizes, state_batch_shape
 from torchrl_drigm.modules.models.drqn import _AgentLinear
 from torchrl_drigm.modules.models.joint_action import JointActionEncoder
 
@@ -121,16 +121,10 @@ class GroupRewardModel(nn.Module):
         Raises:
             ValueError: if a shape is not as above.
         """
-        n_batch_dims = state.ndim - len(self.state_shape)
-        if n_batch_dims < 0 or tuple(state.shape[n_batch_dims:]) != self.state_shape:
-            raise ValueError(
-                f"GroupRewardModel: expected state of shape [*B, *{list(self.state_shape)}], "
-                f"received {list(state.shape)}. Pass the global state, without an agent dimension."
-            )
-        batch = state.shape[:n_batch_dims]
+        batch = state_batch_shape("GroupRewardModel", state, self.state_shape)
         scaled = (state - self.state_loc) / self.state_scale
         embedded = (
-            self.state_encoder(scaled.flatten(n_batch_dims)).relu(),
+            self.state_encoder(scaled.flatten(len(batch))).relu(),
             self.action_encoder(action, batch),
         )
         # [*B, G * H] -> [N, G, H] each; [N, G, 2 H] -> [G, N, 2 H]
