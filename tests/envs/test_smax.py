@@ -5,7 +5,7 @@ from tensordict import TensorDict
 from torchrl.envs import TransformedEnv, check_env_specs
 from torchrl.envs.transforms import ActionMask, Compose
 
-from torchrl_drigm.envs.libs import _smax_programs
+from torchrl_drigm.envs.libs import _smax_programs, smax
 from torchrl_drigm.envs.libs.smax import SMAXEnv, SMAXWrapper
 from torchrl_drigm.envs.transforms.observation_noise import ObservationNoise
 
@@ -406,6 +406,24 @@ class TestFeatureIndex:
         env = SMAXEnv("3s_vs_5z", num_envs=2, observation_type="conic")
         with pytest.raises(ValueError, match="observation_type='conic' has no fixed place"):
             env.feature_index("enemy_position")
+
+
+def test_a_partial_reset_leaves_the_other_battles_and_their_flags():
+    env = make_env()
+    td = env.rollout(120, policy=attack, break_when_any_done=True)[:, -1]["next"]
+    ended = td["done"]
+    assert ended.any() and not ended.all()
+    only = torch.zeros(B, 1, dtype=torch.bool)
+    only[ended.nonzero()[0, 0]] = only[(~ended).nonzero()[0, 0]] = True
+    before = td.clone()
+    after = env.reset(td.clone().set("_reset", only))
+    kept = ~only.squeeze(-1)
+    for key in [("agents", "observation"), ("agents", "action_mask"), "state", *smax._FLAGS]:
+        torch.testing.assert_close(after[key][kept], before[key][kept])
+    for key in smax._FLAGS:
+        assert not after[key][only.squeeze(-1)].any()
+    assert (after["state"][~kept] != before["state"][~kept]).any(-1).all()
+    assert after.get("_reset", None) is None
 
 
 def test_state_scale_brings_every_feature_to_order_one():

@@ -19,6 +19,8 @@ from torchrl_drigm.envs.libs._smax_programs import (
 
 __all__ = ["SMAXEnv", "SMAXWrapper"]
 
+_FLAGS = ("done", "terminated", "truncated", ("info", "battle_won"))
+
 
 class SMAXWrapper(_EnvWrapper):
     """Many battles of one of JaxMARL's SMAX environments, all in one jitted call.
@@ -307,6 +309,20 @@ class SMAXWrapper(_EnvWrapper):
             self.batch_size,
             device=self.device,
         )
+
+    def _reset_proc_data(
+        self, tensordict: TensorDictBase | None, tensordict_reset: TensorDictBase
+    ) -> TensorDictBase:
+        # TorchRL chooses row by row between what was and what _reset returns. That is what all
+        # battles see, those that go on included: the flags alone are left to choose, and theirs
+        # are all False after a reset.
+        if tensordict is None or any(key not in tensordict.keys(True) for key in _FLAGS):
+            return super()._reset_proc_data(tensordict, tensordict_reset)
+        reset = tensordict.pop("_reset", None)
+        if reset is not None:
+            for key in _FLAGS:
+                tensordict_reset.set(key, tensordict.get(key) & ~reset)
+        return tensordict.update(tensordict_reset)
 
     def get_extra_state(self) -> dict[str, Tensor]:
         """Random keys and battles by name, for the state dict; on the CPU."""
