@@ -4,14 +4,17 @@
     python benchmarks/update.py --repeats 200 --only qmix-tv
 
 An update is: sample, loss, backward, clip, optimizer, target. Ours goes through the trainer's own
-path. Prints the ratio, which is what holds on a busy machine, then medians with quartiles in
-milliseconds; last the arithmetic limit: the time of our update's matrix products at the throughput
-that the largest of them reaches, measured in the same interleaved run.
+path, which computes next values when transitions are stored and after a target copy; that is timed
+too, for a round of updates, and each of our updates is charged its share of it. Prints the ratio,
+which is what holds on a busy machine, then medians with quartiles in milliseconds; last the
+arithmetic limit: the time of our update's matrix products at the throughput that the largest of
+them reaches, measured in the same interleaved run.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import tempfile
 
 import torch
@@ -31,23 +34,30 @@ from torchrl import logger as torchrl_logger
 
 
 def ours(mixer: str, uncertainty: str, run_dir: str):
-    """The trainer of ``preset=paper`` with a filled replay buffer; a call is one update."""
-    cfg = compose_config(
-        "preset=paper",
-        f"mixer={mixer}",
-        f"uncertainty={uncertainty}",
-        "collector.total_frames=512",
-        "optim.updates_per_batch=1",
-    )
+    """On a trainer of ``preset=paper`` with a filled replay buffer: an update, and a round's rest.
+
+    The second call computes the next values that come with a round of updates. Returns both, and
+    the number of updates in a round.
+    """
+    algorithm = ("preset=paper", f"mixer={mixer}", f"uncertainty={uncertainty}")
+    paper = compose_config(*algorithm)
+    cfg = compose_config(*algorithm, "collector.total_frames=512", "optim.updates_per_batch=1")
     trainer = build_trainer(cfg, run_dir)
     trainer.train()
+    # the new transitions of a round, and the stored ones that a target copy makes anew
+    n_updates = paper.optim.updates_per_batch
+    renewed = math.ceil(n_updates * paper.replay.size / paper.target.interval)
+    stored = trainer.replay_buffer[: paper.collector.frames_per_batch + renewed]
 
     def update() -> None:
         batch = trainer._process_optim_batch_hook(None)
         trainer.optimization_stepper.step(trainer, batch)
         trainer._post_optim_hook()
 
-    return update
+    def next_values() -> None:
+        trainer.loss_module.next_team_value(stored)
+
+    return update, next_values, n_updates
 
 
 def main() -> None:
@@ -83,11 +93,14 @@ def main() -> None:
             baseline.fill(512)
             product = MatrixProduct()
             with tempfile.TemporaryDirectory() as run_dir:
-                update = ours(mixer, uncertainty, run_dir)
-                times = interleaved(
-                    {"released": baseline.update, "ours": update, "product": product},
-                    args.repeats,
-                )
+                update, next_values, n_updates = ours(mixer, uncertainty, run_dir)
+                contestants = {"released": baseline.update, "ours": update}
+                contestants |= {"next values": next_values, "product": product}
+                times = interleaved(contestants, args.repeats)
+                times["ours"] = [
+                    own + rest / n_updates
+                    for own, rest in zip(times["ours"], times["next values"], strict=True)
+                ]
                 flops = count_flops(update)
             throughput = product.throughput(times["product"])
             table.row(

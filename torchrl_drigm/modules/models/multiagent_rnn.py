@@ -12,8 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from torchrl_drigm.modules.models._checks import check_sizes
+from torchrl_drigm.modules.models._lstm_recurrence import lstm_recurrence
 
 __all__ = ["MultiAgentGRU", "MultiAgentLSTM"]
+
+# with fewer rows, as while acting, the products are so small that the number of calls decides
+_FEW_ROWS = 32
 
 
 class _MultiAgentRNN(nn.Module):
@@ -106,21 +110,15 @@ class _MultiAgentRNN(nn.Module):
         """Sequences of the first ``n_sequences`` state tensors, and the final state."""
         self._check(input, state, is_init)
         *batch, n_steps, n_agents, _ = input.shape
-        # Shared parameters see the agents as more rows R of one batch, others as one batch each:
-        # [*B, T, A, F] -> [1, T * N * A, F] or [A, T * N, F], in one batched product either way
-        networks = 1 if self.share_params else n_agents
-        x = input.reshape(-1, n_steps, n_agents, self.input_size)
-        x = x.transpose(0, 1).unsqueeze(0) if self.share_params else x.permute(2, 1, 0, 3)
         n_batch = input.shape[:-3].numel()
-        x = x.reshape(networks, -1, self.input_size)
-        weight_ih = self.weight_ih.expand(networks, -1, -1).transpose(1, 2)
-        weight_hh = self.weight_hh.expand(networks, -1, -1).transpose(1, 2)
-        projected = torch.baddbmm(self._input_bias(), x, weight_ih)
-        projected = projected.view(networks, n_steps, x.shape[1] // n_steps, -1)
-        if state is None:
-            zeros = projected.new_zeros(networks, projected.shape[2], self.hidden_size)
-            state = (zeros,) * self.n_states
+        # Shared parameters see the agents as more rows R of one batch, others as one batch each:
+        # [*B, T, A, F] -> [1, T, N * A, F] or [A, T, N, F]
+        x = input.reshape(-1, n_steps, n_agents, self.input_size)
+        if self.share_params:
+            x = x.transpose(0, 1).flatten(1, 2).unsqueeze(0)
         else:
+            x = x.permute(2, 1, 0, 3)
+        if state is not None:
             # [*B, A, H] -> [1, N * A, H] or [A, N, H]
             state = tuple(s.reshape(n_batch, n_agents, -1) for s in state)
             state = tuple(
@@ -131,24 +129,64 @@ class _MultiAgentRNN(nn.Module):
             is_init = is_init.reshape(n_batch, n_steps, 1)
             if self.share_params:
                 is_init = is_init.repeat_interleave(n_agents, 0)
+        run = self._run if self._plain(x) else self._run_fused
+        sequences, state = run(x, state, is_init, n_sequences)
 
+        def outside(x: Tensor) -> Tensor:
+            """``[1, T, N * A, H]`` or ``[A, T, N, H]`` -> ``[*B, T, A, H]``."""
+            if self.share_params:
+                x = x.reshape(-1, n_batch, n_agents, self.hidden_size).transpose(0, 1)
+            else:
+                x = x.permute(2, 1, 0, 3)
+            return x.reshape(*batch, -1, n_agents, self.hidden_size)
+
+        return (
+            tuple(outside(s) for s in sequences),
+            tuple(outside(s.unsqueeze(1)).squeeze(-3) for s in state),
+        )
+
+    def _plain(self, x: Tensor) -> bool:
+        """Whether the loop of differentiable operations is to run, and not :meth:`_run_fused`."""
+        return True
+
+    def _run(
+        self,
+        x: Tensor,
+        state: tuple[Tensor, ...] | None,
+        is_init: Tensor | None,
+        n_sequences: int,
+    ) -> tuple[list[Tensor], tuple[Tensor, ...]]:
+        """One differentiable operation after the other, on ``[A, T, N, F]``.
+
+        Returns the first ``n_sequences`` state tensors after every step, ``[A, T, N, H]`` each, and
+        the final state, ``[A, N, H]`` each.
+        """
+        networks, n_steps, n_rows, _ = x.shape
+        weight_ih = self.weight_ih.expand(networks, -1, -1).transpose(1, 2)
+        weight_hh = self.weight_hh.expand(networks, -1, -1).transpose(1, 2)
+        # one batched product for all steps
+        projected = torch.baddbmm(self._input_bias(), x.flatten(1, 2), weight_ih)
+        projected = projected.view(networks, n_steps, n_rows, -1)
+        if state is None:
+            zeros = projected.new_zeros(networks, n_rows, self.hidden_size)
+            state = (zeros,) * self.n_states
         steps = []
         for t, projected_t in enumerate(projected.unbind(1)):
             if is_init is not None:
                 state = tuple(s.masked_fill(is_init[:, t], 0.0) for s in state)
             state = self._cell(projected_t, state, weight_hh)
             steps.append(state[:n_sequences])
+        return [torch.stack(s, 1) for s in zip(*steps, strict=True)], state
 
-        def outside(x: Tensor) -> Tensor:
-            """``[1, T, N * A, H]`` or ``[A, T, N, H]`` -> ``[*B, T, A, H]``."""
-            if self.share_params:
-                x = x.view(-1, n_batch, n_agents, self.hidden_size).transpose(0, 1)
-            else:
-                x = x.permute(2, 1, 0, 3)
-            return x.reshape(*batch, -1, n_agents, self.hidden_size)
-
-        sequences = tuple(outside(torch.stack(s, 1)) for s in zip(*steps, strict=True))
-        return sequences, tuple(outside(s.unsqueeze(1)).squeeze(-3) for s in state)
+    def _run_fused(
+        self,
+        x: Tensor,
+        state: tuple[Tensor, ...] | None,
+        is_init: Tensor | None,
+        n_sequences: int,
+    ) -> tuple[list[Tensor], tuple[Tensor, ...]]:
+        """What :meth:`_run` computes, in fewer and larger operations."""
+        raise NotImplementedError
 
     def _check(
         self, input: Tensor, state: tuple[Tensor, ...] | None, is_init: Tensor | None
@@ -269,6 +307,60 @@ class MultiAgentLSTM(_MultiAgentRNN):
         i, f, g, o = torch.baddbmm(projected, h, weight).chunk(4, -1)
         c = torch.addcmul(f.sigmoid() * c, i.sigmoid(), g.tanh())
         return o.sigmoid() * c.tanh(), c
+
+    def _plain(self, x: Tensor) -> bool:
+        # autocast and transforms of functions reach differentiable operations only
+        transformed = not torch.compiler.is_compiling() and (
+            torch._C._are_functorch_transforms_active()
+        )
+        return transformed or torch.is_autocast_enabled(x.device.type)
+
+    def _run_fused(
+        self,
+        x: Tensor,
+        state: tuple[Tensor, ...] | None,
+        is_init: Tensor | None,
+        n_sequences: int,
+    ) -> tuple[list[Tensor], tuple[Tensor, ...]]:
+        tensors = (x, *self._per_network(), *(state or ()))
+        learns = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+        if not learns and x.shape[2] < _FEW_ROWS:
+            return self._run(x, state, is_init, n_sequences)
+        if not learns and is_init is None and n_sequences == 1 and x.device.type == "cpu":
+            return self._run_library(x, state)
+        weight_ih, weight_hh, bias_ih, bias_hh = self._per_network()
+        h, c = (None, None) if state is None else (s.transpose(1, 2) for s in state)
+        keep = None if is_init is None else (~is_init).squeeze(-1).t().to(x.dtype)
+        *sequences, last, _, _ = lstm_recurrence(
+            x, weight_ih, weight_hh, bias_ih + bias_hh, h, c, keep
+        )
+        # [T, A, H, N] -> [A, T, N, H]
+        final = (last.transpose(1, 2), sequences[1][-1].transpose(1, 2))
+        return [s.permute(1, 0, 3, 2) for s in sequences[:n_sequences]], final
+
+    def _per_network(self) -> tuple[Tensor, ...]:
+        """The parameters with a leading dimension of networks, 1 where they are shared."""
+        parameters = (self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
+        return tuple(p.unsqueeze(0) if self.share_params else p for p in parameters)
+
+    def _run_library(
+        self, x: Tensor, state: tuple[Tensor, ...] | None
+    ) -> tuple[list[Tensor], tuple[Tensor, ...]]:
+        """Network by network with PyTorch's own, which without a gradient is the fastest."""
+        networks, _, n_rows, _ = x.shape
+        if state is None:
+            zeros = x.new_zeros(1, n_rows, self.hidden_size)
+            states = [(zeros, zeros)] * networks
+        else:
+            states = [[s[a].unsqueeze(0).contiguous() for s in state] for a in range(networks)]
+        outputs, h, c = zip(
+            *(
+                torch.lstm(x_a, hx, w, True, 1, 0.0, False, False, False)
+                for x_a, hx, *w in zip(x, states, *self._per_network(), strict=True)
+            ),
+            strict=True,
+        )
+        return [torch.stack(outputs)], (torch.cat(h), torch.cat(c))
 
 
 class MultiAgentGRU(_MultiAgentRNN):

@@ -11,7 +11,7 @@ from tensordict.nn import TensorDictModule
 from tensordict.utils import unravel_key
 from torch import Tensor, nn
 from torch.compiler import is_compiling
-from torchrl.envs.utils import step_mdp
+from torchrl.envs.utils import set_exploration_type, step_mdp
 from torchrl.modules import set_recurrent_mode
 from torchrl.objectives.utils import _coerce_value_type, get_value_estimator_entry
 from torchrl.objectives.value import ValueEstimatorBase
@@ -192,6 +192,29 @@ class RobustLossMixin:
         if mask is not None:
             preference = preference.masked_fill(~mask, torch.finfo(preference.dtype).min)
         return next_td, preference.argmax(-1, keepdim=True), value
+
+    @torch.no_grad()
+    def next_team_value(self, tensordict: TensorDictBase) -> Tensor:
+        """Team value of the next step at the greedy next actions, under the target networks.
+
+        Nothing else of the target depends on the networks, so between two hard copies it is the
+        same whenever a transition is sampled. Where the data has it under
+        ``("next", set_keys(team_value=...))``, the loss takes it from there; keeping it up to date
+        is up to who put it there, as :class:`~torchrl_drigm.trainers.hooks.KeepNextValue` does.
+
+        Args:
+            tensordict (TensorDictBase): batch ``[*B]``, as the loss takes it.
+
+        Returns:
+            Tensor: ``[*B, 1]``.
+        """
+        with set_exploration_type(self.deterministic_sampling_mode), set_recurrent_mode(True):
+            return self._next_value(tensordict.clone(False))
+
+    def _kept_next_value(self, tensordict: TensorDictBase) -> Tensor:
+        """:meth:`next_team_value` from the data where it is there, otherwise computed."""
+        kept = tensordict.get(("next", self.tensor_keys.team_value), None)
+        return self._next_value(tensordict) if kept is None else kept
 
     def _robust_target(
         self, tensordict: TensorDictBase, next_value: Tensor, losses: TensorDict

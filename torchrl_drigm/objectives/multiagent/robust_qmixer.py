@@ -131,11 +131,14 @@ class RobustQMixerLoss(RobustLossMixin, QMixerLoss):
                 Defaults to ``("agents", "action_mask")``.
             state (NestedKey): global state read by a plain dual module. Defaults to ``"state"``.
             dual_value (NestedKey): output of the dual network. Defaults to ``"dual_value"``.
+            team_value (NestedKey): under ``"next"``, the value of :meth:`next_team_value`. Used
+                where the data has it. Defaults to ``"team_value"``.
         """
 
         action_mask: NestedKey = ("agents", "action_mask")
         state: NestedKey = "state"
         dual_value: NestedKey = "dual_value"
+        team_value: NestedKey = "team_value"
 
     tensor_keys: _AcceptedKeys
     default_keys = _AcceptedKeys
@@ -203,7 +206,7 @@ class RobustQMixerLoss(RobustLossMixin, QMixerLoss):
         pred_value = pred_value.squeeze(-1)
 
         losses = TensorDict({}, [])
-        target_value = self._robust_target(tensordict, self._next_value(td_copy), losses)
+        target_value = self._robust_target(tensordict, self._kept_next_value(td_copy), losses)
         self._write_priority(tensordict, pred_value, target_value)
         loss = distance_loss(pred_value, target_value, self.loss_function)
         losses["loss"] = self._mean(loss, tensordict)

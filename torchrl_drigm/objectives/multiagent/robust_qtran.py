@@ -117,6 +117,8 @@ class RobustQTRANLoss(RobustLossMixin, LossModule):
                 Defaults to ``("agents", "action_mask")``.
             state (NestedKey): state read by a plain dual module. Defaults to ``"state"``.
             dual_value (NestedKey): output of the dual network. Defaults to ``"dual_value"``.
+            team_value (NestedKey): under ``"next"``, the value of :meth:`next_team_value`. Used
+                where the data has it. Defaults to ``"team_value"``.
             priority (NestedKey): where the priority is written. Defaults to ``"td_error"``.
             reward (NestedKey): team reward. Defaults to ``"reward"``.
             done (NestedKey): end of a trajectory. Defaults to ``"done"``.
@@ -132,6 +134,7 @@ class RobustQTRANLoss(RobustLossMixin, LossModule):
         action_mask: NestedKey = ("agents", "action_mask")
         state: NestedKey = "state"
         dual_value: NestedKey = "dual_value"
+        team_value: NestedKey = "team_value"
         priority: NestedKey = "td_error"
         reward: NestedKey = "reward"
         done: NestedKey = "done"
@@ -284,7 +287,7 @@ class RobustQTRANLoss(RobustLossMixin, LossModule):
 
         losses = TensorDict({}, [])
         pred_value = joint_value.squeeze(-1)
-        target_value = self._robust_target(tensordict, self._next_value(tensordict), losses)
+        target_value = self._robust_target(tensordict, self._kept_next_value(tensordict), losses)
         self._write_priority(tensordict, pred_value, target_value)
         loss_td = distance_loss(pred_value, target_value, self.loss_function)
         losses["loss_td"] = self._mean(loss_td, tensordict)

@@ -1,0 +1,127 @@
+"""The LSTM's operator and PyTorch's own against the plain loop, which autograd differentiates."""
+
+import pytest
+import torch
+
+from torchrl_drigm.modules import MultiAgentLSTM
+from torchrl_drigm.modules.models._lstm_recurrence import lstm_recurrence
+
+N_AGENTS, F, H, T = 3, 5, 4, 6
+
+
+def operands(dtype=torch.float64, state=True, resets=True):
+    """``x [A, T, N, F]``, weights, bias, initial state and what to keep of the carried one."""
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(*shape):
+        drawn = torch.randn(*shape, dtype=dtype, generator=generator)
+        return drawn.mul_(0.5).requires_grad_()
+
+    h, c = (draw(2, 3, 2), draw(2, 3, 2)) if state else (None, None)
+    keep = torch.tensor([[1.0, 0.0], [1.0, 1.0], [0.0, 1.0]], dtype=dtype) if resets else None
+    return draw(2, 3, 2, 4), draw(2, 12, 4), draw(2, 12, 3), draw(2, 12), h, c, keep
+
+
+@pytest.fixture(params=[False, True], ids=["unshared", "shared"])
+def module(request):
+    torch.manual_seed(0)
+    return MultiAgentLSTM(F, H, N_AGENTS, share_params=request.param)
+
+
+@pytest.fixture
+def plain(monkeypatch):
+    """A call that runs the plain loop."""
+
+    def call(module, *args):
+        with monkeypatch.context() as patch:
+            patch.setattr(MultiAgentLSTM, "_plain", lambda self, x: True)
+            return module.states(*args), module.unroll(*args)
+
+    return call
+
+
+def arguments(state, resets, batch=(2, 3)):
+    x = torch.randn(*batch, T, N_AGENTS, F)
+    hx = tuple(torch.randn(2, *batch, N_AGENTS, H).unbind()) if state else None
+    return x, hx, torch.rand(*batch, T) < 0.3 if resets else None
+
+
+@pytest.mark.parametrize("state", [False, True])
+@pytest.mark.parametrize("resets", [False, True])
+class TestOperator:
+    def test_gradcheck(self, state, resets):
+        # gates and squashed cells are for the backward pass only
+        def states(*inputs):
+            return lstm_recurrence(*inputs)[:3]
+
+        assert torch.autograd.gradcheck(states, operands(state=state, resets=resets))
+
+    def test_registration(self, state, resets):
+        tests = ("test_schema", "test_faketensor", "test_autograd_registration")
+        torch.library.opcheck(
+            torch.ops.torchrl_drigm.lstm_recurrence.default,
+            operands(torch.float32, state, resets),
+            test_utils=tests,
+        )
+
+    def test_equals_the_plain_loop(self, module, plain, state, resets):
+        args = arguments(state, resets)
+        parameters = list(module.parameters())
+        states, (output, final) = module.states(*args), module.unroll(*args)
+        expected_states, (expected_output, expected_final) = plain(module, *args)
+        received, expected = ((*states, output, *final), (*expected_states, expected_output))
+        torch.testing.assert_close(received, (*expected, *expected_final))
+        weights = [torch.randn_like(value) for value in received]
+
+        def gradient(values):
+            return torch.autograd.grad(
+                sum((v * w).sum() for v, w in zip(values, weights, strict=True)), parameters
+            )
+
+        torch.testing.assert_close(
+            gradient(received), gradient((*expected, *expected_final)), rtol=1e-4, atol=1e-5
+        )
+
+    @pytest.mark.parametrize("batch", [(2, 3), (4, 10)], ids=["few", "many"])
+    def test_without_gradient(self, module, state, resets, batch):
+        """Where nothing learns, the plain loop runs, or PyTorch's own LSTM on many rows."""
+        args = arguments(state, resets, batch)
+        output, final = module.unroll(*args)
+        with torch.no_grad():
+            received, received_final = module.unroll(*args)
+        torch.testing.assert_close(received, output)
+        torch.testing.assert_close(received_final, final)
+
+
+def test_last_state_alone_has_the_gradient_of_the_last_output(module):
+    x = torch.randn(2, T, N_AGENTS, F)
+    parameters = list(module.parameters())
+    output, (h, _) = module.unroll(x)
+    torch.testing.assert_close(
+        torch.autograd.grad(h.square().sum(), parameters, retain_graph=True),
+        torch.autograd.grad(output[:, -1].square().sum(), parameters),
+    )
+
+
+def test_autocast_runs_the_plain_loop(module, plain):
+    x = torch.randn(2, T, N_AGENTS, F)
+    with torch.autocast("cpu", torch.bfloat16):
+        received = module(x)
+        _, (expected, _) = plain(module, x)
+    assert torch.equal(received, expected)
+
+
+def test_vmap_over_parameters(module):
+    x = torch.randn(2, T, N_AGENTS, F)
+    single = {name: p.detach() for name, p in module.named_parameters()}
+    double = {name: torch.stack([p, 2 * p]) for name, p in single.items()}
+    outputs = torch.vmap(lambda p: torch.func.functional_call(module, p, (x,)))(double)
+    torch.testing.assert_close(outputs[0], module(x))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_same_on_a_gpu(module):
+    x = torch.randn(2, T, N_AGENTS, F)
+    expected = module(x)
+    torch.testing.assert_close(module.cuda()(x.cuda()).cpu(), expected, rtol=1e-4, atol=1e-5)
