@@ -19,8 +19,8 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from torchrl import logger as torchrl_logger
+from torchrl.envs import Compose
 
-from torchrl_drigm.envs.transforms import HistoryWindow
 from torchrl_drigm.evaluation import (
     REFERENCES,
     evaluate,
@@ -39,6 +39,7 @@ from torchrl_drigm.trainers import (
     make_dual,
     make_env,
     make_loss,
+    make_memory,
     make_mixer,
     make_trainer,
 )
@@ -79,7 +80,7 @@ def main(cfg: DictConfig) -> None:
             suite=cfg.evaluation.suite,
             episodes=cfg.evaluation.episodes,
             seed=cfg.evaluation.seed,
-            transform=HistoryWindow(cfg.agent.window) if policy is agents else None,
+            transform=Compose(*make_memory(cfg, agents)) if policy is agents else None,
             env_kwargs={
                 "building": cfg.env.building,
                 "n_action_levels": cfg.env.n_action_levels,

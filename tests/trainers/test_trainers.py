@@ -72,6 +72,15 @@ def parameters(trainer):
     return torch.cat([p.detach().flatten() for p in trainer.loss_module.parameters()])
 
 
+@pytest.mark.parametrize("mixer", ["qmix", "qtran"])
+def test_recurrent_agents_train_in_buildings_too(tmp_path, mixer):
+    trainer = build(tmp_path, "agent=recurrent", f"mixer={mixer}", "agent.hidden_size=8")
+    before = parameters(trainer)
+    trainer.train()
+    assert (parameters(trainer) != before).any()
+    assert trainer.replay_buffer.sample().shape == (16, 4), "16 sequences of 16 / 4 steps"
+
+
 @pytest.mark.parametrize("preset", ["fast", "paper"])
 @pytest.mark.parametrize("uncertainty", ["none", "contamination", "tv", "group_dr"])
 @pytest.mark.parametrize("mixer", ["vdn", "qmix", "qtran"])

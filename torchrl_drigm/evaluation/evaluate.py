@@ -92,7 +92,9 @@ def evaluate(
     # RewardSum comes before the caller's transform, which may change the reward.
     transforms = [RewardSum(in_keys=["reward"], out_keys=[_RETURN])]
     if transform is not None:
-        transforms.append(transform.clone())
+        # one flat list: a Compose in a Compose cannot tell its first transform its parent
+        transform = transform.clone()
+        transforms += transform if isinstance(transform, Compose) else [transform]
     env = TransformedEnv(base_env, Compose(*transforms))
     if hasattr(policy, "bind"):
         policy.bind(base_env)
