@@ -3,7 +3,7 @@
     python examples/smac_rqmix.py                               robust QMIX on SMAX, no game needed
     python examples/smac_rqmix.py mixer=vdn uncertainty=none    nominal VDN
     python examples/smac_rqmix.py env=smac map_name=3s_vs_5z    StarCraft II itself
-    python examples/smac_rqmix.py -m hydra/launcher=joblib uncertainty.rho=0,0.005,0.02 seed=0,1,2
+    python examples/smac_rqmix.py -m hydra/launcher=joblib uncertainty.rho=0.005,0.02 seed=0,1,2
     python examples/smac_rqmix.py --help                        every field
 
 Tests the team every 10,000 steps in 32 battles, clean and with noise on the enemies' positions. The
@@ -80,7 +80,7 @@ def main(cfg: DictConfig) -> None:
                 battles.close()
 
     print(f"\n{trainer.collected_frames:,} steps in {time.perf_counter() - start:.0f} s.")
-    if cfg.logger == "csv" and trainer.collected_frames >= cfg.evaluation.interval:
+    if cfg.logger == "csv" and trainer.collected_frames > cfg.evaluation.interval:
         win_rates = read_win_rates([run_dir])
         final = final_win_rates(win_rates)
         print("\nTest win rate, mean of the last evaluations:\n")

@@ -178,6 +178,11 @@ def test_noise_levels_of_a_trained_team(tmp_path):
     assert plot.stat().st_size > 10_000
 
 
+def test_evaluations_that_would_not_be_logged(tmp_path):
+    with pytest.raises(ValueError, match="log_interval=1000 must be at most"):
+        build(tmp_path, "log_interval=1000")
+
+
 def test_group_dr_is_for_buildings(tmp_path):
     with pytest.raises(ValueError, match="is for buildings"):
         build(tmp_path, "uncertainty=group_dr")

@@ -96,7 +96,16 @@ class EvaluateBattles(TrainerHookBase):
         self._next = state_dict["next"]
 
     def register(self, trainer: Trainer, name: str = "evaluate_battles") -> None:
-        """Evaluate after the updates of a batch."""
+        """Evaluate after the updates of a batch.
+
+        Raises:
+            ValueError: if the trainer logs so seldom that evaluations would not be logged.
+        """
+        if trainer._log_interval > self.interval:
+            raise ValueError(
+                f"log_interval={trainer._log_interval} must be at most the interval between "
+                f"evaluations, {self.interval} frames, or some of them are not logged."
+            )
         self._trainer = trainer
         trainer.register_op("post_steps_log", self)
         trainer.register_module(name, self)
