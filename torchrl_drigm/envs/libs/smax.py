@@ -316,12 +316,13 @@ class SMAXWrapper(_EnvWrapper):
         # TorchRL chooses row by row between what was and what _reset returns. That is what all
         # battles see, those that go on included: the flags alone are left to choose, and theirs
         # are all False after a reset.
-        if tensordict is None or any(key not in tensordict.keys(True) for key in _FLAGS):
+        flags = {} if tensordict is None else {k: tensordict.get(k, None) for k in _FLAGS}
+        if tensordict is None or any(f is None for f in flags.values()):
             return super()._reset_proc_data(tensordict, tensordict_reset)
         reset = tensordict.pop("_reset", None)
         if reset is not None:
-            for key in _FLAGS:
-                tensordict_reset.set(key, tensordict.get(key) & ~reset)
+            for key, before in flags.items():
+                tensordict_reset.set(key, before & ~reset)
         return tensordict.update(tensordict_reset)
 
     def get_extra_state(self) -> dict[str, Tensor]:
