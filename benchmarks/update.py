@@ -33,13 +33,14 @@ from _training import build_trainer, compose_config
 from torchrl import logger as torchrl_logger
 
 
-def ours(mixer: str, uncertainty: str, run_dir: str):
+def ours(mixer: str, uncertainty: str, run_dir: str, compiled: bool = False):
     """On a trainer of ``preset=paper`` with a filled replay buffer: an update, and a round's rest.
 
     The second call computes the next values that come with a round of updates. Returns both, and
     the number of updates in a round.
     """
     algorithm = ("preset=paper", f"mixer={mixer}", f"uncertainty={uncertainty}")
+    algorithm += (f"compile={compiled}",)
     paper = compose_config(*algorithm)
     cfg = compose_config(*algorithm, "collector.total_frames=512", "optim.updates_per_batch=1")
     trainer = build_trainer(cfg, run_dir)
@@ -68,10 +69,12 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=40, help="updates per algorithm (40)")
     parser.add_argument("--threads", type=int, default=1, help="PyTorch threads (1)")
     parser.add_argument("--only", default="", help="part of an algorithm's name")
+    parser.add_argument("--compile", action="store_true", help="ours with compile=true, too")
     args = parser.parse_args()
     torchrl_logger.setLevel("WARNING")
     torch.set_num_threads(args.threads)
     print_header("One update, ms: released style / ours")
+    compiled_columns = {"released / compiled": 24, "compiled": 24} if args.compile else {}
     table = Table(
         {
             "algorithm": 20,
@@ -83,6 +86,7 @@ def main() -> None:
             "limit": 8,
             "ours / limit": 14,
         }
+        | compiled_columns
     )
     for mixer in ("vdn", "qmix", "qtran"):
         for uncertainty in ("none", "contamination", "tv"):
@@ -92,16 +96,25 @@ def main() -> None:
             baseline = ReleasedStyle(mixer, uncertainty)
             baseline.fill(512)
             product = MatrixProduct()
-            with tempfile.TemporaryDirectory() as run_dir:
+            with tempfile.TemporaryDirectory() as run_dir, tempfile.TemporaryDirectory() as other:
                 update, next_values, n_updates = ours(mixer, uncertainty, run_dir)
                 contestants = {"released": baseline.update, "ours": update}
                 contestants |= {"next values": next_values, "product": product}
+                if args.compile:
+                    contestants["compiled"] = ours(mixer, uncertainty, other, compiled=True)[0]
                 times = interleaved(contestants, args.repeats)
-                times["ours"] = [
-                    own + rest / n_updates
-                    for own, rest in zip(times["ours"], times["next values"], strict=True)
-                ]
+                for name_of_ours in {"ours", "compiled"} & times.keys():
+                    times[name_of_ours] = [
+                        own + rest / n_updates
+                        for own, rest in zip(times[name_of_ours], times["next values"], strict=True)
+                    ]
                 flops = count_flops(update)
+            extra = ()
+            if args.compile:
+                extra = (
+                    show(ratios(times["released"], times["compiled"])),
+                    show(times["compiled"], scale=1e3),
+                )
             throughput = product.throughput(times["product"])
             table.row(
                 name,
@@ -111,6 +124,7 @@ def main() -> None:
                 f"{flops / 1e6:.0f}",
                 f"{throughput / 1e9:.0f}",
                 *limit(flops, throughput, times["ours"]),
+                *extra,
             )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from tensordict import TensorDictBase
 from tensordict.utils import NestedKey, unravel_key
-from torch import nn
+from torch import Tensor, nn
 from torchrl.data import ReplayBuffer
 from torchrl.modules import EGreedyModule
 from torchrl.objectives import HardUpdate, LossModule
@@ -52,16 +52,28 @@ class PerPartStepper(OptimizationStepper):
 
     def step(self, trainer: Trainer, sub_batch: TensorDictBase) -> TensorDictBase:
         """Update every part once; returns the losses and the gradient norm of each part."""
-        losses = trainer.compute_loss(sub_batch)
-        sum(value for key, value in losses.items() if key.startswith("loss")).backward()
-        metrics = losses.detach()
+        metrics = self._backward(trainer, sub_batch)
         clip_norm = float("inf") if trainer.clip_norm is None else trainer.clip_norm
-        for part, optimizer in self.optimizers.items():
-            norm = nn.utils.clip_grad_norm_(self._parameters[part], clip_norm, foreach=True)
-            metrics[f"grad_norm_{part}"] = norm.detach()
-            optimizer.step()
+        for part, norm in self._clip_and_step(clip_norm).items():
+            metrics[f"grad_norm_{part}"] = norm
+        for optimizer in self.optimizers.values():
             optimizer.zero_grad()
         return metrics
+
+    def _backward(self, trainer: Trainer, sub_batch: TensorDictBase) -> TensorDictBase:
+        """Give every parameter its gradient; returns the losses."""
+        losses = trainer.compute_loss(sub_batch)
+        sum(value for key, value in losses.items() if key.startswith("loss")).backward()
+        return losses.detach()
+
+    def _clip_and_step(self, clip_norm: float) -> dict[str, Tensor]:
+        """Update the parameters; returns the gradient norm of each part before clipping."""
+        norms = {}
+        for part, optimizer in self.optimizers.items():
+            norm = nn.utils.clip_grad_norm_(self._parameters[part], clip_norm, foreach=True)
+            norms[part] = norm.detach()
+            optimizer.step()
+        return norms
 
     def state_dict(self) -> dict[str, Any]:
         """State of every optimizer, by part."""

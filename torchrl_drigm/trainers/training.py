@@ -23,6 +23,7 @@ from torchrl.trainers import ReplayBufferTrainer, TargetNetUpdaterHook, Trainer
 
 from torchrl_drigm.trainers.builders import ACTION, ACTION_MASK, OBSERVATION, check_choice
 from torchrl_drigm.trainers.checkpoint import RUN, CollectionState, run_identity
+from torchrl_drigm.trainers.compiled import CompiledStepper, check_compiler
 from torchrl_drigm.trainers.hooks import (
     AnnealEpsilon,
     KeepNextValue,
@@ -59,6 +60,14 @@ def _optimizers(cfg: DictConfig, loss: nn.Module) -> dict[str, torch.optim.Optim
     if loss.dual_network is not None:
         optimizers["dual"] = OPTIMIZERS["adam"](of("dual"), lr=cfg.uncertainty.dual_lr)
     return optimizers
+
+
+def _stepper(cfg: DictConfig, loss: nn.Module) -> PerPartStepper:
+    optimizers = _optimizers(cfg, loss)
+    if not cfg.get("compile", False):
+        return PerPartStepper(optimizers)
+    check_compiler(cfg.device)
+    return CompiledStepper(optimizers)
 
 
 def _logger(cfg: DictConfig, run_dir: Path) -> Logger:
@@ -126,7 +135,7 @@ def make_trainer(
         frame_skip=1,
         optim_steps_per_batch=cfg.optim.updates_per_batch,
         loss_module=loss,
-        optimization_stepper=PerPartStepper(_optimizers(cfg, loss)),
+        optimization_stepper=_stepper(cfg, loss),
         replay_buffer=replay_buffer,
         target_net_updater=target_updater,
         clip_norm=cfg.optim.clip_norm,

@@ -5,7 +5,8 @@ Axes: ``T`` time, ``A`` networks, ``N`` rows, ``F`` input features, ``H`` hidden
 States and gates are kept as ``[T, A, 4H, N]``: every step is one block of memory, and in it every
 gate of a network, so that the products of a step write in place and the elementwise functions run
 over long rows. The backward pass goes back step by step over what is still in the cache, and needs
-no graph of small operations. An operator of PyTorch, it is the same in compiled code.
+no graph of small operations. Compiled code has the loop over steps instead, which a compiler sees
+into.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from torchrl_drigm.modules.models._checks import check_sizes
-from torchrl_drigm.modules.models.multiagent_rnn import MultiAgentGRU, MultiAgentLSTM
+from torchrl_drigm.modules.models.multiagent_rnn import MultiAgentGRU, MultiAgentLSTM, add_product
 
 __all__ = ["DRQN"]
 
@@ -79,7 +79,7 @@ class _AgentLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.weight.ndim == 2:
             return nn.functional.linear(x, self.weight, self.bias)
-        return torch.baddbmm(self.bias.unsqueeze(-2), x, self.weight.transpose(1, 2))
+        return add_product(self.bias.unsqueeze(-2), x, self.weight.transpose(1, 2))
 
 
 class DRQN(nn.Module):

@@ -1,0 +1,164 @@
+"""``compile=true``: the same training as in eager mode, without compiling again at every step."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+
+pytest.importorskip(
+    "sustaingym", reason='needs sustaingym: pip install "torchrl_drigm[sustaingym]"'
+)
+
+from torchrl_drigm.trainers import (
+    load_checkpoint,
+    make_agents,
+    make_dual,
+    make_env,
+    make_loss,
+    make_mixer,
+    make_trainer,
+)
+from torchrl_drigm.trainers.compiled import CompiledStepper
+
+pytestmark = [
+    pytest.mark.sustaingym,
+    # PyTorch's own, when its compiler is imported
+    pytest.mark.filterwarnings("ignore:.torch.jit.script_method. is deprecated:DeprecationWarning"),
+]
+CONFIG = Path(__file__).parents[2] / "examples" / "config"
+SMALL = [
+    "preset=paper",
+    "env.num_envs=2",
+    "env.n_action_levels=10",
+    "agent.hidden_size=8",
+    "agent.window=3",
+    "optim.updates_per_batch=2",
+    "replay.batch_size=16",
+    "replay.size=64",
+    "target.interval=5",
+    "collector.frames_per_batch=16",
+    "collector.total_frames=64",
+    "collector.init_random_frames=32",
+    "progress_bar=false",
+]
+DEVICES = [
+    "cpu",
+    pytest.param(
+        "cuda",
+        marks=[
+            pytest.mark.gpu,
+            pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+        ],
+    ),
+]
+
+
+def build(run_dir, *overrides):
+    """A trainer that records the metrics of every update in ``trainer.recorded``."""
+    with initialize_config_dir(str(CONFIG), version_base=None):
+        cfg = compose("sustaingym_rqmix", overrides=[*SMALL, *overrides])
+    torch.manual_seed(0)
+    env = make_env(cfg)
+    agents = make_agents(cfg, env)
+    loss = make_loss(cfg, agents, make_mixer(cfg, env), make_dual(cfg, env))
+    trainer = make_trainer(cfg, env, agents, loss, run_dir)
+    step, trainer.recorded = trainer.optimization_stepper.step, []
+
+    def record(*args):
+        trainer.recorded.append(step(*args))
+        return trainer.recorded[-1].clone()
+
+    trainer.optimization_stepper.step = record
+    return trainer
+
+
+def doubled(value):
+    return value.double() if value.is_floating_point() else value.clone()
+
+
+def learn(trainer, batches):
+    """Updates on the batches, the target networks following; no compilation after the third.
+
+    In double precision: RMSprop divides small gradients by their own size, rounding errors too.
+    """
+    trainer.loss_module.double()
+    for number, batch in enumerate(batches):
+        stance = "fail_on_recompile" if number >= 3 else "default"
+        with torch.compiler.set_stance(stance):
+            trainer.optimization_stepper.step(trainer, batch.apply(doubled))
+        trainer._post_optim_hook()
+    return torch.stack(trainer.recorded)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize(
+    "mixer, uncertainty",
+    # each mixer and each set once: a compilation takes half a minute
+    [("qmix", "none"), ("qtran", "contamination"), ("vdn", "tv")],
+)
+def test_same_losses_and_no_recompilation(tmp_path, mixer, uncertainty, device):
+    overrides = (f"mixer={mixer}", f"uncertainty={uncertainty}", f"device={device}")
+    played = build(tmp_path / "played", *overrides)
+    played.train()
+    batches = [played.replay_buffer.sample() for _ in range(16)]
+    expected = learn(build(tmp_path / "eager", *overrides), batches)
+    trainer = build(tmp_path / "compiled", *overrides, "compile=true")
+    losses = learn(trainer, batches)
+    assert isinstance(trainer.optimization_stepper, CompiledStepper)
+    assert set(losses.keys()) == set(expected.keys())
+    torch.testing.assert_close(losses, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["mixer=qmix", "uncertainty=contamination"],  # with stored next values
+        ["agent.core=gru", "optim.double_dqn=true", "target.interval=null", "target.tau=0.5"],
+    ],
+    ids=["hard copies, LSTM", "soft copies, GRU, double"],
+)
+def test_checkpoints(tmp_path, overrides):
+    overrides = ["uncertainty=none", "target.interval=20", *overrides]
+    expected = build(tmp_path / "eager", *overrides)
+    expected.train()
+    first = build(tmp_path / "first", *overrides, "collector.total_frames=48", "compile=true")
+    first.train()
+    rest = torch.stack(expected.recorded)[len(first.recorded) :]
+    assert len(rest) >= 2
+    # before the first update, and after some
+    fresh = build(tmp_path / "fresh", *overrides, "compile=true")
+    used = build(tmp_path / "used", *overrides, "compile=true", "seed=1")
+    for _ in range(3):
+        used.optimization_stepper.step(used, first.replay_buffer.sample())
+    for trainer in (fresh, used):
+        load_checkpoint(trainer, tmp_path / "first" / "checkpoint")
+        trainer.recorded.clear()
+        trainer.train()
+        torch.testing.assert_close(torch.stack(trainer.recorded), rest, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.slow
+def test_batch_that_is_not_finite(tmp_path):
+    trainer = build(tmp_path, "mixer=qmix", "uncertainty=none", "compile=true")
+    trainer.train()
+    batch = trainer.replay_buffer.sample()
+    batch["next", "reward"][3] = float("nan")
+    before = [p.clone() for p in trainer.loss_module.parameters()]
+    with pytest.raises(ValueError, match=r"'reward'\): 1 of 16"):
+        trainer.optimization_stepper.step(trainer, batch)
+    for parameter, value in zip(trainer.loss_module.parameters(), before, strict=True):
+        assert torch.equal(parameter, value)
+
+
+def test_without_a_compiler(tmp_path, monkeypatch):
+    from torch._inductor import cpp_builder
+
+    def none_found():
+        raise RuntimeError("no C++ compiler")
+
+    monkeypatch.setattr(cpp_builder, "get_cpp_compiler", none_found)
+    with pytest.raises(RuntimeError, match=r"Install one, .* or set compile=false"):
+        build(tmp_path, "compile=true")

@@ -1,0 +1,154 @@
+"""An update compiled with ``torch.compile``: losses and gradients of a batch as one graph."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from tensordict import TensorDict, TensorDictBase
+from tensordict.utils import NestedKey
+from torch import Tensor, nn
+from torch._dynamo.exc import BackendCompilerFailed
+from torch._inductor.exc import InductorError
+from torchrl.objectives import LossModule
+from torchrl.trainers import Trainer
+
+from torchrl_drigm.trainers.hooks import PerPartStepper
+
+__all__ = ["CompiledStepper", "check_compiler"]
+
+REMEDY = "Install what is missing, or set compile=false: the updates are the same, only slower."
+
+
+def check_compiler(device: torch.device | str) -> None:
+    """Refuse a machine on which ``torch.compile`` has nothing to compile with.
+
+    Raises:
+        RuntimeError: without a C++ compiler, for a CPU, or without Triton, for a GPU.
+    """
+    if torch.device(device).type == "cpu":
+        from torch._inductor.cpp_builder import get_cpp_compiler
+
+        try:
+            get_cpp_compiler()
+        except Exception as error:
+            raise RuntimeError(
+                "compile=true needs a C++ compiler (g++ or clang++), and none was found. Install "
+                "one, name it in the environment variable CXX, or set compile=false."
+            ) from error
+        return
+    from torch.utils._triton import has_triton
+
+    if not has_triton():
+        raise RuntimeError(f"compile=true on {device} needs Triton, which is not there. {REMEDY}")
+
+
+class CompiledStepper(PerPartStepper):
+    """:class:`PerPartStepper` with the loss and its gradients compiled, as one graph.
+
+    Compiled at the first update, for batches of one size. Nothing is written into the batch, such
+    as priorities.
+
+    Args:
+        optimizers (mapping of str to Optimizer): the optimizer of each part, by a name of it.
+    """
+
+    def __init__(self, optimizers: Mapping[str, torch.optim.Optimizer]) -> None:
+        super().__init__(optimizers)
+        self._losses_and_gradients: Callable | None = None
+        self._compiled_step: Callable | None = None
+        self._has_state = False
+
+    def _backward(self, trainer: Trainer, sub_batch: TensorDictBase) -> TensorDictBase:
+        leaves = {key: leaf for key, leaf in sub_batch.items(True, True) if torch.is_tensor(leaf)}
+        if self._losses_and_gradients is None:
+            compute = self._compile(trainer.loss_module, sub_batch)
+            try:
+                with warnings.catch_warnings():
+                    # TensorDict reads an option of PyTorch that has become obsolete
+                    warnings.filterwarnings("ignore", ".*inline_inbuilt_nn_modules", FutureWarning)
+                    losses, gradients = compute(leaves)
+            except (BackendCompilerFailed, InductorError) as error:
+                raise RuntimeError(f"compile=true failed: {error}\n{REMEDY}") from error
+            self._losses_and_gradients = compute
+        else:
+            losses, gradients = self._losses_and_gradients(leaves)
+        memory = set()
+        for parameter, gradient in zip(self._all_parameters(), gradients, strict=True):
+            # Two biases that are added have one gradient: it must not be clipped twice in place.
+            shared = gradient.data_ptr() in memory
+            memory.add(gradient.data_ptr())
+            parameter.grad = gradient.clone() if shared else gradient
+        metrics = TensorDict(losses)
+        if getattr(trainer.loss_module, "check_finite", False) and not all(
+            torch.isfinite(torch.stack(list(losses.values()))).tolist()
+        ):
+            # names what is not finite
+            trainer.compute_loss(sub_batch)
+        return metrics
+
+    def _clip_and_step(self, clip_norm: float) -> dict[str, Tensor]:
+        if not self._has_state:
+            # the optimizers make their state, which compiled code is to find in place
+            self._has_state = True
+            return super()._clip_and_step(clip_norm)
+        if self._compiled_step is None:
+            self._compiled_step = self._compile_step(clip_norm)
+        return self._compiled_step()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore every optimizer; the tensors of their state are others then."""
+        super().load_state_dict(state_dict)
+        self._compiled_step, self._has_state = None, False
+
+    def _compile_step(self, clip_norm: float) -> Callable:
+        optimizers = self.optimizers.values()
+        if any(group["fused"] for o in optimizers for group in o.param_groups if "fused" in group):
+            # one operator already, which the compiler cannot enter
+            return partial(super()._clip_and_step, clip_norm)
+        # without the hooks and the profiler around an optimizer's step, which break a graph
+        parts = [
+            (part, self._parameters[part], optimizer, inspect.unwrap(type(optimizer).step))
+            for part, optimizer in self.optimizers.items()
+        ]
+
+        def clip_and_step() -> dict[str, Tensor]:
+            norms = {}
+            with torch.no_grad():
+                for part, parameters, optimizer, step in parts:
+                    norms[part] = nn.utils.clip_grad_norm_(parameters, clip_norm, foreach=True)
+                    step(optimizer)
+            return norms
+
+        return _compile(clip_and_step)
+
+    def _all_parameters(self) -> list[nn.Parameter]:
+        return [p for parameters in self._parameters.values() for p in parameters]
+
+    def _compile(self, loss: LossModule, sub_batch: TensorDictBase) -> Callable:
+        parameters = self._all_parameters()
+        batch_size = sub_batch.batch_size
+
+        def losses_and_gradients(
+            leaves: dict[NestedKey, Tensor],
+        ) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
+            batch = TensorDict({}, batch_size)
+            for key, leaf in leaves.items():
+                batch[key] = leaf
+            losses = loss(batch)
+            total = sum(value for key, value in losses.items() if key.startswith("loss"))
+            gradients = torch.autograd.grad(total, parameters)
+            return {key: value.detach() for key, value in losses.items()}, gradients
+
+        # gradients belong to the graph, so that forward and backward pass are compiled as one
+        return torch._dynamo.config.patch(trace_autograd_ops=True)(_compile(losses_and_gradients))
+
+
+def _compile(function: Callable) -> Callable:
+    # code of its own, as compiled graphs are kept by code: many runs may share a process
+    function.__code__ = function.__code__.replace()
+    return torch.compile(function, fullgraph=True, dynamic=False)
