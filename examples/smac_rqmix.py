@@ -51,7 +51,7 @@ def main(cfg: DictConfig) -> None:
     if cfg.env.name == "smax":
         print("Battles of SMAX, JaxMARL's stand-in for StarCraft. The game itself: env=smac.")
     run_dir, resume = locate_run(cfg, HydraConfig.get().runtime.output_dir)
-    if (run_dir / "win_rates.csv").exists():  # a sweep that was stopped and is started again
+    if cfg.resume is None and (run_dir / "win_rates.csv").exists():  # a sweep again
         print(f"{run_dir} has its results already.")
         return
 

@@ -53,7 +53,7 @@ def main(cfg: DictConfig) -> None:
     torch.set_num_threads(cfg.threads)
     torch.manual_seed(cfg.seed)
     run_dir, resume = locate_run(cfg, HydraConfig.get().runtime.output_dir)
-    if (run_dir / "evaluation.csv").exists():  # a sweep that was stopped and is started again
+    if cfg.resume is None and (run_dir / "evaluation.csv").exists():  # a sweep again
         print(f"{run_dir} has its results already.")
         return
 
