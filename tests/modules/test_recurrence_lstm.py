@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import library
 
 from torchrl_drigm.modules import MultiAgentLSTM
 from torchrl_drigm.modules.models._lstm_recurrence import lstm_recurrence
@@ -58,7 +59,7 @@ class TestOperator:
 
     def test_registration(self, state, resets):
         tests = ("test_schema", "test_faketensor", "test_autograd_registration")
-        torch.library.opcheck(
+        library.opcheck(
             torch.ops.torchrl_drigm.lstm_recurrence.default,
             operands(torch.float32, state, resets),
             test_utils=tests,

@@ -9,6 +9,7 @@ from torch import Tensor
 from torchrl.data import Categorical, Composite, Unbounded
 from torchrl.envs.common import _EnvWrapper
 
+from torchrl_drigm.envs.libs._smax_layout import enemy_position, state_scale
 from torchrl_drigm.envs.libs._smax_programs import (
     import_jaxmarl,
     jax_device,
@@ -207,19 +208,7 @@ class SMAXWrapper(_EnvWrapper):
         """
         if name != "enemy_position":
             raise ValueError(f"name={name!r} is unknown; valid names: enemy_position.")
-        env = self._env
-        if env.observation_type != "unit_list":
-            raise ValueError(
-                f"observation_type={env.observation_type!r} has no fixed place for an enemy; "
-                "use 'unit_list'."
-            )
-        # The other allies come first, then the enemies, then the observer itself.
-        width = len(env.unit_features)
-        first = width * (env.num_allies - 1 + torch.arange(env.num_enemies))
-        x, y, health = (
-            env.unit_features.index(feature) for feature in ("position_x", "position_y", "health")
-        )
-        return {"position": torch.stack([first + x, first + y], -1), "visible": first + health}
+        return enemy_position(self._env)
 
     def state_scale(self) -> Tensor:
         """Magnitude ``[S]`` of every number of the state, from JaxMARL's own layout.
@@ -232,15 +221,7 @@ class SMAXWrapper(_EnvWrapper):
             >>> SMAXEnv("3s_vs_5z", num_envs=2, seed=0).state_scale()[:5]
             tensor([ 1.0000, 32.0000, 32.0000, 18.7000,  1.0000])
         """
-        env = self._env
-        n_units = env.num_allies + env.num_enemies
-        unit = torch.ones(n_units, len(env.own_features))
-        place = {name: i for i, name in enumerate(env.own_features)}
-        unit[:, place["position_x"]] = env.map_width
-        unit[:, place["position_y"]] = env.map_height
-        unit[:, place["weapon_cooldown"]] = 10 * env.unit_type_weapon_cooldowns.max().item()
-        # then each unit's team and type, small integers
-        return torch.cat([unit.flatten(), torch.ones(env.state_size - unit.numel())])
+        return state_scale(self._env)
 
     def _observe(self, observation, state, available, won: Tensor) -> dict:
         mask = self._to_torch(available)

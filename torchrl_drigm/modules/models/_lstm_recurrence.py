@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, library
 from torch.utils.flop_counter import register_flop_formula
 
 __all__ = ["lstm_recurrence"]
@@ -35,7 +35,7 @@ def _carried(state: Tensor, keep: Tensor | None, t: int) -> Tensor:
     return state if keep is None else state * keep[t]
 
 
-@torch.library.custom_op("torchrl_drigm::lstm_recurrence", mutates_args=())
+@library.custom_op("torchrl_drigm::lstm_recurrence", mutates_args=())
 def lstm_recurrence(
     x: Tensor,
     weight_ih: Tensor,
@@ -89,7 +89,7 @@ def _(x, weight_ih, weight_hh, bias, h, c, keep):
     return states[0], states[1], x.new_empty(networks, hidden, rows), gates, states[2]
 
 
-@torch.library.custom_op("torchrl_drigm::lstm_recurrence_backward", mutates_args=())
+@library.custom_op("torchrl_drigm::lstm_recurrence_backward", mutates_args=())
 def _backward(
     grad_outputs: Tensor | None,
     grad_cells: Tensor | None,

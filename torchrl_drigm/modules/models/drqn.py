@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from torchrl_drigm.modules.models._checks import check_sizes
-from torchrl_drigm.modules.models.multiagent_rnn import MultiAgentGRU, MultiAgentLSTM, add_product
+from torchrl_drigm.modules.models._multiagent_rnn import add_product
+from torchrl_drigm.modules.models.multiagent_rnn import MultiAgentGRU, MultiAgentLSTM
 
 __all__ = ["DRQN"]
 

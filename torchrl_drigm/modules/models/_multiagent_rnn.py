@@ -1,0 +1,227 @@
+"""What the recurrent cores of all agents share: parameters, layout, time loop, checks.
+
+Axes: ``A`` agents, ``T`` time, ``N`` flattened batch, ``F`` input features, ``H`` hidden units,
+``G`` gates (4 for an LSTM, 3 for a GRU).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.compiler import is_compiling
+
+from torchrl_drigm.modules.models._checks import check_sizes
+
+
+def add_product(bias: Tensor, x: Tensor, weight: Tensor) -> Tensor:
+    """``bias + x @ weight`` of batches of matrices."""
+    if is_compiling():
+        # the sum becomes part of what follows it, where baddbmm first copies the bias
+        return bias + torch.bmm(x, weight)
+    return torch.baddbmm(bias, x, weight)
+
+
+def tanh(x: Tensor) -> Tensor:
+    """``x.tanh()``."""
+    if is_compiling() and x.device.type == "cpu":
+        return 2.0 * torch.sigmoid(2.0 * x) - 1.0  # in fewer instructions; absolute error 1e-7
+    return x.tanh()
+
+
+class MultiAgentRNN(nn.Module):
+    """What the LSTM and the GRU have in common: parameters, layout, time loop, checks.
+
+    The state is a tuple of tensors, each ``[A, N, H]`` inside (``[1, N * A, H]`` with shared
+    parameters) and ``[*B, n_agents, H]`` outside.
+    """
+
+    n_gates: int
+    n_states: int
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        n_agents: int,
+        share_params: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        check_sizes(
+            type(self).__name__, input_size=input_size, hidden_size=hidden_size, n_agents=n_agents
+        )
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.n_agents = n_agents
+        self.share_params = share_params
+        agents = () if share_params else (n_agents,)
+        rows = self.n_gates * hidden_size
+
+        def parameter(*shape: int) -> nn.Parameter:
+            return nn.Parameter(torch.empty(*agents, *shape, device=device, dtype=dtype))
+
+        self.weight_ih = parameter(rows, input_size)
+        self.weight_hh = parameter(rows, hidden_size)
+        self.bias_ih = parameter(rows)
+        self.bias_hh = parameter(rows)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draws every parameter from U(-1/sqrt(H), 1/sqrt(H)), as ``torch.nn.LSTM`` does."""
+        bound = 1.0 / math.sqrt(self.hidden_size)
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -bound, bound)
+
+    def extra_repr(self) -> str:
+        """The sizes, for ``repr``."""
+        return (
+            f"{self.input_size}, {self.hidden_size}, n_agents={self.n_agents}, "
+            f"share_params={self.share_params}"
+        )
+
+    def _input_bias(self) -> Tensor:
+        raise NotImplementedError
+
+    def _cell(
+        self, projected: Tensor, state: tuple[Tensor, ...] | None, weight: Tensor
+    ) -> tuple[Tensor, ...]:
+        """The next state; ``None`` stands for a state of zeros, which costs no product."""
+        raise NotImplementedError
+
+    def states(
+        self,
+        input: Tensor,
+        hx: tuple[Tensor, ...] | Tensor | None = None,
+        is_init: Tensor | None = None,
+    ) -> tuple[Tensor, ...]:
+        """The whole state after every step of a sequence, which single steps can go on from.
+
+        Args:
+            input (Tensor): ``[*B, T, n_agents, F]``.
+            hx (Tensor or tuple of Tensor, optional): initial state, as :meth:`unroll` takes it.
+            is_init (Tensor, optional): bool, ``[*B, T]`` or ``[*B, T, 1]``.
+
+        Returns:
+            tuple of Tensor: ``h``, and ``c`` of an LSTM, ``[*B, T, n_agents, H]`` each.
+        """
+        if isinstance(hx, Tensor):
+            hx = (hx,)
+        return self._unroll(input, hx, is_init, self.n_states)[0]
+
+    def _unroll(
+        self,
+        input: Tensor,
+        state: tuple[Tensor, ...] | None,
+        is_init: Tensor | None,
+        n_sequences: int = 1,
+    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """Sequences of the first ``n_sequences`` state tensors, and the final state."""
+        self._check(input, state, is_init)
+        *batch, n_steps, n_agents, _ = input.shape
+        n_batch = input.shape[:-3].numel()
+        # Shared parameters see the agents as more rows R of one batch, others as one batch each:
+        # [*B, T, A, F] -> [1, T, N * A, F] or [A, T, N, F]
+        x = input.reshape(-1, n_steps, n_agents, self.input_size)
+        if self.share_params:
+            x = x.transpose(0, 1).flatten(1, 2).unsqueeze(0)
+        else:
+            x = x.permute(2, 1, 0, 3)
+        if state is not None:
+            # [*B, A, H] -> [1, N * A, H] or [A, N, H]
+            state = tuple(s.reshape(n_batch, n_agents, -1) for s in state)
+            state = tuple(
+                s.reshape(1, -1, self.hidden_size) if self.share_params else s.transpose(0, 1)
+                for s in state
+            )
+        if is_init is not None:
+            is_init = is_init.reshape(n_batch, n_steps, 1)
+            if self.share_params:
+                is_init = is_init.repeat_interleave(n_agents, 0)
+        run = self._run if self._plain(x) else self._run_fused
+        sequences, state = run(x, state, is_init, n_sequences)
+
+        def outside(x: Tensor) -> Tensor:
+            """``[1, T, N * A, H]`` or ``[A, T, N, H]`` -> ``[*B, T, A, H]``."""
+            if self.share_params:
+                x = x.reshape(-1, n_batch, n_agents, self.hidden_size).transpose(0, 1)
+            else:
+                x = x.permute(2, 1, 0, 3)
+            return x.reshape(*batch, -1, n_agents, self.hidden_size)
+
+        return (
+            tuple(outside(s) for s in sequences),
+            tuple(outside(s.unsqueeze(1)).squeeze(-3) for s in state),
+        )
+
+    def _plain(self, x: Tensor) -> bool:
+        """Whether the loop of differentiable operations is to run, and not :meth:`_run_fused`."""
+        return True
+
+    def _run(
+        self,
+        x: Tensor,
+        state: tuple[Tensor, ...] | None,
+        is_init: Tensor | None,
+        n_sequences: int,
+    ) -> tuple[list[Tensor], tuple[Tensor, ...]]:
+        """One differentiable operation after the other, on ``[A, T, N, F]``.
+
+        Returns the first ``n_sequences`` state tensors after every step, ``[A, T, N, H]`` each, and
+        the final state, ``[A, N, H]`` each.
+        """
+        networks, n_steps, n_rows, _ = x.shape
+        weight_ih = self.weight_ih.expand(networks, -1, -1).transpose(1, 2)
+        weight_hh = self.weight_hh.expand(networks, -1, -1).transpose(1, 2)
+        # one batched product for all steps
+        projected = add_product(self._input_bias(), x.flatten(1, 2), weight_ih)
+        projected = projected.view(networks, n_steps, n_rows, -1)
+        steps = []
+        for t, projected_t in enumerate(projected.unbind(1)):
+            if state is not None and is_init is not None:
+                state = tuple(s.masked_fill(is_init[:, t], 0.0) for s in state)
+            state = self._cell(projected_t, state, weight_hh)
+            steps.append(state[:n_sequences])
+        return [torch.stack(s, 1) for s in zip(*steps, strict=True)], state
+
+    def _run_fused(
+        self,
+        x: Tensor,
+        state: tuple[Tensor, ...] | None,
+        is_init: Tensor | None,
+        n_sequences: int,
+    ) -> tuple[list[Tensor], tuple[Tensor, ...]]:
+        """What :meth:`_run` computes, in fewer and larger operations."""
+        raise NotImplementedError
+
+    def _check(
+        self, input: Tensor, state: tuple[Tensor, ...] | None, is_init: Tensor | None
+    ) -> None:
+        name = type(self).__name__
+        expected = (self.n_agents, self.input_size)
+        if input.ndim < 3 or tuple(input.shape[-2:]) != expected:
+            raise ValueError(
+                f"{name}: expected input of shape [*B, T, n_agents={self.n_agents}, "
+                f"input_size={self.input_size}], received {list(input.shape)}. Move the agent "
+                "dimension to just before the features, after time."
+            )
+        *batch, n_steps, n_agents, _ = input.shape
+        if state is not None:
+            expected = [*batch, n_agents, self.hidden_size]
+            received = [list(s.shape) for s in state]
+            if received != [expected] * self.n_states:
+                raise ValueError(
+                    f"{name}: expected hx of {self.n_states} tensor(s) of shape {expected}, "
+                    f"received {received}. Pass what unroll() returned for the same batch, or None."
+                )
+        if is_init is not None and list(is_init.shape) not in (
+            [*batch, n_steps],
+            [*batch, n_steps, 1],
+        ):
+            raise ValueError(
+                f"{name}: expected is_init of shape {[*batch, n_steps]} or "
+                f"{[*batch, n_steps, 1]}, received {list(is_init.shape)}. Pass one flag per step; "
+                "a reset reaches all agents."
+            )
