@@ -1,8 +1,7 @@
-"""The LSTM's operator and PyTorch's own against the plain loop, which autograd differentiates."""
+"""The LSTM's recurrence and PyTorch's own against the plain loop, which autograd differentiates."""
 
 import pytest
 import torch
-from torch import library
 
 from torchrl_drigm.modules import MultiAgentLSTM
 from torchrl_drigm.modules.models._lstm_recurrence import lstm_recurrence
@@ -49,21 +48,13 @@ def arguments(state, resets, batch=(2, 3)):
 
 @pytest.mark.parametrize("state", [False, True])
 @pytest.mark.parametrize("resets", [False, True])
-class TestOperator:
+class TestRecurrence:
     def test_gradcheck(self, state, resets):
-        # gates and squashed cells are for the backward pass only
         def states(*inputs):
-            return lstm_recurrence(*inputs)[:3]
+            sequences, final = lstm_recurrence(*inputs, n_sequences=2)
+            return *sequences, *final
 
         assert torch.autograd.gradcheck(states, operands(state=state, resets=resets))
-
-    def test_registration(self, state, resets):
-        tests = ("test_schema", "test_faketensor", "test_autograd_registration")
-        library.opcheck(
-            torch.ops.torchrl_drigm.lstm_recurrence.default,
-            operands(torch.float32, state, resets),
-            test_utils=tests,
-        )
 
     def test_equals_the_plain_loop(self, module, plain, state, resets):
         args = arguments(state, resets)
@@ -102,6 +93,18 @@ def test_last_state_alone_has_the_gradient_of_the_last_output(module):
         torch.autograd.grad(h.square().sum(), parameters, retain_graph=True),
         torch.autograd.grad(output[:, -1].square().sum(), parameters),
     )
+
+
+def test_final_state(module):
+    x = torch.randn(2, 3, T, N_AGENTS, F)
+    torch.testing.assert_close(module.final_state(x), module.unroll(x)[1])
+
+
+def test_twice_differentiated(module):
+    loss = module(torch.randn(2, T, N_AGENTS, F)).square().sum()
+    (gradient,) = torch.autograd.grad(loss, [module.bias_ih], create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.sum().backward()
 
 
 def test_autocast_runs_the_plain_loop(module, plain):

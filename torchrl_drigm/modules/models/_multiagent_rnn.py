@@ -111,6 +111,17 @@ class MultiAgentRNN(nn.Module):
             hx = (hx,)
         return self._unroll(input, hx, is_init, self.n_states)[0]
 
+    def final_state(self, input: Tensor) -> tuple[Tensor, ...]:
+        """The state after the last step alone: less work than :meth:`states`.
+
+        Args:
+            input (Tensor): ``[*B, T, n_agents, F]``.
+
+        Returns:
+            tuple of Tensor: ``h``, and ``c`` of an LSTM, ``[*B, n_agents, H]`` each.
+        """
+        return self._unroll(input, None, None, 0)[1]
+
     def _unroll(
         self,
         input: Tensor,

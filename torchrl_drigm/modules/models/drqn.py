@@ -219,9 +219,7 @@ class DRQN(nn.Module):
         x = self._encode(x.flatten(1, 2), action.flatten(1, 2), agent)
         # [A, W * N, H] -> [N, W, A, H]: a view, which the core turns back without a copy
         x = x.view(n_agents, window, n_batch, -1).permute(2, 1, 0, 3)
-        # the final state rather than the last output: no gradient through outputs nobody reads
-        _, state = self.core.unroll(x)
-        last = (state[0] if isinstance(state, tuple) else state).relu()
+        last = self.core.final_state(x)[0].relu()
         action_value = self.head(last.transpose(0, 1)).transpose(0, 1)
         action_value = action_value.reshape(*batch, n_agents, self.n_actions)
         if self.with_features:

@@ -129,17 +129,16 @@ class MultiAgentLSTM(MultiAgentRNN):
         learns = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
         if not learns and x.shape[2] < _FEW_ROWS:
             return self._run(x, state, is_init, n_sequences)
-        if not learns and is_init is None and n_sequences == 1 and x.device.type == "cpu":
+        if not learns and is_init is None and n_sequences < 2 and x.device.type == "cpu":
             return self._run_library(x, state)
         weight_ih, weight_hh, bias_ih, bias_hh = self._per_network()
         h, c = (None, None) if state is None else (s.transpose(1, 2) for s in state)
         keep = None if is_init is None else (~is_init).squeeze(-1).t().to(x.dtype)
-        *sequences, last, _, _ = lstm_recurrence(
-            x, weight_ih, weight_hh, bias_ih + bias_hh, h, c, keep
+        sequences, final = lstm_recurrence(
+            x, weight_ih, weight_hh, bias_ih + bias_hh, h, c, keep, n_sequences
         )
         # [T, A, H, N] -> [A, T, N, H]
-        final = (last.transpose(1, 2), sequences[1][-1].transpose(1, 2))
-        return [s.permute(1, 0, 3, 2) for s in sequences[:n_sequences]], final
+        return [s.permute(1, 0, 3, 2) for s in sequences], tuple(s.transpose(1, 2) for s in final)
 
     def _per_network(self) -> tuple[Tensor, ...]:
         """The parameters with a leading dimension of networks, 1 where they are shared."""
