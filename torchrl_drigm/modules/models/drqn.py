@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.compiler import is_compiling
 
 from torchrl_drigm.modules.models._checks import check_sizes
 from torchrl_drigm.modules.models._multiagent_rnn import add_product
@@ -24,12 +25,25 @@ _CORES = {"lstm": MultiAgentLSTM, "gru": MultiAgentGRU}
 def _look_up(table: Tensor, action: Tensor) -> Tensor:
     """Rows of one table per agent: ``[A, n_actions, H]`` and int64 ``[A, N]`` -> ``[A, N, H]``.
 
-    Equal to the product of the one-hot actions and the tables. Indexing by agent, not by an offset
-    into one flattened table, makes an action that is too large an error instead of a row of the
-    next agent.
+    Equal to the product of the one-hot actions and the tables. One selection of rows from all
+    tables at once: a fraction of the time of indexing by agent and action, forward and backward.
     """
-    agent = torch.arange(table.shape[0], device=action.device).unsqueeze(-1)
-    return table[agent, action]
+    n_agents, n_actions, _ = table.shape
+    _check_range(action, n_actions)
+    first = n_actions * torch.arange(n_agents, device=action.device).unsqueeze(-1)
+    return table.flatten(0, 1).index_select(0, (action + first).flatten()).view(*action.shape, -1)
+
+
+def _check_range(action: Tensor, n_actions: int) -> None:
+    """Refuse what would be a row of another agent's table."""
+    message = f"an action is out of bounds: actions must be from 0 to {n_actions - 1}."
+    if is_compiling() or action.device.type != "cpu":
+        # without waiting for the device
+        torch._assert_async(((action >= 0) & (action < n_actions)).all(), message)
+    elif action.numel() > 0:
+        low, high = action.aminmax()
+        if low < 0 or high >= n_actions:
+            raise IndexError(message)
 
 
 def _scaling(
@@ -313,7 +327,7 @@ class DRQN(nn.Module):
         if blank is not None:
             action = action.masked_fill(blank, 0.0)
         x = self.encoder(observation) + action
-        return (x if agent is None else x + agent).relu()
+        return (x if agent is None else x + agent).relu_()
 
     def _check(self, observation: Tensor, previous_action: Tensor) -> None:
         shape = observation.shape

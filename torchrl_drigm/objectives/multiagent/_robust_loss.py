@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import torch
 from tensordict import TensorDict, TensorDictBase, TensorDictParams
-from tensordict.nn import TensorDictModule
+from tensordict.nn import TensorDictModule, TensorDictSequential
 from tensordict.utils import unravel_key
 from torch import Tensor, nn
 from torch.compiler import is_compiling
 from torchrl.envs.utils import set_exploration_type, step_mdp
-from torchrl.modules import set_recurrent_mode
+from torchrl.modules import QValueModule, set_recurrent_mode
 from torchrl.objectives.utils import _coerce_value_type, get_value_estimator_entry
 from torchrl.objectives.value import ValueEstimatorBase
 
@@ -125,6 +125,21 @@ class RobustLossMixin:
                 "contamination set, which has no dual."
             )
 
+    def _run_local_networks(self, tensordict: TensorDictBase) -> None:
+        """Writes the action values.
+
+        A last ``QValueModule`` is left out, unless it applies a mask: nobody asks in a loss which
+        action is greedy now, and finding out takes as long as the head of the network.
+        """
+        network = self.local_value_network
+        modules = [network]
+        if isinstance(network, TensorDictSequential):
+            last = network.module[-1]
+            if isinstance(last, QValueModule) and last.action_mask_key is None:
+                *modules, _ = network.module
+        for module in modules:
+            module(tensordict)
+
     def _chosen_value(self, action_value: Tensor, action: Tensor) -> Tensor:
         """Values ``[*B, n_agents, 1]`` of the actions taken, from ``[*B, n_agents, n_actions]``."""
         if self.action_space == "categorical":
@@ -164,14 +179,14 @@ class RobustLossMixin:
         if not self._is_recurrent:
             next_td = step_mdp(tensordict, keep_other=False)
             with params.to_module(self.local_value_network, preserve_module_state=False):
-                self.local_value_network(next_td)
+                self._run_local_networks(next_td)
             return next_td
         with params.to_module(self.local_value_network, preserve_module_state=False):
             tensordict = tensordict.clone(False)
-            self.local_value_network(tensordict)
+            self._run_local_networks(tensordict)
             next_td = step_mdp(tensordict, keep_other=False)
             with set_recurrent_mode(False):
-                self.local_value_network(next_td)
+                self._run_local_networks(next_td)
         return next_td
 
     @torch.no_grad()
@@ -223,8 +238,9 @@ class RobustLossMixin:
 
         ``tensordict`` must hold the actions that were taken, not the greedy ones.
         """
-        # TorchRL's estimators may standardise the reward in place: not in the caller's data.
-        tensordict = tensordict.clone(False)
+        if not isinstance(self.value_estimator, ROBUST_ESTIMATORS):
+            # TorchRL's may standardise the reward in place: not in the caller's data.
+            tensordict = tensordict.clone(False)
         if not self._has_dual:
             target = self.value_estimator.value_estimate(tensordict, next_value=next_value)
             return target.squeeze(-1)

@@ -194,7 +194,7 @@ class RobustQMixerLoss(RobustLossMixin, QMixerLoss):
         with self.local_value_network_params.to_module(
             self.local_value_network, preserve_module_state=False
         ):
-            self.local_value_network(td_copy)
+            self._run_local_networks(td_copy)
         action = tensordict.get(self.tensor_keys.action)
         pred_value = self._chosen_value(td_copy.get(self.tensor_keys.action_value), action)
         self._check_n_agents(pred_value)

@@ -258,7 +258,7 @@ class RobustQTRANLoss(RobustLossMixin, LossModule):
         with self.local_value_network_params.to_module(
             self.local_value_network, preserve_module_state=False
         ):
-            self.local_value_network(td)
+            self._run_local_networks(td)
         action_value = td.get(keys.action_value)  # [*B, n_agents, n_actions]
         mask = tensordict.get(keys.action_mask, None)
         if mask is not None:
