@@ -5,7 +5,8 @@ from torchrl_drigm.trainers.builders import make_agents, make_dual, make_loss, m
 from torchrl_drigm.trainers.checkpoint import CollectionState, load_checkpoint, locate_run
 from torchrl_drigm.trainers.environments import make_env, make_memory
 from torchrl_drigm.trainers.group_dr import fit_reward_model
-from torchrl_drigm.trainers.hooks import AnnealEpsilon, LogEpisodeReturn, PerPartStepper
+from torchrl_drigm.trainers.hooks import AnnealEpsilon, LogEpisodeReturn
+from torchrl_drigm.trainers.stepper import PerPartStepper
 from torchrl_drigm.trainers.training import make_trainer
 
 __all__ = [

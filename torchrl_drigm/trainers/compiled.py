@@ -17,7 +17,7 @@ from torch._inductor.exc import InductorError
 from torchrl.objectives import LossModule
 from torchrl.trainers import Trainer
 
-from torchrl_drigm.trainers.hooks import PerPartStepper
+from torchrl_drigm.trainers.stepper import PerPartStepper
 
 __all__ = ["CompiledStepper", "check_compiler"]
 
@@ -77,12 +77,8 @@ class CompiledStepper(PerPartStepper):
             self._losses_and_gradients = compute
         else:
             losses, gradients = self._losses_and_gradients(leaves)
-        memory = set()
-        for parameter, gradient in zip(self._all_parameters(), gradients, strict=True):
-            # Two biases that are added have one gradient: it must not be clipped twice in place.
-            shared = gradient.data_ptr() in memory
-            memory.add(gradient.data_ptr())
-            parameter.grad = gradient.clone() if shared else gradient
+        for block, gradient in zip(self._all_blocks(), gradients, strict=True):
+            block.vector.grad = gradient
         metrics = TensorDict(losses)
         if getattr(trainer.loss_module, "check_finite", False) and not all(
             torch.isfinite(torch.stack(list(losses.values()))).tolist()
@@ -112,36 +108,37 @@ class CompiledStepper(PerPartStepper):
             return partial(super()._clip_and_step, clip_norm)
         # without the hooks and the profiler around an optimizer's step, which break a graph
         parts = [
-            (part, self._parameters[part], optimizer, inspect.unwrap(type(optimizer).step))
+            (
+                part,
+                [block.vector for block in self._blocks[part]],
+                optimizer,
+                inspect.unwrap(type(optimizer).step),
+            )
             for part, optimizer in self.optimizers.items()
         ]
 
         def clip_and_step() -> dict[str, Tensor]:
             norms = {}
             with torch.no_grad():
-                for part, parameters, optimizer, step in parts:
-                    norms[part] = nn.utils.clip_grad_norm_(parameters, clip_norm, foreach=True)
+                for part, vectors, optimizer, step in parts:
+                    norms[part] = nn.utils.clip_grad_norm_(vectors, clip_norm, foreach=True)
                     step(optimizer)
             return norms
 
         return _compile(clip_and_step)
 
-    def _all_parameters(self) -> list[nn.Parameter]:
-        return [p for parameters in self._parameters.values() for p in parameters]
-
     def _compile(self, loss: LossModule, sub_batch: TensorDictBase) -> Callable:
-        parameters = self._all_parameters()
         batch_size = sub_batch.batch_size
 
         def losses_and_gradients(
             leaves: dict[NestedKey, Tensor],
-        ) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
+        ) -> tuple[dict[str, Tensor], list[Tensor]]:
             batch = TensorDict({}, batch_size)
             for key, leaf in leaves.items():
                 batch[key] = leaf
             losses = loss(batch)
             total = sum(value for key, value in losses.items() if key.startswith("loss"))
-            gradients = torch.autograd.grad(total, parameters)
+            gradients = self._gradients(total)
             return {key: value.detach() for key, value in losses.items()}, gradients
 
         # gradients belong to the graph, so that forward and backward pass are compiled as one

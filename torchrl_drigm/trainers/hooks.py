@@ -1,88 +1,17 @@
-"""Parts that plug into TorchRL's ``Trainer``: one optimizer per loss part, exploration, returns."""
+"""Hooks of TorchRL's ``Trainer``: exploration, values kept for the replay buffer, returns."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-import torch
 from tensordict import TensorDictBase
 from tensordict.utils import NestedKey, unravel_key
-from torch import Tensor, nn
 from torchrl.data import ReplayBuffer
 from torchrl.modules import EGreedyModule
 from torchrl.objectives import HardUpdate, LossModule
-from torchrl.trainers import OptimizationStepper, Trainer, TrainerHookBase
+from torchrl.trainers import Trainer, TrainerHookBase
 
-__all__ = ["AnnealEpsilon", "KeepNextValue", "LogEpisodeReturn", "PerPartStepper"]
-
-
-class PerPartStepper(OptimizationStepper):
-    """One optimizer per part of the learner, one backward pass for all of them.
-
-    The parts (Q-networks and mixer, QTRAN's joint networks, the dual network) have disjoint
-    parameters, so the gradient of the summed losses is each part's own. It stands in for one
-    ``OptimizerHook`` per part, which TorchRL deprecates and which runs one backward pass each.
-
-    Args:
-        optimizers (mapping of str to Optimizer): the optimizer of each part, by a name of it.
-
-    Examples:
-        >>> from types import SimpleNamespace
-        >>> from tensordict import TensorDict
-        >>> a, b = nn.Parameter(torch.ones(())), nn.Parameter(torch.ones(()))
-        >>> stepper = PerPartStepper(
-        ...     {"values": torch.optim.SGD([a], lr=0.5), "dual": torch.optim.SGD([b], lr=0.1)}
-        ... )
-        >>> trainer = SimpleNamespace(
-        ...     compute_loss=lambda batch: TensorDict({"loss": a * 2, "loss_dual": b * 3}),
-        ...     clip_norm=None,
-        ... )
-        >>> metrics = stepper.step(trainer, None)
-        >>> a.item(), round(b.item(), 6), metrics["grad_norm_dual"].item()
-        (0.0, 0.7, 3.0)
-    """
-
-    def __init__(self, optimizers: Mapping[str, torch.optim.Optimizer]) -> None:
-        self.optimizers = dict(optimizers)
-        self._parameters = {
-            part: [p for group in optimizer.param_groups for p in group["params"]]
-            for part, optimizer in self.optimizers.items()
-        }
-
-    def step(self, trainer: Trainer, sub_batch: TensorDictBase) -> TensorDictBase:
-        """Update every part once; returns the losses and the gradient norm of each part."""
-        metrics = self._backward(trainer, sub_batch)
-        clip_norm = float("inf") if trainer.clip_norm is None else trainer.clip_norm
-        for part, norm in self._clip_and_step(clip_norm).items():
-            metrics[f"grad_norm_{part}"] = norm
-        for optimizer in self.optimizers.values():
-            optimizer.zero_grad()
-        return metrics
-
-    def _backward(self, trainer: Trainer, sub_batch: TensorDictBase) -> TensorDictBase:
-        """Give every parameter its gradient; returns the losses."""
-        losses = trainer.compute_loss(sub_batch)
-        sum(value for key, value in losses.items() if key.startswith("loss")).backward()
-        return losses.detach()
-
-    def _clip_and_step(self, clip_norm: float) -> dict[str, Tensor]:
-        """Update the parameters; returns the gradient norm of each part before clipping."""
-        norms = {}
-        for part, optimizer in self.optimizers.items():
-            norm = nn.utils.clip_grad_norm_(self._parameters[part], clip_norm, foreach=True)
-            norms[part] = norm.detach()
-            optimizer.step()
-        return norms
-
-    def state_dict(self) -> dict[str, Any]:
-        """State of every optimizer, by part."""
-        return {part: optimizer.state_dict() for part, optimizer in self.optimizers.items()}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore every optimizer."""
-        for part, optimizer in self.optimizers.items():
-            optimizer.load_state_dict(state_dict[part])
+__all__ = ["AnnealEpsilon", "KeepNextValue", "LogEpisodeReturn"]
 
 
 class KeepNextValue(TrainerHookBase):

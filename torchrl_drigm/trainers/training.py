@@ -28,8 +28,8 @@ from torchrl_drigm.trainers.hooks import (
     AnnealEpsilon,
     KeepNextValue,
     LogEpisodeReturn,
-    PerPartStepper,
 )
+from torchrl_drigm.trainers.stepper import PerPartStepper
 
 __all__ = ["make_trainer"]
 
@@ -96,6 +96,7 @@ def make_trainer(
         Trainer: ``trainer.train()`` runs Algorithm 6 from line 6 on.
     """
     run_dir = Path(run_dir)
+    stepper = _stepper(cfg, loss)  # first of all: it moves the parameters
     greedy = EGreedyModule(
         env.action_spec,
         eps_init=float(cfg.exploration.eps_init),
@@ -135,7 +136,7 @@ def make_trainer(
         frame_skip=1,
         optim_steps_per_batch=cfg.optim.updates_per_batch,
         loss_module=loss,
-        optimization_stepper=_stepper(cfg, loss),
+        optimization_stepper=stepper,
         replay_buffer=replay_buffer,
         target_net_updater=target_updater,
         clip_norm=cfg.optim.clip_norm,
