@@ -47,8 +47,10 @@ class KeepNextValue(TrainerHookBase):
             return
         storage = self.replay_buffer.storage
         for first in range(0, len(storage), self.chunk):
-            # a slice of the storage is a view of it
-            self(storage[first : min(first + self.chunk, len(storage))])
+            chunk = slice(first, min(first + self.chunk, len(storage)))
+            # a slice of the storage is a view of it, where the buffer's own may be a copy
+            value = self.loss.next_team_value(self.replay_buffer[chunk])
+            storage[chunk].set(self._key, value, inplace=True)
 
     @property
     def _key(self) -> NestedKey:

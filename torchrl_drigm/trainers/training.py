@@ -9,18 +9,18 @@ import torch
 from omegaconf import DictConfig
 from tensordict import TensorDictBase
 from tensordict.nn import TensorDictSequential
-from tensordict.utils import NestedKey
 from torch import nn
 from torchrl.checkpoint import Checkpoint, GlobalRNGState
 from torchrl.collectors import Collector
 from torchrl.data import LazyTensorStorage, ReplayBuffer
-from torchrl.envs import EnvBase, ExcludeTransform
+from torchrl.envs import Compose, EnvBase, ExcludeTransform, Transform
 from torchrl.modules import EGreedyModule
 from torchrl.objectives import HardUpdate, LossModule, SoftUpdate
 from torchrl.objectives.utils import TargetNetUpdater
 from torchrl.record.loggers import Logger, get_logger
 from torchrl.trainers import ReplayBufferTrainer, TargetNetUpdaterHook, Trainer
 
+from torchrl_drigm.envs.transforms import NextHistory
 from torchrl_drigm.trainers.builders import ACTION, ACTION_MASK, OBSERVATION, check_choice
 from torchrl_drigm.trainers.checkpoint import RUN, CollectionState, run_identity
 from torchrl_drigm.trainers.compiled import CompiledStepper, check_compiler
@@ -120,7 +120,7 @@ def make_trainer(
     )
     replay_buffer = ReplayBuffer(
         storage=LazyTensorStorage(cfg.replay.size, device=cfg.device),
-        transform=ExcludeTransform(*_not_learned_from(recurrent), inverse=True),
+        transform=_replay_transform(recurrent),
         batch_size=cfg.replay.batch_size,
     )
     identity = run_identity(cfg)
@@ -162,14 +162,19 @@ def make_trainer(
     return trainer
 
 
-def _not_learned_from(recurrent: bool) -> list[NestedKey]:
-    """What the replay buffer leaves out."""
+def _replay_transform(recurrent: bool) -> Transform:
+    """Leaves out of the replay buffer what nothing is learned from, and what follows from the rest.
+
+    Each entry less is also one less to gather at every sampling.
+    """
     keys = ["episode_reward", ("next", "episode_reward")]
     if recurrent:
-        # The loss carries the state on by itself. Of "info" nothing is learned.
-        return [*keys, ("next", *STATE), ("next", "is_init"), "info", ("next", "info")]
-    # Agents learn from their windows, in which the observations are already.
-    return [*keys, OBSERVATION, ("next", *OBSERVATION)]
+        # the loss carries the state on by itself
+        keys += [("next", *STATE), ("next", "is_init"), "info", ("next", "info")]
+        return ExcludeTransform(*keys, inverse=True)
+    # Agents learn from their windows, which have the observations.
+    keys += [OBSERVATION, "done", "terminated", "truncated", ("next", "truncated")]
+    return Compose(ExcludeTransform(*keys, inverse=True), NextHistory(OBSERVATION, ACTION))
 
 
 def _keeps_next_value(cfg: DictConfig) -> bool:

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import torch
 from tensordict import TensorDictBase
-from tensordict.utils import NestedKey, expand_as_right
+from tensordict.utils import NestedKey, expand_as_right, unravel_key
 from torch import Tensor
 from torchrl.data import Categorical, Composite, MultiCategorical, Unbounded
 from torchrl.envs.transforms import Transform
 from torchrl.envs.transforms.utils import _get_reset
 
-__all__ = ["HistoryWindow"]
+__all__ = ["HistoryWindow", "NextHistory"]
+
+HISTORY = (("agents", "history", "observation"), ("agents", "history", "action"))
+
+
+def _move_on(
+    observations: Tensor, actions: Tensor, observation: Tensor, action: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Windows of the next step: one step older, with what is new at their end.
+
+    ``[*B, A, W, F]``, ``[*B, A, W]``, ``[*B, A, F]``, ``[*B, A]`` -> ``[*B, A, W, F]``,
+    ``[*B, A, W]``.
+    """
+    return (
+        torch.cat([observations[..., 1:, :], observation.unsqueeze(-2)], -2),
+        torch.cat([actions[..., 1:], action.unsqueeze(-1)], -1),
+    )
 
 
 class HistoryWindow(Transform):
@@ -62,10 +78,7 @@ class HistoryWindow(Transform):
         window: int = 8,
         observation_key: NestedKey = ("agents", "observation"),
         action_key: NestedKey = ("agents", "action"),
-        out_keys: tuple[NestedKey, NestedKey] = (
-            ("agents", "history", "observation"),
-            ("agents", "history", "action"),
-        ),
+        out_keys: tuple[NestedKey, NestedKey] = HISTORY,
     ) -> None:
         if window < 1:
             raise ValueError(f"window must be at least 1 step, received {window}.")
@@ -106,18 +119,14 @@ class HistoryWindow(Transform):
         return tensordict_reset
 
     def _step(self, tensordict: TensorDictBase, next_tensordict: TensorDictBase) -> TensorDictBase:
-        observation = next_tensordict.get(self.in_keys[0]).unsqueeze(-2)
-        action = tensordict.get(self.in_keys[1]).unsqueeze(-1)
         observations, actions = (tensordict.get(key, default=None) for key in self.out_keys)
         if observations is None or actions is None:
             raise KeyError(
                 f"HistoryWindow: the tensordict to step has no {self.out_keys}. Step what reset() "
                 "or the previous step returned, with the action added."
             )
-        windows = (
-            torch.cat([observations[..., 1:, :], observation], -2),
-            torch.cat([actions[..., 1:], action], -1),
-        )
+        observation, action = next_tensordict.get(self.in_keys[0]), tensordict.get(self.in_keys[1])
+        windows = _move_on(observations, actions, observation, action)
         for key, value in zip(self.out_keys, windows, strict=True):
             next_tensordict.set(key, value)
         return next_tensordict
@@ -126,7 +135,7 @@ class HistoryWindow(Transform):
         """Not available: a window needs the steps before, which a stored batch does not order."""
         raise NotImplementedError(
             "HistoryWindow only runs in an environment. Its windows are stored with each step, so "
-            "that a replay buffer needs no transform."
+            "that a replay buffer needs no transform, or NextHistory to store them once only."
         )
 
     def _specs(self) -> tuple[Unbounded, Categorical]:
@@ -172,3 +181,58 @@ class HistoryWindow(Transform):
                     )
             state_spec[key] = spec
         return input_spec
+
+
+class NextHistory(Transform):
+    """Lets a replay buffer store each window once, and not under ``"next"`` again.
+
+    On the way in, the next windows of :class:`HistoryWindow` are dropped; on the way out they are
+    built from the windows, the action and the next observation. A transition takes about half the
+    memory; sampling takes as long, as what is not stored need not be gathered.
+
+    Args:
+        observation_key (NestedKey): the observation; under ``"next"`` it has to be stored.
+            Default: ``("agents", "observation")``.
+        action_key (NestedKey): the categorical action. Default: ``("agents", "action")``.
+        history_keys (sequence of NestedKey): the observation and the action window.
+            Default: ``(("agents", "history", "observation"), ("agents", "history", "action"))``.
+
+    Examples:
+        >>> from tensordict import TensorDict
+        >>> from torchrl.data import LazyTensorStorage, ReplayBuffer
+        >>> from torchrl_drigm.envs.transforms import NextHistory
+        >>> buffer = ReplayBuffer(
+        ...     storage=LazyTensorStorage(9), transform=NextHistory(), batch_size=4
+        ... )
+        >>> observation, action = torch.arange(8.0).view(1, 1, 8, 1), torch.arange(8).view(1, 1, 8)
+        >>> agents = {"history": {"observation": observation, "action": action},
+        ...           "action": torch.tensor([[8]])}
+        >>> step = TensorDict({"agents": agents}, [1])
+        >>> step["next", "agents", "observation"] = torch.tensor([[[8.0]]])
+        >>> _ = buffer.extend(step)
+        >>> buffer.sample()["next", "agents", "history", "action"][0]
+        tensor([[1, 2, 3, 4, 5, 6, 7, 8]])
+    """
+
+    def __init__(
+        self,
+        observation_key: NestedKey = ("agents", "observation"),
+        action_key: NestedKey = ("agents", "action"),
+        history_keys: tuple[NestedKey, NestedKey] = HISTORY,
+    ) -> None:
+        super().__init__()
+        self._new = (unravel_key(("next", observation_key)), action_key)
+        self._windows = tuple(history_keys)
+        self._next_windows = [unravel_key(("next", key)) for key in history_keys]
+
+    def inv(self, tensordict: TensorDictBase) -> TensorDictBase:
+        """Without the next windows."""
+        return tensordict.exclude(*self._next_windows)
+
+    def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
+        """With the next windows."""
+        known = (*self._windows, *self._new)
+        windows = _move_on(*(tensordict.get(key) for key in known))
+        for key, value in zip(self._next_windows, windows, strict=True):
+            tensordict.set(key, value)
+        return tensordict

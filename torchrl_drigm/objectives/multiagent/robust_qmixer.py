@@ -191,15 +191,13 @@ class RobustQMixerLoss(RobustLossMixin, QMixerLoss):
     def forward(self, tensordict: TensorDictBase) -> TensorDict:
         """Compute the robust loss of a batch ``[*B]``, or ``[*B, T]`` of sequences."""
         td_copy = tensordict.clone(False)
-        with self.local_value_network_params.to_module(
-            self.local_value_network, preserve_module_state=False
-        ):
+        with self._online("local_value_network"):
             self._run_local_networks(td_copy)
         action = tensordict.get(self.tensor_keys.action)
         pred_value = self._chosen_value(td_copy.get(self.tensor_keys.action_value), action)
         self._check_n_agents(pred_value)
         td_copy.set(self.tensor_keys.local_value, pred_value)  # [*B, n_agents, 1]
-        with self.mixer_network_params.to_module(self.mixer_network, preserve_module_state=False):
+        with self._online("mixer_network"):
             self.mixer_network(td_copy)
         pred_value = td_copy[self.tensor_keys.global_value]  # [*B, 1]
         check_team_reward(tensordict, self.tensor_keys.reward, pred_value)

@@ -255,9 +255,7 @@ class RobustQTRANLoss(RobustLossMixin, LossModule):
         keys = self.tensor_keys
         action = tensordict.get(keys.action)
         td = tensordict.clone(False)
-        with self.local_value_network_params.to_module(
-            self.local_value_network, preserve_module_state=False
-        ):
+        with self._online("local_value_network"):
             self._run_local_networks(td)
         action_value = td.get(keys.action_value)  # [*B, n_agents, n_actions]
         mask = tensordict.get(keys.action_mask, None)
@@ -266,14 +264,10 @@ class RobustQTRANLoss(RobustLossMixin, LossModule):
             greedy = action_value.detach().masked_fill(~mask, lowest).argmax(-1, keepdim=True)
         else:
             greedy = action_value.detach().argmax(-1, keepdim=True)  # [*B, n_agents, 1]
-        with self.state_value_network_params.to_module(
-            self.state_value_network, preserve_module_state=False
-        ):
+        with self._online("state_value_network"):
             self.state_value_network(td)
         baseline = td.get(keys.state_value)  # [*B, 1]
-        with self.joint_value_network_params.to_module(
-            self.joint_value_network, preserve_module_state=False
-        ):
+        with self._online("joint_value_network"):
             with torch.no_grad():
                 joint_greedy = self._joint_value(td, self._format(greedy, action_value))
             joint_value = self._joint_value(td, action)
