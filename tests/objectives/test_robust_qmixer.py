@@ -165,3 +165,23 @@ def test_cuda_equals_cpu():
     other = loss.to("cuda")(data.to("cuda"))
     for key in expected.keys():  # noqa: SIM118
         torch.testing.assert_close(other[key].cpu(), expected[key], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("exchange", ["parameters", "precision"])
+def test_loss_uses_its_own_parameters_wherever_they_are(exchange):
+    """The network holds them as a rule; a loss must notice when it does not any more."""
+    loss, data = make_loss(), make_data(8)
+    expected = loss(data.clone())["loss"]
+    if exchange == "parameters":
+        others = loss.local_value_network_params.data.apply(torch.randn_like)
+        others.to_module(loss.local_value_network)
+        torch.testing.assert_close(loss(data.clone())["loss"], expected)
+        changed = loss.local_value_network_params
+        changed.data.mul_(2.0)
+        assert not torch.isclose(loss(data.clone())["loss"], expected)
+    else:
+        loss.double()
+        data = data.apply(lambda x: x.double() if x.is_floating_point() else x)
+        result = loss(data.clone())["loss"]
+        assert result.dtype is torch.float64
+        torch.testing.assert_close(result.float(), expected)

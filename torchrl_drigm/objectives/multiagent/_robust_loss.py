@@ -5,7 +5,6 @@ Axes: ``*B`` batch (``[*B, T]`` for sequences), ``n_agents`` agents, ``n_actions
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -140,9 +139,9 @@ class RobustLossMixin:
         # a network without parameters has an ordinary, empty tensordict of them
         if isinstance(params, TensorDictParams) and not is_compiling():
             tensors = [*params.parameters(), *params.buffers()]
-            places = self._places.get(name) or _find(tensors, network)
+            places = self._places.get(name) or _find(params, network)
             if len(places) == len(tensors) and all(
-                owner.get(key) is tensor
+                _is_same(owner.get(key), tensor)
                 for (owner, key), tensor in zip(places, tensors, strict=True)
             ):
                 self._places[name] = places
@@ -341,13 +340,27 @@ class RobustLossMixin:
         return self._reduce_loss(value, mask=mask, reduction="mean")
 
 
-def _find(tensors: Sequence[Tensor], network: nn.Module) -> list[tuple[dict, str]]:
-    """Where parameters and buffers are in a network; empty if not all are there."""
-    places = {
-        id(tensor): (owner, key)
-        for module in network.modules()
-        for owner in (module._parameters, module._buffers)
-        for key, tensor in owner.items()
-    }
-    found = [places[id(tensor)] for tensor in tensors if id(tensor) in places]
-    return found if len(found) == len(tensors) else []
+def _find(params: TensorDictParams, network: nn.Module) -> list[tuple[dict, str]]:
+    """Where parameters and buffers belong in a network; empty if they belong to another."""
+    modules = dict(network.named_modules())
+    places = []
+    for kind, named in (
+        ("_parameters", params.named_parameters()),
+        ("_buffers", params.named_buffers()),
+    ):
+        for name, _ in named:
+            path, _, key = name.rpartition(".")
+            if path not in modules:
+                return []
+            places.append((getattr(modules[path], kind), key))
+    return places
+
+
+def _is_same(held: Tensor | None, owned: Tensor) -> bool:
+    """Whether they are one tensor; of buffers, tensordicts keep another one on the same memory."""
+    return held is owned or (
+        held is not None
+        and not isinstance(owned, nn.Parameter)
+        and held.data_ptr() == owned.data_ptr()
+        and held.shape == owned.shape
+    )
