@@ -42,7 +42,9 @@ def ours(mixer: str, uncertainty: str, run_dir: str, compiled: bool = False):
     algorithm = ("preset=paper", f"mixer={mixer}", f"uncertainty={uncertainty}")
     algorithm += (f"compile={compiled}",)
     paper = compose_config(*algorithm)
-    cfg = compose_config(*algorithm, "collector.total_frames=512", "optim.updates_per_batch=1", "replay.size=512")
+    cfg = compose_config(
+        *algorithm, "collector.total_frames=512", "optim.updates_per_batch=1", "replay.size=512"
+    )
     trainer = build_trainer(cfg, run_dir)
     trainer.train()
     # the new transitions of a round, and the stored ones that a target copy makes anew

@@ -5,6 +5,7 @@ import torch
 
 from torchrl_drigm.modules import MultiAgentLSTM
 from torchrl_drigm.modules.models._lstm_recurrence import lstm_recurrence
+from torchrl_drigm.modules.models._lstm_window import lstm_window
 
 N_AGENTS, F, H, T = 3, 5, 4, 6
 
@@ -83,6 +84,20 @@ class TestRecurrence:
             received, received_final = module.unroll(*args)
         torch.testing.assert_close(received, output)
         torch.testing.assert_close(received_final, final)
+
+
+class TestWindow:
+    """The form for compilers, which computes the same when it is not compiled."""
+
+    def test_gradcheck(self):
+        x, weight_ih, weight_hh, bias, *_ = operands(state=False, resets=False)
+        assert torch.autograd.gradcheck(lstm_window, (x, weight_ih, weight_hh, bias))
+
+    def test_equals_the_recurrence(self):
+        x, weight_ih, weight_hh, bias, *_ = operands(state=False, resets=False)
+        _, final = lstm_recurrence(x, weight_ih, weight_hh, bias, None, None, None, 0)
+        expected = tuple(state.transpose(1, 2) for state in final)
+        torch.testing.assert_close(lstm_window(x, weight_ih, weight_hh, bias), expected)
 
 
 def test_last_state_alone_has_the_gradient_of_the_last_output(module):

@@ -25,6 +25,8 @@ pytestmark = [
     pytest.mark.sustaingym,
     # PyTorch's own, when its compiler is imported
     pytest.mark.filterwarnings("ignore:.torch.jit.script_method. is deprecated:DeprecationWarning"),
+    # and its own again, when it traces an autograd function
+    pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning"),
 ]
 CONFIG = Path(__file__).parents[2] / "examples" / "config"
 SMALL = [

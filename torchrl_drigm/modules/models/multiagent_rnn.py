@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.compiler import is_compiling
 
 from torchrl_drigm.modules.models._lstm_recurrence import lstm_recurrence
+from torchrl_drigm.modules.models._lstm_window import lstm_window
 from torchrl_drigm.modules.models._multiagent_rnn import MultiAgentRNN, add_product, tanh
 
 __all__ = ["MultiAgentGRU", "MultiAgentLSTM"]
@@ -110,12 +111,9 @@ class MultiAgentLSTM(MultiAgentRNN):
         return o.sigmoid() * tanh(c), c
 
     def _plain(self, x: Tensor) -> bool:
-        # A compiler fuses what is between the products, if it sees it. Autocast and transforms of
-        # functions reach differentiable operations only.
-        return (
-            is_compiling()
-            or torch._C._are_functorch_transforms_active()
-            or torch.is_autocast_enabled(x.device.type)
+        # Autocast and transforms of functions reach differentiable operations only.
+        return torch._C._are_functorch_transforms_active() or torch.is_autocast_enabled(
+            x.device.type
         )
 
     def _run_fused(
@@ -125,6 +123,12 @@ class MultiAgentLSTM(MultiAgentRNN):
         is_init: Tensor | None,
         n_sequences: int,
     ) -> tuple[list[Tensor], tuple[Tensor, ...]]:
+        if is_compiling():
+            # a compiler has to see into it
+            if state is None and is_init is None and n_sequences == 0:
+                weight_ih, weight_hh, bias_ih, bias_hh = self._per_network()
+                return [], lstm_window(x, weight_ih, weight_hh, bias_ih + bias_hh)
+            return self._run(x, state, is_init, n_sequences)
         tensors = (x, *self._per_network(), *(state or ()))
         learns = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
         if not learns and x.shape[2] < _FEW_ROWS:
