@@ -15,8 +15,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot, relu
 
-from torchrl_drigm.modules import QTRANJointValue, QTRANStateValue
-
 STATE_EXTRA = 4  # outdoor, ground, irradiance, occupancy
 
 
@@ -50,16 +48,19 @@ class Mixer(nn.Module):
         return (hidden * self.w2(state).abs().unsqueeze(1)).sum(-1) + self.v(state)
 
 
-class Dual(nn.Module):
-    """State and concatenated one-hot joint action to a scalar."""
+class Joint(nn.Module):
+    """Several inputs, such as the state and the concatenated one-hot joint action, to a scalar."""
 
-    def __init__(self, n_state: int, n_joint: int, hidden: int) -> None:
+    def __init__(self, sizes: list[int], hidden: int) -> None:
         super().__init__()
-        self.state, self.action = nn.Linear(n_state, hidden), nn.Linear(n_joint, hidden)
-        self.head = nn.Sequential(nn.Linear(2 * hidden, hidden), nn.ReLU(), nn.Linear(hidden, 1))
+        self.encoders = nn.ModuleList(nn.Linear(size, hidden) for size in sizes)
+        self.head = nn.Sequential(
+            nn.Linear(len(sizes) * hidden, hidden), nn.ReLU(), nn.Linear(hidden, 1)
+        )
 
-    def forward(self, state: Tensor, joint: Tensor) -> Tensor:
-        return self.head(torch.cat([relu(self.state(state)), relu(self.action(joint))], -1))
+    def forward(self, *inputs: Tensor) -> Tensor:
+        encoded = [relu(encode(x)) for encode, x in zip(self.encoders, inputs, strict=True)]
+        return self.head(torch.cat(encoded, -1))
 
 
 class ReleasedStyle:
@@ -78,6 +79,7 @@ class ReleasedStyle:
         gamma: float = 0.997,
         rho: float = 0.1,
         target_interval: int = 12_500,
+        replay_size: int = 10_000,
     ) -> None:
         self.kind, self.uncertainty = mixer, uncertainty
         self.n_agents, self.n_actions, self.n_features = n_agents, n_actions, n_features
@@ -92,8 +94,8 @@ class ReleasedStyle:
         if self.mixer is not None:
             networks.append(self.mixer)
         if mixer == "qtran":
-            self.joint = QTRANJointValue(n_state, n_agents, n_actions, hidden, hidden)
-            self.baseline = QTRANStateValue(n_state, hidden, hidden)
+            self.joint = Joint([n_state, n_agents * n_actions, hidden], hidden)
+            self.baseline = Joint([n_state, hidden], hidden)
             networks += [self.joint, self.baseline]
             self.target_joint = copy.deepcopy(self.joint)
         self.target_agents = copy.deepcopy(self.agents)
@@ -101,13 +103,13 @@ class ReleasedStyle:
         self.parameters = [p for network in networks for p in network.parameters()]
         self.optimizer = torch.optim.Adam(self.parameters, lr=5e-4)
         if uncertainty == "tv":
-            self.dual = Dual(n_state, n_agents * n_actions, hidden)
+            self.dual = Joint([n_state, n_agents * n_actions], hidden)
             self.dual_optimizer = torch.optim.Adam(self.dual.parameters(), lr=1e-3)
-        self.replay: deque = deque(maxlen=10_000)
+        self.replay: deque = deque(maxlen=replay_size)
 
-    def fill(self, n: int) -> None:
+    def fill(self) -> None:
         """Random transitions: (windows, state, action, reward, next windows, next state, end)."""
-        for _ in range(n):
+        for _ in range(self.replay.maxlen):
             steps = [
                 (
                     torch.randn(self.n_agents, self.window, self.n_features),
@@ -118,6 +120,10 @@ class ReleasedStyle:
             ]
             action = torch.randint(self.n_actions, (self.n_agents,))
             self.replay.append((*steps[0], action, torch.randn(1), *steps[1], torch.zeros(1)))
+
+    def _one_hot(self, action: Tensor) -> Tensor:
+        """All agents' actions side by side."""
+        return one_hot(action, self.n_actions).float().flatten(1)
 
     def _values(self, agents: nn.ModuleList, windows: Tensor, previous: Tensor):
         values, features = [], []
@@ -141,14 +147,16 @@ class ReleasedStyle:
             next_values, next_features = self._values(self.target_agents, next_obs, next_prev)
             best, greedy = next_values.max(-1)
             if self.kind == "qtran":
-                next_value = self.target_joint(next_state, greedy, next_features)
+                next_value = self.target_joint(
+                    next_state, self._one_hot(greedy), next_features.sum(1)
+                )
             elif self.kind == "qmix":
                 next_value = self.target_mixer(best, next_state)
             else:
                 next_value = best.sum(-1, keepdim=True)
             next_value = next_value * (1 - end)
         if self.uncertainty == "tv":
-            joint = one_hot(action, self.n_actions).float().flatten(1)
+            joint = self._one_hot(action)
             eta = self.dual(state, joint)
             dual_loss = (relu(eta - next_value) - (1 - self.rho) * eta).mean()
             self.dual_optimizer.zero_grad()
@@ -161,11 +169,12 @@ class ReleasedStyle:
             rho = self.rho if self.uncertainty == "contamination" else 0.0
             target = reward + self.gamma * (1 - rho) * next_value
         if self.kind == "qtran":
-            joint_value = self.joint(state, action, features)
+            features = features.sum(1)
+            joint_value = self.joint(state, self._one_hot(action), features)
             baseline = self.baseline(state, features)
             top, now = values.max(-1)
             with torch.no_grad():
-                joint_top = self.joint(state, now, features)
+                joint_top = self.joint(state, self._one_hot(now), features)
             loss = (joint_value - target).square().mean()
             loss = loss + (top.sum(-1, keepdim=True) - joint_top + baseline).square().mean()
             gap = chosen.sum(-1, keepdim=True) - joint_value.detach() + baseline

@@ -34,7 +34,7 @@ from torchrl import logger as torchrl_logger
 
 
 def ours(mixer: str, uncertainty: str, run_dir: str, compiled: bool = False):
-    """On a trainer of ``preset=paper`` with a filled replay buffer: an update, and a round's rest.
+    """On a trainer of ``preset=paper`` with a full replay buffer: an update, and a round's rest.
 
     The second call computes the next values that come with a round of updates. Returns both, and
     the number of updates in a round.
@@ -42,11 +42,12 @@ def ours(mixer: str, uncertainty: str, run_dir: str, compiled: bool = False):
     algorithm = ("preset=paper", f"mixer={mixer}", f"uncertainty={uncertainty}")
     algorithm += (f"compile={compiled}",)
     paper = compose_config(*algorithm)
-    cfg = compose_config(
-        *algorithm, "collector.total_frames=512", "optim.updates_per_batch=1", "replay.size=512"
-    )
+    cfg = compose_config(*algorithm, "collector.total_frames=512", "optim.updates_per_batch=1")
     trainer = build_trainer(cfg, run_dir)
     trainer.train()
+    steps = trainer.replay_buffer[:].clone()
+    while len(trainer.replay_buffer) < paper.replay.size:
+        trainer.replay_buffer.extend(steps)
     # the new transitions of a round, and the stored ones that a target copy makes anew
     n_updates = paper.optim.updates_per_batch
     renewed = math.ceil(n_updates * paper.replay.size / paper.target.interval)
@@ -96,7 +97,7 @@ def main() -> None:
             if args.only not in name:
                 continue
             baseline = ReleasedStyle(mixer, uncertainty)
-            baseline.fill(512)
+            baseline.fill()
             product = MatrixProduct()
             with tempfile.TemporaryDirectory() as run_dir, tempfile.TemporaryDirectory() as other:
                 update, next_values, n_updates = ours(mixer, uncertainty, run_dir)
