@@ -32,6 +32,8 @@ from _timing import (
 from _training import build_trainer, compose_config
 from torchrl import logger as torchrl_logger
 
+from torchrl_drigm.envs.transforms import NextHistory
+
 
 def ours(mixer: str, uncertainty: str, run_dir: str, compiled: bool = False):
     """On a trainer of ``preset=paper`` with a full replay buffer: an update, and a round's rest.
@@ -52,6 +54,7 @@ def ours(mixer: str, uncertainty: str, run_dir: str, compiled: bool = False):
     n_updates = paper.optim.updates_per_batch
     renewed = math.ceil(n_updates * paper.replay.size / paper.target.interval)
     stored = trainer.replay_buffer[: paper.collector.frames_per_batch + renewed]
+    stored = NextHistory()(stored)
 
     def update() -> None:
         batch = trainer._process_optim_batch_hook(None)

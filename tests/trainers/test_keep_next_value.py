@@ -10,6 +10,7 @@ pytest.importorskip(
     "sustaingym", reason='needs sustaingym: pip install "torchrl_drigm[sustaingym]"'
 )
 
+from torchrl_drigm.envs.transforms import NextHistory
 from torchrl_drigm.trainers import (
     make_agents,
     make_dual,
@@ -28,7 +29,7 @@ SMALL = [
     "env.n_action_levels=10",
     "agent.hidden_size=8",
     "optim.updates_per_batch=2",
-    "optim.lr=1e-2",
+    "optim.lr=1e-3",
     "replay.batch_size=16",
     "replay.size=64",
     "target.interval=20",
@@ -75,7 +76,7 @@ def test_same_losses_over_hard_copies(tmp_path, monkeypatch, mixer, uncertainty)
 def test_stored_values_are_those_of_the_target_networks(tmp_path):
     trainer, _ = trained(tmp_path, "mixer=qmix", "uncertainty=none", "target.interval=17")
     data = trainer.replay_buffer[:]
-    expected = trainer.loss_module.next_team_value(data)
+    expected = trainer.loss_module.next_team_value(NextHistory()(data))
     torch.testing.assert_close(data["next", "team_value"], expected)
 
 

@@ -15,6 +15,7 @@ from torchrl.envs import EnvBase
 from torchrl.modules import QValueModule, SafeSequential
 from torchrl.modules.models.multiagent import QMixer, VDNMixer
 
+from torchrl_drigm.envs.transforms.history import HISTORY
 from torchrl_drigm.modules import (
     DRQN,
     DualNetwork,
@@ -30,7 +31,6 @@ ACTION = ("agents", "action")
 ACTION_MASK = ("agents", "action_mask")
 ACTION_VALUE = ("agents", "action_value")
 OBSERVATION = ("agents", "observation")
-HISTORY = [("agents", "history", "observation"), ("agents", "history", "action")]
 FEATURES = ("agents", "features")
 MIXERS = ("vdn", "qmix", "qtran")
 GROUP_DR = "group_dr"
@@ -74,7 +74,7 @@ def make_agents(cfg: DictConfig, env: EnvBase) -> SafeSequential:
     if cfg.agent.recurrent:
         qnet = RecurrentDRQN(drqn, features_key=FEATURES if features else None)
     else:
-        qnet = TensorDictModule(drqn, in_keys=HISTORY, out_keys=[ACTION_VALUE, *features])
+        qnet = TensorDictModule(drqn, in_keys=list(HISTORY), out_keys=[ACTION_VALUE, *features])
     has_mask = ACTION_MASK in env.observation_spec.keys(True, True)
     return SafeSequential(
         qnet,

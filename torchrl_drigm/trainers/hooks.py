@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from tensordict import TensorDictBase
@@ -25,16 +26,23 @@ class KeepNextValue(TrainerHookBase):
         loss (LossModule): a loss with ``next_team_value``.
         replay_buffer (ReplayBuffer): of single transitions.
         target_updater (HardUpdate): what copies the target networks.
+        complete (callable, optional): adds to stored transitions what the value needs and the
+            buffer leaves out, as updates do without. Default: nothing.
     """
 
     chunk = 512  # transitions at once when the whole buffer is renewed
 
     def __init__(
-        self, loss: LossModule, replay_buffer: ReplayBuffer, target_updater: HardUpdate
+        self,
+        loss: LossModule,
+        replay_buffer: ReplayBuffer,
+        target_updater: HardUpdate,
+        complete: Callable[[TensorDictBase], TensorDictBase] = lambda steps: steps,
     ) -> None:
         self.loss = loss
         self.replay_buffer = replay_buffer
         self.target_updater = target_updater
+        self.complete = complete
 
     def __call__(self, batch: TensorDictBase) -> TensorDictBase:
         """Write the values of new transitions."""
@@ -49,8 +57,8 @@ class KeepNextValue(TrainerHookBase):
         for first in range(0, len(storage), self.chunk):
             chunk = slice(first, min(first + self.chunk, len(storage)))
             # a slice of the storage is a view of it, where the buffer's own may be a copy
-            value = self.loss.next_team_value(self.replay_buffer[chunk])
-            storage[chunk].set(self._key, value, inplace=True)
+            steps = self.complete(self.replay_buffer[chunk])
+            storage[chunk].set(self._key, self.loss.next_team_value(steps), inplace=True)
 
     @property
     def _key(self) -> NestedKey:
@@ -65,7 +73,7 @@ class KeepNextValue(TrainerHookBase):
 
     def register(self, trainer: Trainer, name: str = "keep_next_value") -> None:
         """After collection, before the replay buffer's hook; after the target updater's hook."""
-        trainer.register_op("pre_epoch", self)
+        trainer.register_op("batch_process", self)
         trainer.register_op("post_optim", self.renew)
 
 

@@ -21,6 +21,7 @@ from torchrl.record.loggers import Logger, get_logger
 from torchrl.trainers import ReplayBufferTrainer, TargetNetUpdaterHook, Trainer
 
 from torchrl_drigm.envs.transforms import NextHistory
+from torchrl_drigm.envs.transforms.history import HISTORY
 from torchrl_drigm.trainers.builders import ACTION, ACTION_MASK, OBSERVATION, check_choice
 from torchrl_drigm.trainers.checkpoint import RUN, CollectionState, run_identity
 from torchrl_drigm.trainers.compiled import CompiledStepper, check_compiler
@@ -105,7 +106,7 @@ def make_trainer(
         action_mask_key=ACTION_MASK if ACTION_MASK in agents.in_keys else None,
         device=cfg.device,
     )
-    recurrent = cfg.agent.recurrent
+    recurrent, keeps_next_value = cfg.agent.recurrent, _keeps_next_value(cfg)
     collector = Collector(
         env,
         TensorDictSequential(
@@ -120,7 +121,7 @@ def make_trainer(
     )
     replay_buffer = ReplayBuffer(
         storage=LazyTensorStorage(cfg.replay.size, device=cfg.device),
-        transform=_replay_transform(recurrent),
+        transform=_replay_transform(recurrent, keeps_next_value),
         batch_size=cfg.replay.batch_size,
     )
     identity = run_identity(cfg)
@@ -153,28 +154,39 @@ def make_trainer(
     # an item is a step, or with recurrent agents the sequence that one environment gave in a batch
     replay = ReplayBufferTrainer(replay_buffer, flatten_tensordicts=not recurrent)
     trainer.register_op("post_optim", TargetNetUpdaterHook(target_updater))
-    if _keeps_next_value(cfg):
-        KeepNextValue(loss, replay_buffer, target_updater).register(trainer)
-    trainer.register_op("pre_epoch", replay.extend)
+    if keeps_next_value:
+        KeepNextValue(loss, replay_buffer, target_updater, _next_history()).register(trainer)
+    trainer.register_op("batch_process", partial(_store, replay))
     trainer.register_op("process_optim_batch", replay.sample)
     annealing = AnnealEpsilon(greedy, cfg.exploration.annealing_frames)
     annealing.register(trainer)
     return trainer
 
 
-def _replay_transform(recurrent: bool) -> Transform:
+def _next_history() -> NextHistory:
+    return NextHistory(OBSERVATION, ACTION)
+
+
+def _replay_transform(recurrent: bool, keeps_next_value: bool) -> Transform:
     """Leaves out of the replay buffer what nothing is learned from, and what follows from the rest.
 
     Each entry less is also one less to gather at every sampling.
     """
-    keys = ["episode_reward", ("next", "episode_reward")]
+    keys = ["episode_reward", ("next", "episode_reward"), ("next", "is_init")]
     if recurrent:
         # the loss carries the state on by itself
-        keys += [("next", *STATE), ("next", "is_init"), "info", ("next", "info")]
+        keys += [("next", *STATE), "info", ("next", "info")]
         return ExcludeTransform(*keys, inverse=True)
     # Agents learn from their windows, which have the observations.
-    keys += [OBSERVATION, "done", "terminated", "truncated", ("next", "truncated")]
-    return Compose(ExcludeTransform(*keys, inverse=True), NextHistory(OBSERVATION, ACTION))
+    keys += [OBSERVATION, "is_init", "done", "terminated", "truncated", ("next", "truncated")]
+    if keeps_next_value:
+        return ExcludeTransform(*keys, *(("next", *key) for key in HISTORY), inverse=True)
+    return Compose(ExcludeTransform(*keys, inverse=True), _next_history())
+
+
+def _store(replay: ReplayBufferTrainer, batch: TensorDictBase) -> None:
+    """Put a batch into the replay buffer, also what is collected before the first update."""
+    replay.extend(batch)
 
 
 def _keeps_next_value(cfg: DictConfig) -> bool:
