@@ -37,7 +37,7 @@ __all__ = ["make_trainer"]
 # each in the form with the fewest operations that it has
 OPTIMIZERS = {
     "adam": partial(torch.optim.Adam, fused=True),
-    "rmsprop": partial(torch.optim.RMSprop, foreach=True),
+    "rmsprop": partial(torch.optim.RMSprop, foreach=False),
 }
 STATE = ("agents", "recurrent_state")
 

@@ -17,8 +17,6 @@ Compiled code has other forms, which a compiler sees into (``_lstm_window.py``).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
@@ -66,9 +64,8 @@ class _Recurrence(torch.autograd.Function):
     def forward(ctx, x, weight_ih, weight_hh, bias, h, c, keep):
         networks, n_steps, rows, _ = x.shape
         hidden = weight_hh.shape[-1]
-        scale = _per_gate((1.0, 1.0, 2.0, 1.0), weight_hh)
-        w_ih, w_hh = weight_ih * scale, weight_hh * -scale
-        bias = bias.unsqueeze(-1) * scale
+        w_ih, w_hh = _scale_cell(weight_ih.clone(), 2.0), _scale_cell(-weight_hh, 2.0)
+        bias = _scale_cell(bias.unsqueeze(-1).clone(), 2.0)
         gates = x.new_empty(n_steps, networks, 4, hidden, rows)
         outputs, cells, squashed = (x.new_empty(n_steps, networks, hidden, rows) for _ in range(3))
         steps = zip(x.transpose(2, 3).unbind(1), gates.flatten(2, 3), *gates.unbind(2), strict=True)
@@ -96,9 +93,9 @@ class _Recurrence(torch.autograd.Function):
         x, weight_ih, weight_hh, first_h, first_c, keep, *kept = ctx.saved_tensors
         outputs, cells, gates, squashed = kept
         n_steps, networks, _, hidden, rows = gates.shape
-        # gradient before a gate's sigmoid over what the loop below computes for it
-        scale = _per_gate((-1.0, -1.0, 4.0, -1.0), weight_hh)
-        w_ih, w_hh = weight_ih * scale, (weight_hh * scale).transpose(1, 2)
+        # the gradient before a gate's sigmoid is what the loop below computes for it, negated and,
+        # of the cell gate, times -4
+        w_ih, w_hh = _scale_cell(-weight_ih, -4.0), _scale_cell(-weight_hh, -4.0).transpose(1, 2)
         d_x = x.new_empty(n_steps, networks, *x.shape[2:])
         d_weight_ih, d_weight_hh = torch.zeros_like(weight_ih), torch.zeros_like(weight_hh)
         d_gates = torch.empty_like(gates[0])
@@ -138,8 +135,8 @@ class _Recurrence(torch.autograd.Function):
                 if keep is not None:
                     d_h *= keep[t]
                     d_c *= keep[t]
-        d_weights = d_weight_ih.mul_(scale), d_weight_hh.mul_(-scale)
-        d_bias = d_bias.view(networks, -1).mul_(scale.squeeze(-1))
+        d_bias = _scale_cell(d_bias.view(networks, -1, 1).neg_(), -4.0).squeeze(-1)
+        d_weights = _scale_cell(d_weight_ih.neg_(), -4.0), _scale_cell(d_weight_hh, -4.0)
         states = (d_h, d_c) if ctx.has_state else (None, None)
         return d_x.transpose(0, 1), *d_weights, d_bias, *states, None
 
@@ -148,7 +145,7 @@ def _carried(state: Tensor, keep: Tensor | None, t: int) -> Tensor:
     return state if keep is None else state * keep[t]
 
 
-def _per_gate(factors: Sequence[float], weight_hh: Tensor) -> Tensor:
-    """A factor for each gate (input, forget, cell, output), as ``[4H, 1]``."""
-    scale = weight_hh.new_tensor(factors)
-    return scale.repeat_interleave(weight_hh.shape[-1]).unsqueeze(-1)
+def _scale_cell(weight: Tensor, factor: float) -> Tensor:
+    """Multiplies the rows of the cell gate, the third of four, in place: ``[A, 4H, ...]``."""
+    weight.unflatten(1, (4, -1)).select(1, 2).mul_(factor)
+    return weight

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import torch
@@ -71,10 +72,9 @@ def check_finite_batch(
         value = tensordict.get(key, None)
         if isinstance(value, Tensor) and value.is_floating_point():
             inputs[key] = value
-    with torch.no_grad():
-        sums = torch.stack([value.sum() for value in (*inputs.values(), *losses.values())])
-        if sums.sum().isfinite():
-            return
+    values = (*inputs.values(), *losses.values())
+    if math.isfinite(torch.stack([value.detach().sum() for value in values]).sum().item()):
+        return
     named = {**inputs, "predicted team value": pred_value, "target team value": target_value}
     bad = {key: _count_bad(value) for key, value in named.items()}
     bad = {key: count for key, count in bad.items() if count}

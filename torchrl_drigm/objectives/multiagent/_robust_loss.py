@@ -149,18 +149,22 @@ class RobustLossMixin:
             self._places.pop(name, None)
         return params.to_module(network, preserve_module_state=False)
 
+    @staticmethod
+    def _without_next(tensordict: TensorDictBase) -> TensorDictBase:
+        """A copy that networks may write into, on the same tensors."""
+        return tensordict.exclude("next").clone(False)
+
     def _run_local_networks(self, tensordict: TensorDictBase) -> None:
         """Writes the action values.
 
         A last ``QValueModule`` is left out, unless it applies a mask: nobody asks in a loss which
         action is greedy now, and finding out takes as long as the head of the network.
         """
-        network = self.local_value_network
-        modules = [network]
-        if isinstance(network, TensorDictSequential):
-            last = network.module[-1]
+        modules = [self.local_value_network]
+        if isinstance(self.local_value_network, TensorDictSequential):
+            *others, last = self.local_value_network.module
             if isinstance(last, QValueModule) and last.action_mask_key is None:
-                *modules, _ = network.module
+                modules = others
         for module in modules:
             module(tensordict)
 
@@ -262,8 +266,8 @@ class RobustLossMixin:
 
         ``tensordict`` must hold the actions that were taken, not the greedy ones.
         """
-        if not isinstance(self.value_estimator, ROBUST_ESTIMATORS):
-            # TorchRL's may standardise the reward in place: not in the caller's data.
+        if getattr(self.value_estimator, "average_rewards", False):
+            # TorchRL's standardise the reward in place: not in the caller's data.
             tensordict = tensordict.clone(False)
         if not self._has_dual:
             target = self.value_estimator.value_estimate(tensordict, next_value=next_value)

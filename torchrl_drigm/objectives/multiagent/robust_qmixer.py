@@ -190,7 +190,7 @@ class RobustQMixerLoss(RobustLossMixin, QMixerLoss):
     @dispatch(auto_batch_size=False)
     def forward(self, tensordict: TensorDictBase) -> TensorDict:
         """Compute the robust loss of a batch ``[*B]``, or ``[*B, T]`` of sequences."""
-        td_copy = tensordict.clone(False)
+        td_copy = self._without_next(tensordict)
         with self._online("local_value_network"):
             self._run_local_networks(td_copy)
         action = tensordict.get(self.tensor_keys.action)
@@ -204,7 +204,7 @@ class RobustQMixerLoss(RobustLossMixin, QMixerLoss):
         pred_value = pred_value.squeeze(-1)
 
         losses = TensorDict({}, [])
-        target_value = self._robust_target(tensordict, self._kept_next_value(td_copy), losses)
+        target_value = self._robust_target(tensordict, self._kept_next_value(tensordict), losses)
         self._write_priority(tensordict, pred_value, target_value)
         loss = distance_loss(pred_value, target_value, self.loss_function)
         losses["loss"] = self._mean(loss, tensordict)

@@ -254,7 +254,7 @@ class RobustQTRANLoss(RobustLossMixin, LossModule):
         """Compute the robust losses of a batch ``[*B]``, or ``[*B, T]`` of sequences."""
         keys = self.tensor_keys
         action = tensordict.get(keys.action)
-        td = tensordict.clone(False)
+        td = self._without_next(tensordict)
         with self._online("local_value_network"):
             self._run_local_networks(td)
         action_value = td.get(keys.action_value)  # [*B, n_agents, n_actions]
@@ -268,9 +268,10 @@ class RobustQTRANLoss(RobustLossMixin, LossModule):
             self.state_value_network(td)
         baseline = td.get(keys.state_value)  # [*B, 1]
         with self._online("joint_value_network"):
-            with torch.no_grad():
-                joint_greedy = self._joint_value(td, self._format(greedy, action_value))
-            joint_value = self._joint_value(td, action)
+            # both in one call, which takes hardly longer than one of them
+            actions = torch.stack([self._format(greedy, action_value).to(action.dtype), action])
+            joint_greedy, joint_value = self._joint_value(td.expand(2, *td.batch_size), actions)
+        joint_greedy = joint_greedy.detach()
         check_team_reward(tensordict, keys.reward, joint_value)
 
         # Eq. 12 and 13: sums over the agents, [*B, 1]
@@ -296,10 +297,10 @@ class RobustQTRANLoss(RobustLossMixin, LossModule):
         return torch.zeros_like(action_value).scatter(-1, greedy, 1.0)
 
     def _joint_value(self, tensordict: TensorDictBase, action: Tensor) -> Tensor:
-        td = tensordict.copy()
+        td = tensordict.select(*self.joint_value_network.in_keys, strict=False)
         td.set(self.tensor_keys.action, action)
         self.joint_value_network(td)
-        return td[self.tensor_keys.joint_value]
+        return td.get(self.tensor_keys.joint_value)
 
     @torch.no_grad()
     def _next_value(self, tensordict: TensorDictBase) -> Tensor:
