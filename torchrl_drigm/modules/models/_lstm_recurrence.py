@@ -53,39 +53,67 @@ def lstm_recurrence(
     Returns:
         tuple: the sequences, ``[T, A, H, N]`` each, and the final ``(h, c)``, ``[A, H, N]`` each.
     """
-    last, outputs, cells = _Recurrence.apply(x, weight_ih, weight_hh, bias, h, c, keep)
-    return [-s for s in (outputs, cells)[:n_sequences]], (last, -cells[-1])
+    inputs = x, weight_ih, weight_hh, bias, h, c
+    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in inputs):
+        last, outputs, cells = _Recurrence.apply(*inputs, keep)
+        last_cell = cells[-1]
+    else:
+        last, last_cell, outputs, cells, *_ = _forward(*inputs, keep, n_sequences)
+    return [-s for s in (outputs, cells)[:n_sequences]], (-last, -last_cell)
+
+
+def _forward(x, weight_ih, weight_hh, bias, h, c, keep, n_sequences, learns=False):
+    """The last ``h`` and ``c`` and what was kept of all steps; states are negated.
+
+    Memory of steps that nobody asks for is used again, while it is in the cache.
+    """
+    networks, n_steps, rows, _ = x.shape
+    hidden = weight_hh.shape[-1]
+
+    def buffer(every_step: bool, *shape: int, reused: int = 1) -> tuple[Tensor, list[Tensor]]:
+        kept = x.new_empty(n_steps if every_step else reused, networks, *shape, rows)
+        views = kept.unbind()
+        return kept, [views[t % len(views)] for t in range(n_steps)]
+
+    w_ih, w_hh = _scale_cell(weight_ih.clone(), 2.0), _scale_cell(-weight_hh, 2.0)
+    bias = _scale_cell(bias.unsqueeze(-1).clone(), 2.0)
+    gates, gates_at = buffer(learns, 4, hidden)
+    squashed, squashed_at = buffer(learns, hidden)
+    outputs, outputs_at = buffer(learns or n_sequences > 0, hidden)
+    cells, cells_at = buffer(learns or n_sequences > 1, hidden, reused=2)
+    h, c = (None if state is None else -state for state in (h, c))
+    steps = zip(
+        x.transpose(2, 3).unbind(1), gates_at, squashed_at, outputs_at, cells_at, strict=True
+    )
+    for t, (x_t, gates_t, squashed_t, next_h, next_c) in enumerate(steps):
+        all_gates = gates_t.flatten(1, 2)
+        i, f, g, o = gates_t.unbind(1)
+        torch.baddbmm(bias, w_ih, x_t, out=all_gates)
+        if h is not None:
+            torch.baddbmm(all_gates, w_hh, _carried(h, keep, t), out=all_gates)
+        all_gates.sigmoid_()
+        torch.addcmul(i, i, g, value=-2.0, out=next_c)
+        if c is not None:
+            next_c.addcmul_(f, _carried(c, keep, t))
+        torch.mul(next_c, -2.0, out=squashed_t).sigmoid_()
+        h = torch.addcmul(o, o, squashed_t, value=-2.0, out=next_h)
+        c = next_c
+    return h, c, outputs, cells, gates, squashed
 
 
 class _Recurrence(torch.autograd.Function):
-    """:func:`lstm_recurrence`, but the sequences are negated."""
+    """:func:`lstm_recurrence`, but all is negated."""
 
     @staticmethod
     def forward(ctx, x, weight_ih, weight_hh, bias, h, c, keep):
-        networks, n_steps, rows, _ = x.shape
-        hidden = weight_hh.shape[-1]
-        w_ih, w_hh = _scale_cell(weight_ih.clone(), 2.0), _scale_cell(-weight_hh, 2.0)
-        bias = _scale_cell(bias.unsqueeze(-1).clone(), 2.0)
-        gates = x.new_empty(n_steps, networks, 4, hidden, rows)
-        outputs, cells, squashed = (x.new_empty(n_steps, networks, hidden, rows) for _ in range(3))
-        steps = zip(x.transpose(2, 3).unbind(1), gates.flatten(2, 3), *gates.unbind(2), strict=True)
+        last, _, *kept = _forward(x, weight_ih, weight_hh, bias, h, c, keep, 2, learns=True)
         h, c = (None if state is None else -state for state in (h, c))
         ctx.has_state = h is not None
-        ctx.save_for_backward(x, weight_ih, weight_hh, h, c, keep, outputs, cells, gates, squashed)
-        for t, (x_t, all_gates, i, f, g, o) in enumerate(steps):
-            torch.baddbmm(bias, w_ih, x_t, out=all_gates)
-            if h is not None:
-                torch.baddbmm(all_gates, w_hh, _carried(h, keep, t), out=all_gates)
-            all_gates.sigmoid_()
-            next_c = torch.addcmul(i, i, g, value=-2.0, out=cells[t])
-            if c is not None:
-                next_c.addcmul_(f, _carried(c, keep, t))
-            torch.mul(next_c, -2.0, out=squashed[t]).sigmoid_()
-            h = torch.addcmul(o, o, squashed[t], value=-2.0, out=outputs[t])
-            c = next_c
+        ctx.save_for_backward(x, weight_ih, weight_hh, h, c, keep, *kept)
         # the last one once more: who reads only that pays for no gradient of the others
         ctx.set_materialize_grads(False)
-        return -h, outputs, cells
+        outputs, cells, *_ = kept
+        return last.clone(), outputs, cells
 
     @staticmethod
     @once_differentiable
@@ -104,7 +132,7 @@ class _Recurrence(torch.autograd.Function):
         d_bias, ones = x.new_zeros(networks * 4 * hidden), x.new_ones(rows)
         d_h, d_c, product = (torch.zeros_like(outputs[0]) for _ in range(3))
         if grad_last is not None:
-            d_h.copy_(grad_last)
+            d_h.sub_(grad_last)
         steps = zip(x.unbind(1), gates.flatten(2, 3), *gates.unbind(2), strict=True)
         for t, (x_t, all_gates, i, f, g, o) in reversed(list(enumerate(steps))):
             if grad_outputs is not None:

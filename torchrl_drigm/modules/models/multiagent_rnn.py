@@ -16,7 +16,7 @@ from torchrl_drigm.modules.models._multiagent_rnn import MultiAgentRNN, add_prod
 __all__ = ["MultiAgentGRU", "MultiAgentLSTM"]
 
 # with fewer rows, as while acting, the products are so small that the number of calls decides
-_FEW_ROWS = 32
+_FEW_ROWS = 16
 
 
 class MultiAgentLSTM(MultiAgentRNN):
@@ -133,8 +133,6 @@ class MultiAgentLSTM(MultiAgentRNN):
         learns = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
         if not learns and x.shape[2] < _FEW_ROWS:
             return self._run(x, state, is_init, n_sequences)
-        if not learns and is_init is None and n_sequences < 2 and x.device.type == "cpu":
-            return self._run_library(x, state)
         weight_ih, weight_hh, bias_ih, bias_hh = self._per_network()
         h, c = (None, None) if state is None else (s.transpose(1, 2) for s in state)
         keep = None if is_init is None else (~is_init).squeeze(-1).t().to(x.dtype)
@@ -148,25 +146,6 @@ class MultiAgentLSTM(MultiAgentRNN):
         """The parameters with a leading dimension of networks, 1 where they are shared."""
         parameters = (self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
         return tuple(p.unsqueeze(0) if self.share_params else p for p in parameters)
-
-    def _run_library(
-        self, x: Tensor, state: tuple[Tensor, ...] | None
-    ) -> tuple[list[Tensor], tuple[Tensor, ...]]:
-        """Network by network with PyTorch's own, which without a gradient is the fastest."""
-        networks, _, n_rows, _ = x.shape
-        if state is None:
-            zeros = x.new_zeros(1, n_rows, self.hidden_size)
-            states = [(zeros, zeros)] * networks
-        else:
-            states = [[s[a].unsqueeze(0).contiguous() for s in state] for a in range(networks)]
-        outputs, h, c = zip(
-            *(
-                torch.lstm(x_a, hx, w, True, 1, 0.0, False, False, False)
-                for x_a, hx, *w in zip(x, states, *self._per_network(), strict=True)
-            ),
-            strict=True,
-        )
-        return [torch.stack(outputs)], (torch.cat(h), torch.cat(c))
 
 
 class MultiAgentGRU(MultiAgentRNN):
