@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 import torch
@@ -54,7 +53,8 @@ class CompiledStepper(PerPartStepper):
     as priorities.
 
     Args:
-        optimizers (mapping of str to Optimizer): the optimizer of each part, by a name of it.
+        optimizers (mapping of str to Optimizer): the optimizer of each part, by a name of it. None
+            in its fused form, which a compiler cannot enter.
     """
 
     def __init__(self, optimizers: Mapping[str, torch.optim.Optimizer]) -> None:
@@ -102,10 +102,6 @@ class CompiledStepper(PerPartStepper):
         self._compiled_step, self._has_state = None, False
 
     def _compile_step(self, clip_norm: float) -> Callable:
-        optimizers = self.optimizers.values()
-        if any(group["fused"] for o in optimizers for group in o.param_groups if "fused" in group):
-            # one operator already, which the compiler cannot enter
-            return partial(super()._clip_and_step, clip_norm)
         # without the hooks and the profiler around an optimizer's step, which break a graph
         parts = [
             (

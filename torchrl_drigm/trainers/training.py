@@ -34,11 +34,6 @@ from torchrl_drigm.trainers.stepper import PerPartStepper
 
 __all__ = ["make_trainer"]
 
-# each in the form with the fewest operations that it has
-OPTIMIZERS = {
-    "adam": partial(torch.optim.Adam, fused=True),
-    "rmsprop": partial(torch.optim.RMSprop, foreach=False),
-}
 STATE = ("agents", "recurrent_state")
 
 
@@ -50,17 +45,22 @@ def _optimizers(cfg: DictConfig, loss: nn.Module) -> dict[str, torch.optim.Optim
         leaves = (leaf for params in owned for leaf in params.values(True, True))
         return [leaf for leaf in leaves if isinstance(leaf, nn.Parameter)]
 
-    values = OPTIMIZERS[check_choice("optim.name", cfg.optim.name, OPTIMIZERS)]
+    # over one tensor: for-each forms have nothing to save, and a compiler cannot enter fused ones
+    adam = partial(torch.optim.Adam, fused=True)
+    if cfg.get("compile", False):
+        adam = partial(torch.optim.Adam, foreach=False)
+    optimizers = {"adam": adam, "rmsprop": partial(torch.optim.RMSprop, foreach=False)}
+    values = optimizers[check_choice("optim.name", cfg.optim.name, optimizers)]
     if cfg.mixer.name == "qtran":
-        optimizers = {
+        parts = {
             "values": values(of("local_value"), lr=cfg.optim.lr),
-            "joint": OPTIMIZERS["adam"](of("joint_value", "state_value"), lr=cfg.mixer.lr),
+            "joint": adam(of("joint_value", "state_value"), lr=cfg.mixer.lr),
         }
     else:
-        optimizers = {"values": values(of("local_value", "mixer"), lr=cfg.optim.lr)}
+        parts = {"values": values(of("local_value", "mixer"), lr=cfg.optim.lr)}
     if loss.dual_network is not None:
-        optimizers["dual"] = OPTIMIZERS["adam"](of("dual"), lr=cfg.uncertainty.dual_lr)
-    return optimizers
+        parts["dual"] = adam(of("dual"), lr=cfg.uncertainty.dual_lr)
+    return parts
 
 
 def _stepper(cfg: DictConfig, loss: nn.Module) -> PerPartStepper:
