@@ -81,6 +81,23 @@ def test_equals_one_network_per_agent(core, share_params):
     torch.testing.assert_close(drqn.encoder.weight.grad, gradient[..., :F], atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("core", ["lstm", "gru"])
+@pytest.mark.parametrize("share_params", [False, True])
+@pytest.mark.parametrize("batch", [(), (2, 3)])
+def test_chosen_value_is_that_of_all_values(core, share_params, batch):
+    drqn = make(core=core, share_params=share_params)
+    windows = inputs(*batch)
+    action = torch.randint(N_ACTIONS, (*batch, N_AGENTS))
+    value = drqn.chosen_value(*windows, action)
+    expected = drqn(*windows).gather(-1, action.unsqueeze(-1))
+    torch.testing.assert_close(value, expected)
+    weight = torch.randn_like(value)
+    gradient, expected = (
+        torch.autograd.grad((v * weight).sum(), list(drqn.parameters())) for v in (value, expected)
+    )
+    torch.testing.assert_close(gradient, expected, rtol=1e-4, atol=1e-6)
+
+
 @pytest.mark.parametrize("batch", [(), (2,), (2, 3)])
 def test_any_batch(batch):
     drqn = make()
@@ -143,6 +160,10 @@ class TestErrors:
         observation, action = inputs(2)
         with pytest.raises(ValueError, match="expected previous_action of shape"):
             make()(observation, one_hot(action, N_ACTIONS))
+
+    def test_chosen_action(self):
+        with pytest.raises(ValueError, match="expected action of shape"):
+            make().chosen_value(*inputs(2), torch.zeros(2, N_AGENTS, 1, dtype=torch.int64))
 
     def test_action_out_of_range(self):
         observation, action = inputs(2)

@@ -160,13 +160,31 @@ class RobustLossMixin:
         A last ``QValueModule`` is left out, unless it applies a mask: nobody asks in a loss which
         action is greedy now, and finding out takes as long as the head of the network.
         """
-        modules = [self.local_value_network]
+        for module in self._value_modules():
+            module(tensordict)
+
+    def _value_modules(self) -> list[nn.Module]:
+        """The parts of the local network that the action values come from."""
         if isinstance(self.local_value_network, TensorDictSequential):
             *others, last = self.local_value_network.module
             if isinstance(last, QValueModule) and last.action_mask_key is None:
-                modules = others
-        for module in modules:
-            module(tensordict)
+                return others
+        return [self.local_value_network]
+
+    def _local_value(self, tensordict: TensorDictBase) -> Tensor:
+        """Values ``[*B, n_agents, 1]`` of the actions taken.
+
+        A network that can compute them without those of all actions does so:
+        :meth:`~torchrl_drigm.modules.DRQN.chosen_value`.
+        """
+        action = tensordict.get(self.tensor_keys.action)
+        modules = self._value_modules()
+        if self.action_space == "categorical" and len(modules) == 1:
+            chosen_value = getattr(getattr(modules[0], "module", None), "chosen_value", None)
+            if chosen_value is not None:
+                return chosen_value(*map(tensordict.get, modules[0].in_keys), action)
+        self._run_local_networks(tensordict)
+        return self._chosen_value(tensordict.get(self.tensor_keys.action_value), action)
 
     def _chosen_value(self, action_value: Tensor, action: Tensor) -> Tensor:
         """Values ``[*B, n_agents, 1]`` of the actions taken, from ``[*B, n_agents, n_actions]``."""

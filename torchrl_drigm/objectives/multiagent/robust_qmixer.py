@@ -192,9 +192,7 @@ class RobustQMixerLoss(RobustLossMixin, QMixerLoss):
         """Compute the robust loss of a batch ``[*B]``, or ``[*B, T]`` of sequences."""
         td_copy = self._without_next(tensordict)
         with self._online("local_value_network"):
-            self._run_local_networks(td_copy)
-        action = tensordict.get(self.tensor_keys.action)
-        pred_value = self._chosen_value(td_copy.get(self.tensor_keys.action_value), action)
+            pred_value = self._local_value(td_copy)
         self._check_n_agents(pred_value)
         td_copy.set(self.tensor_keys.local_value, pred_value)  # [*B, n_agents, 1]
         with self._online("mixer_network"):
