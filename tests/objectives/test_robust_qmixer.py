@@ -58,7 +58,8 @@ class TestNominal:
             history = [("agents", "history", "observation"), ("agents", "history", "action")]
             values = TensorDictModule(drqn, history, [("agents", "action_value")])
             *_, greedy = make_qnet().module
-            return cls(SafeSequential(values, greedy), make_mixer(), action_space="categorical")
+            qnet = SafeSequential(values, greedy)
+            return cls(qnet, make_mixer(), action_space="categorical", delay_value=False)
 
         data = make_data(8)
         for step in (data, data["next"]):
