@@ -111,18 +111,30 @@ def test_same_losses_and_no_recompilation(tmp_path, mixer, uncertainty, device):
     assert isinstance(trainer.optimization_stepper, CompiledStepper)
     assert set(losses.keys()) == set(expected.keys())
     torch.testing.assert_close(losses, expected, rtol=1e-4, atol=1e-4)
+    refuses_what_is_not_finite(trainer, batches[0].apply(doubled))
+
+
+def refuses_what_is_not_finite(trainer, batch):
+    """Checked on the same trainer, as a compilation takes half a minute."""
+    batch["next", "reward"][3] = float("nan")
+    before = [p.clone() for p in trainer.loss_module.parameters()]
+    with pytest.raises(ValueError, match=r"'reward'\): 1 of 16"):
+        trainer.optimization_stepper.step(trainer, batch)
+    for parameter, value in zip(trainer.loss_module.parameters(), before, strict=True):
+        assert torch.equal(parameter, value)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "overrides",
+    "overrides, updates",
+    # the first with stored next values; loaded after some updates, and before the first
     [
-        ["mixer=qmix", "uncertainty=contamination"],  # with stored next values
-        ["agent.core=gru", "optim.double_dqn=true", "target.interval=null", "target.tau=0.5"],
+        (["mixer=qmix", "uncertainty=contamination"], 3),
+        (["agent.core=gru", "optim.double_dqn=true", "target.interval=null", "target.tau=0.5"], 0),
     ],
     ids=["hard copies, LSTM", "soft copies, GRU, double"],
 )
-def test_checkpoints(tmp_path, overrides):
+def test_checkpoints(tmp_path, overrides, updates):
     overrides = ["uncertainty=none", "target.interval=20", *overrides]
     expected = build(tmp_path / "eager", *overrides)
     expected.train()
@@ -130,29 +142,13 @@ def test_checkpoints(tmp_path, overrides):
     first.train()
     rest = torch.stack(expected.recorded)[len(first.recorded) :]
     assert len(rest) >= 2
-    # before the first update, and after some
-    fresh = build(tmp_path / "fresh", *overrides, "compile=true")
-    used = build(tmp_path / "used", *overrides, "compile=true", "seed=1")
-    for _ in range(3):
-        used.optimization_stepper.step(used, first.replay_buffer.sample())
-    for trainer in (fresh, used):
-        load_checkpoint(trainer, tmp_path / "first" / "checkpoint")
-        trainer.recorded.clear()
-        trainer.train()
-        torch.testing.assert_close(torch.stack(trainer.recorded), rest, rtol=1e-3, atol=1e-3)
-
-
-@pytest.mark.slow
-def test_batch_that_is_not_finite(tmp_path):
-    trainer = build(tmp_path, "mixer=qmix", "uncertainty=none", "compile=true")
+    trainer = build(tmp_path / "second", *overrides, "compile=true", "seed=1")
+    for _ in range(updates):
+        trainer.optimization_stepper.step(trainer, first.replay_buffer.sample())
+    load_checkpoint(trainer, tmp_path / "first" / "checkpoint")
+    trainer.recorded.clear()
     trainer.train()
-    batch = trainer.replay_buffer.sample()
-    batch["next", "reward"][3] = float("nan")
-    before = [p.clone() for p in trainer.loss_module.parameters()]
-    with pytest.raises(ValueError, match=r"'reward'\): 1 of 16"):
-        trainer.optimization_stepper.step(trainer, batch)
-    for parameter, value in zip(trainer.loss_module.parameters(), before, strict=True):
-        assert torch.equal(parameter, value)
+    torch.testing.assert_close(torch.stack(trainer.recorded), rest, rtol=1e-3, atol=1e-3)
 
 
 def test_without_a_compiler(tmp_path, monkeypatch):
