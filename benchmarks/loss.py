@@ -36,6 +36,7 @@ from torchrl import logger as torchrl_logger
 from torchrl.objectives import LossModule
 from torchrl.objectives.multiagent import QMixerLoss
 
+from torchrl_drigm.envs.transforms import NextHistory
 from torchrl_drigm.modules import DualNetwork
 from torchrl_drigm.objectives import RobustQMixerLoss
 from torchrl_drigm.objectives.value import tv_dual_objective
@@ -57,7 +58,8 @@ def paper_batch() -> TensorDictBase:
     with tempfile.TemporaryDirectory() as run_dir:
         trainer = build_trainer(cfg, run_dir)
         trainer.train()
-    return trainer._process_optim_batch_hook(None)
+    batch = NextHistory()(trainer._process_optim_batch_hook(None))
+    return batch.exclude(("next", "team_value"))  # both losses are to compute it
 
 
 def make_losses() -> tuple[dict[str, LossModule], DualNetwork]:
