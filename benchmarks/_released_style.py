@@ -2,7 +2,7 @@
 
 Own code, after the description of the released implementation, not a copy of it: one small network
 per agent in a Python list, each called in turn; one-hot previous actions concatenated to the
-observations; a deque of Python tuples as replay, stacked anew for every batch; one Adam for all.
+observations; a deque of Python tuples as replay, stacked anew for every batch; one optimizer.
 """
 
 from __future__ import annotations
@@ -80,6 +80,7 @@ class ReleasedStyle:
         rho: float = 0.1,
         target_interval: int = 12_500,
         replay_size: int = 10_000,
+        optimizer: type[torch.optim.Optimizer] = torch.optim.Adam,
     ) -> None:
         self.kind, self.uncertainty = mixer, uncertainty
         self.n_agents, self.n_actions, self.n_features = n_agents, n_actions, n_features
@@ -101,7 +102,7 @@ class ReleasedStyle:
         self.target_agents = copy.deepcopy(self.agents)
         self.target_mixer = copy.deepcopy(self.mixer)
         self.parameters = [p for network in networks for p in network.parameters()]
-        self.optimizer = torch.optim.Adam(self.parameters, lr=5e-4)
+        self.optimizer = optimizer(self.parameters, lr=5e-4)
         if uncertainty == "tv":
             self.dual = Joint([n_state, n_agents * n_actions], hidden)
             self.dual_optimizer = torch.optim.Adam(self.dual.parameters(), lr=1e-3)
