@@ -71,7 +71,7 @@ class PartTimer:
         """Every part of a trainer; what is left is its loop and the collector's."""
         self.wrap(trainer.collector, "_wrapped_policy", "acting")
         self.wrap(trainer.collector.env, "step_and_maybe_reset", "environment")
-        self.wrap(trainer, "_pre_epoch_hook", "storing")
+        self.wrap(trainer, "_process_batch_hook", "storing, next values")
         self.wrap(trainer, "_process_optim_batch_hook", "sampling")
         self.wrap(trainer.loss_module, "forward", "loss")
         self.wrap(trainer.optimization_stepper, "step", "clip and optimizer")
