@@ -36,8 +36,8 @@ class RobustQMixerLoss(RobustLossMixin, QMixerLoss):
     available actions where there is a mask. The mixer decides between VDN and QMIX.
 
     The default estimator is ``CONTAMINATION_TD0`` at :math:`\rho = 0`: TorchRL's own loss, to the
-    last bit, or up to rounding with a :class:`~torchrl_drigm.modules.DRQN`, which computes the values
-    of chosen actions alone. Every estimator of ``QMixerLoss`` can be asked for as well.
+    last bit, or up to rounding with a :class:`~torchrl_drigm.modules.DRQN`, which computes the
+    values of chosen actions alone. Every estimator of ``QMixerLoss`` can be asked for as well.
 
     Args:
         local_value_network (QValueActor or nn.Module): per-agent Q-networks; writes
