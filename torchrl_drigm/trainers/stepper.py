@@ -94,9 +94,15 @@ class PerPartStepper(OptimizationStepper):
         return {part: optimizer.state_dict() for part, optimizer in self.optimizers.items()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore every optimizer."""
+        """Restore every optimizer, but not the form in which it was computed: fused, for-each."""
         for part, optimizer in self.optimizers.items():
+            forms = [
+                {name: group[name] for name in ("fused", "foreach") if name in group}
+                for group in optimizer.param_groups
+            ]
             optimizer.load_state_dict(state_dict[part])
+            for group, form in zip(optimizer.param_groups, forms, strict=True):
+                group.update(form)
 
 
 class _Block:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-import torch
 from omegaconf import DictConfig
 from tensordict import TensorDictBase
 from tensordict.nn import TensorDictSequential
@@ -30,6 +29,7 @@ from torchrl_drigm.trainers.hooks import (
     KeepNextValue,
     LogEpisodeReturn,
 )
+from torchrl_drigm.trainers.optimizers import make_optimizers
 from torchrl_drigm.trainers.stepper import PerPartStepper
 
 __all__ = ["make_trainer"]
@@ -37,34 +37,8 @@ __all__ = ["make_trainer"]
 STATE = ("agents", "recurrent_state")
 
 
-def _optimizers(cfg: DictConfig, loss: nn.Module) -> dict[str, torch.optim.Optimizer]:
-    """One optimizer for the agents and a mixer, one for QTRAN's networks, one for the dual."""
-
-    def of(*networks: str) -> list[nn.Parameter]:
-        owned = (getattr(loss, f"{network}_network_params") for network in networks)
-        leaves = (leaf for params in owned for leaf in params.values(True, True))
-        return [leaf for leaf in leaves if isinstance(leaf, nn.Parameter)]
-
-    # over one tensor: for-each forms have nothing to save, and a compiler cannot enter fused ones
-    adam = partial(torch.optim.Adam, fused=True)
-    if cfg.get("compile", False):
-        adam = partial(torch.optim.Adam, foreach=False)
-    optimizers = {"adam": adam, "rmsprop": partial(torch.optim.RMSprop, foreach=False)}
-    values = optimizers[check_choice("optim.name", cfg.optim.name, optimizers)]
-    if cfg.mixer.name == "qtran":
-        parts = {
-            "values": values(of("local_value"), lr=cfg.optim.lr),
-            "joint": adam(of("joint_value", "state_value"), lr=cfg.mixer.lr),
-        }
-    else:
-        parts = {"values": values(of("local_value", "mixer"), lr=cfg.optim.lr)}
-    if loss.dual_network is not None:
-        parts["dual"] = adam(of("dual"), lr=cfg.uncertainty.dual_lr)
-    return parts
-
-
 def _stepper(cfg: DictConfig, loss: nn.Module) -> PerPartStepper:
-    optimizers = _optimizers(cfg, loss)
+    optimizers = make_optimizers(cfg, loss)
     if not cfg.get("compile", False):
         return PerPartStepper(optimizers)
     check_compiler(cfg.device)

@@ -1,0 +1,52 @@
+"""RMSprop by Adam's fused form: PyTorch's own RMSprop is what it is compared with."""
+
+import copy
+from types import SimpleNamespace
+
+import pytest
+import torch
+from tensordict import TensorDict
+from torch import nn
+
+from torchrl_drigm.trainers import PerPartStepper
+from torchrl_drigm.trainers.optimizers import rmsprop
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("form", [{"fused": True}, {"foreach": False}], ids=["fused", "plain"])
+def test_equals_pytorchs_rmsprop(form, dtype):
+    start = torch.randn(50, dtype=dtype)
+    ours, theirs = nn.Parameter(start.clone()), nn.Parameter(start.clone())
+    optimizer, expected = rmsprop([ours], 1e-2, **form), torch.optim.RMSprop([theirs], 1e-2)
+    for step in range(30):
+        gradient = torch.randn(50, dtype=dtype) * 10.0 ** (step % 5 - 3)
+        gradient[:10] = 0.0  # never moved
+        ours.grad, theirs.grad = gradient.clone(), gradient.clone()
+        optimizer.step()
+        expected.step()
+    torch.testing.assert_close(ours, theirs)
+    assert torch.equal(ours[:10], start[:10]) and not torch.equal(ours[10:], start[10:])
+
+
+def test_goes_on_from_its_state_in_another_form():
+    """As a run with ``compile=true`` does from a checkpoint of one without."""
+    start = torch.randn(50)
+    first, second = nn.Parameter(start.clone()), nn.Parameter(start.clone())
+    fused = PerPartStepper({"values": rmsprop([first], 1e-2, fused=True)})
+    plain = PerPartStepper({"values": rmsprop([second], 1e-2, foreach=False)})
+
+    def step(stepper, parameter):
+        loss = SimpleNamespace(
+            clip_norm=None,
+            compute_loss=lambda _: TensorDict({"loss": (parameter**2).sum()}),
+        )
+        stepper.step(loss, None)
+
+    for _ in range(3):
+        step(fused, first)
+    second.data.copy_(first)
+    plain.load_state_dict(copy.deepcopy(fused.state_dict()))
+    assert not plain.optimizers["values"].param_groups[0]["fused"]
+    step(fused, first)
+    step(plain, second)
+    torch.testing.assert_close(second, first)
