@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import torch
 from tensordict import TensorDict, TensorDictBase
 from tensordict.utils import NestedKey
-from torch import Tensor, nn
+from torch import Tensor
 from torch._dynamo.exc import BackendCompilerFailed
 from torch._inductor.exc import InductorError
 from torchrl.objectives import LossModule
@@ -49,19 +47,18 @@ def check_compiler(device: torch.device | str) -> None:
 class CompiledStepper(PerPartStepper):
     """:class:`PerPartStepper` with the loss and its gradients compiled, as one graph.
 
+    Clipping and the optimizers, which have fused forms of their own, stay outside.
+
     Compiled at the first update, for batches of one size. Nothing is written into the batch, such
     as priorities.
 
     Args:
-        optimizers (mapping of str to Optimizer): the optimizer of each part, by a name of it. None
-            in its fused form, which a compiler cannot enter.
+        optimizers (mapping of str to Optimizer): the optimizer of each part, by a name of it.
     """
 
     def __init__(self, optimizers: Mapping[str, torch.optim.Optimizer]) -> None:
         super().__init__(optimizers)
         self._losses_and_gradients: Callable | None = None
-        self._compiled_step: Callable | None = None
-        self._has_state = False
 
     def _backward(self, trainer: Trainer, sub_batch: TensorDictBase) -> TensorDictBase:
         leaves = {key: leaf for key, leaf in sub_batch.items(True, True) if torch.is_tensor(leaf)}
@@ -86,42 +83,6 @@ class CompiledStepper(PerPartStepper):
             # names what is not finite
             trainer.compute_loss(sub_batch)
         return metrics
-
-    def _clip_and_step(self, clip_norm: float) -> dict[str, Tensor]:
-        if not self._has_state:
-            # the optimizers make their state, which compiled code is to find in place
-            self._has_state = True
-            return super()._clip_and_step(clip_norm)
-        if self._compiled_step is None:
-            self._compiled_step = self._compile_step(clip_norm)
-        return self._compiled_step()
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore every optimizer; the tensors of their state are others then."""
-        super().load_state_dict(state_dict)
-        self._compiled_step, self._has_state = None, False
-
-    def _compile_step(self, clip_norm: float) -> Callable:
-        # without the hooks and the profiler around an optimizer's step, which break a graph
-        parts = [
-            (
-                part,
-                [block.vector for block in self._blocks[part]],
-                optimizer,
-                inspect.unwrap(type(optimizer).step),
-            )
-            for part, optimizer in self.optimizers.items()
-        ]
-
-        def clip_and_step() -> dict[str, Tensor]:
-            norms = {}
-            with torch.no_grad():
-                for part, vectors, optimizer, step in parts:
-                    norms[part] = nn.utils.clip_grad_norm_(vectors, clip_norm, foreach=True)
-                    step(optimizer)
-            return norms
-
-        return _compile(clip_and_step)
 
     def _compile(self, loss: LossModule, sub_batch: TensorDictBase) -> Callable:
         batch_size = sub_batch.batch_size

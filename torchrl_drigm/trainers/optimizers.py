@@ -63,8 +63,8 @@ def make_optimizers(cfg: DictConfig, loss: nn.Module) -> dict[str, torch.optim.O
     """One optimizer for the agents and a mixer, one for QTRAN's networks, one for the dual.
 
     Args:
-        cfg (DictConfig): the composed config; ``optim.name``, ``optim.lr``, ``mixer``,
-            ``uncertainty.dual_lr`` and ``compile``.
+        cfg (DictConfig): the composed config; ``optim.name``, ``optim.lr``, ``mixer`` and
+            ``uncertainty.dual_lr``.
         loss (nn.Module): loss of :func:`~torchrl_drigm.trainers.make_loss`.
 
     Returns:
@@ -76,10 +76,8 @@ def make_optimizers(cfg: DictConfig, loss: nn.Module) -> dict[str, torch.optim.O
         leaves = (leaf for params in owned for leaf in params.values(True, True))
         return [leaf for leaf in leaves if isinstance(leaf, nn.Parameter)]
 
-    # a compiler cannot enter the fused form
-    form = {"foreach": False} if cfg.get("compile", False) else {"fused": True}
-    adam = partial(torch.optim.Adam, **form)
-    optimizers = {"adam": adam, "rmsprop": partial(rmsprop, **form)}
+    adam = partial(torch.optim.Adam, fused=True)
+    optimizers = {"adam": adam, "rmsprop": partial(rmsprop, fused=True)}
     values = optimizers[check_choice("optim.name", cfg.optim.name, optimizers)]
     if cfg.mixer.name == "qtran":
         parts = {
