@@ -5,44 +5,16 @@ from tensordict import TensorDict
 from torchrl.envs import TransformedEnv, check_env_specs
 from torchrl.envs.transforms import ActionMask, Compose
 
-from torchrl_drigm.envs.libs import _smax_programs, smax
+from tests.envs._smax import B, attack, change_units, jaxmarl, make_env
+from torchrl_drigm.envs.libs import smax
 from torchrl_drigm.envs.libs.smax import SMAXEnv, SMAXWrapper
 from torchrl_drigm.envs.transforms.observation_noise import ObservationNoise
 
 pytestmark = pytest.mark.smax
 
-# found, not imported: JaxMARL's import takes seconds, and prints unless it is left to the package
-if not _smax_programs.has_smax:
-    pytest.skip('needs JaxMARL: pip install "torchrl_drigm[smax]"', allow_module_level=True)
-
-jaxmarl = _smax_programs.import_jaxmarl()
-
 import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 from jaxmarl.environments.smax.smax_env import map_name_to_scenario  # noqa: E402
-
-B = 16  # one number for all tests: JAX compiles once for each
-
-
-def make_env(seed=0):
-    return SMAXEnv("3s_vs_5z", num_envs=B, seed=seed)
-
-
-def attack(td):
-    """The last available action: an attack where there is one, stop otherwise."""
-    last = td["agents", "action_mask"].flip(-1).int().argmax(-1)
-    return td.set(("agents", "action"), td["agents", "action_mask"].shape[-1] - 1 - last)
-
-
-def change_units(env, **leaves):
-    """Overwrites the state of units (or of the clock) by functions of NumPy arrays."""
-    battle = env._battles.state
-    changed = {}
-    for name, change in leaves.items():
-        values = np.array(getattr(battle, name))
-        change(values)
-        changed[name] = env._put(values)  # on the same device, or JAX compiles again
-    env._battles = env._battles.replace(state=battle.replace(**changed))
 
 
 @pytest.fixture(autouse=True)
@@ -348,66 +320,6 @@ def test_equals_jaxmarl():
     assert 10 < steps <= 101
 
 
-class TestFeatureIndex:
-    def test_enemy_position(self):
-        """Moving one enemy by a little changes exactly its two features."""
-        env = make_env()
-        env.reset()
-        # everyone in sight of everyone
-        change_units(env, unit_positions=lambda at: at.__setitem__(slice(None), at / 4 + 10))
-        index = env.feature_index("enemy_position")
-        for enemy in range(5):
-            for axis in range(2):
-                before = torch.from_numpy(np.array(env._programs.observe(env._battles)[0]))
-
-                def move(position, enemy=enemy, axis=axis):
-                    position[:, 3 + enemy, axis] += 0.25
-
-                change_units(env, unit_positions=move)
-                after = torch.from_numpy(np.array(env._programs.observe(env._battles)[0]))
-                changed = (before != after).flatten(0, 1)
-                assert (changed.any(0).nonzero().flatten() == index["position"][enemy, axis]).all()
-                assert changed.any(0).sum() == 1
-                assert (before[..., index["visible"]] == 1).all()  # all of its health
-
-    def test_noise_on_visible_enemies_only(self):
-        noisy_env = TransformedEnv(make_env(), ObservationNoise("enemy_position", seed=0))
-        noisy = noisy_env.rollout(60, attack, break_when_any_done=False)
-        clean = make_env().rollout(60, attack, break_when_any_done=False)
-        position = noisy_env.base_env.feature_index("enemy_position")["position"]
-        for td, expected in ((noisy, clean), (noisy["next"], clean["next"])):
-            changed = td["agents", "observation"] != expected["agents", "observation"]
-            # an enemy is seen where any of its 13 features is not zero, which needs no index
-            enemies = expected["agents", "observation"][..., 26:91].unflatten(-1, (5, 13))
-            seen = (enemies != 0).any(-1)
-            assert 0.1 < seen.float().mean() < 0.9
-            assert torch.equal(changed[..., position], seen.unsqueeze(-1).expand(*seen.shape, 2))
-            changed[..., position] = False
-            assert not changed.any()
-        for key in ("state", ("agents", "action_mask"), ("next", "reward"), ("next", "done")):
-            assert torch.equal(noisy[key], clean[key])
-        noise = (noisy["agents", "observation"] - clean["agents", "observation"])[..., position]
-        noise = noise[noise != 0]
-        error = 5 * 0.75**2 * (2 / len(noise)) ** 0.5  # five standard errors of the variance
-        assert abs(noise.var().item() - 0.75**2) < error
-
-    def test_layout_follows_the_map(self):
-        env = SMAXEnv("2s3z", num_envs=2, seed=0)
-        index = env.feature_index("enemy_position")
-        width = len(env._env.unit_features)
-        assert index["position"].shape == (5, 2)
-        assert index["position"][0].tolist() == [4 * width + 1, 4 * width + 2]
-
-    def test_unknown_name(self):
-        with pytest.raises(ValueError, match="name='ally_health' is unknown; valid names: enemy_"):
-            make_env().feature_index("ally_health")
-
-    def test_no_list_of_units(self):
-        env = SMAXEnv("3s_vs_5z", num_envs=2, observation_type="conic")
-        with pytest.raises(ValueError, match="observation_type='conic' has no fixed place"):
-            env.feature_index("enemy_position")
-
-
 def test_a_partial_reset_leaves_the_other_battles_and_their_flags():
     env = make_env()
     td = env.rollout(120, policy=attack, break_when_any_done=True)[:, -1]["next"]
@@ -424,68 +336,6 @@ def test_a_partial_reset_leaves_the_other_battles_and_their_flags():
         assert not after[key][only.squeeze(-1)].any()
     assert (after["state"][~kept] != before["state"][~kept]).any(-1).all()
     assert after.get("_reset", None) is None
-
-
-def test_state_scale_brings_every_feature_to_order_one():
-    env = make_env()
-    state = env.rollout(60, policy=attack, break_when_any_done=False)["state"]
-    scale = env.state_scale()
-    assert scale.shape == state.shape[-1:]
-    assert state.abs().max() > 10
-    assert (state / scale).abs().max() < 3.1  # the last numbers are unit types, up to 3
-
-
-class TestArguments:
-    def test_scenario(self):
-        with pytest.raises(ValueError, match=r"scenario='3x' is unknown; valid names: 3m, 2s3z, "):
-            SMAXEnv("3x")
-
-    @pytest.mark.parametrize("num_envs", [0, -1, 2.0, True])
-    def test_num_envs(self, num_envs):
-        with pytest.raises(ValueError, match=r"num_envs=.* must be an int of at least 1"):
-            SMAXEnv(num_envs=num_envs)
-
-    @pytest.mark.parametrize("max_steps", [0, 1.5])
-    def test_max_steps(self, max_steps):
-        with pytest.raises(ValueError, match=r"max_steps=.* must be an int of at least 1"):
-            SMAXEnv(max_steps=max_steps)
-
-    def test_attack_mode(self):
-        with pytest.raises(ValueError, match=r"attack_mode='far' is unknown; valid names: closest"):
-            SMAXEnv(attack_mode="far")
-
-    def test_unknown_argument(self):
-        with pytest.raises(TypeError, match="unexpected keyword argument 'fog'"):
-            SMAXEnv(fog=True)
-
-    def test_arguments_reach_jaxmarl(self):
-        env = SMAXEnv(
-            num_envs=2,
-            see_enemy_actions=False,
-            walls_cause_death=False,
-            attack_mode="random",
-            unit_type_health=jnp.full(6, 50.0),  # an array, which cannot be cached
-        )._env
-        assert not env.see_enemy_actions
-        assert not env.walls_cause_death
-        assert env.attack_mode == "random"
-        assert (env.unit_type_health == 50).all()
-
-    def test_not_smax(self):
-        with pytest.raises(TypeError, match="env is a SMAX; expected an EnemySMAX of JaxMARL"):
-            SMAXWrapper(jaxmarl.make("SMAX"), num_envs=2)
-
-    def test_continuous_actions(self):
-        with pytest.raises(ValueError, match="action_type='continuous'; expected 'discrete'"):
-            SMAXEnv(action_type="continuous")
-
-    def test_missing_jaxmarl(self, monkeypatch):
-        battle = make_env()._env
-        monkeypatch.setattr(_smax_programs, "has_smax", False)
-        with pytest.raises(ImportError, match=r'SMAXEnv needs JaxMARL: pip install "torchrl_drigm'):
-            SMAXEnv()
-        with pytest.raises(ImportError, match=r"SMAXWrapper needs JaxMARL: pip install .*\[smax\]"):
-            SMAXWrapper(battle)
 
 
 def test_reset_entry_of_any_shape():

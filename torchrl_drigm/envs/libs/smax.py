@@ -223,7 +223,9 @@ class SMAXWrapper(_EnvWrapper):
         """
         return state_scale(self._env)
 
-    def _observe(self, observation, state, available, won: Tensor) -> dict:
+    def _observe(self, observation, state, available, flags: Tensor) -> dict:
+        """What a step and a reset give; ``flags`` ``[4, B, 1]`` as the program orders them."""
+        done, terminated, truncated, won = flags.unbind(0)
         mask = self._to_torch(available)
         self.full_action_spec["agents", "action"].update_mask(mask)
         agents = {"observation": self._to_torch(observation), "action_mask": mask}
@@ -231,6 +233,9 @@ class SMAXWrapper(_EnvWrapper):
             "agents": TensorDict(agents, (*self.batch_size, self.n_agents), device=self.device),
             "state": self._to_torch(state),
             "info": TensorDict({"battle_won": won}, self.batch_size, device=self.device),
+            "done": done,
+            "terminated": terminated,
+            "truncated": truncated,
         }
 
     def _to_torch(self, array) -> Tensor:
@@ -243,22 +248,12 @@ class SMAXWrapper(_EnvWrapper):
         self._keys, self._battles, seen, reward, flags = self._programs.step(
             self._keys, self._battles, actions
         )
-        # [4, B] -> four of [B, 1]
-        done, terminated, truncated, won = self._to_torch(flags).unsqueeze(-1).unbind(0)
-        if done.any():
+        seen = self._observe(*seen, self._to_torch(flags).unsqueeze(-1))
+        if seen["done"].any():
             # Most likely the next call resets exactly these: JAX works on it while TorchRL goes on.
-            self._ahead = self._start_reset(done)
-        return TensorDict(
-            {
-                **self._observe(*seen, won),
-                "reward": self._to_torch(reward).unsqueeze(-1),
-                "done": done,
-                "terminated": terminated,
-                "truncated": truncated,
-            },
-            self.batch_size,
-            device=self.device,
-        )
+            self._ahead = self._start_reset(seen["done"])
+        seen["reward"] = self._to_torch(reward).unsqueeze(-1)
+        return TensorDict(seen, self.batch_size, device=self.device)
 
     def _start_reset(self, reset: Tensor) -> tuple:
         """What is reset (keys, battles), which of them ``[B]``, and the program's result."""
@@ -277,19 +272,8 @@ class SMAXWrapper(_EnvWrapper):
             _, _, result = self._start_reset(reset)
         self._keys, self._battles, seen = result
 
-        done, terminated, truncated, won = torch.zeros(
-            4, *self.batch_size, 1, dtype=torch.bool, device=self.device
-        ).unbind(0)
-        return TensorDict(
-            {
-                **self._observe(*seen, won),
-                "done": done,
-                "terminated": terminated,
-                "truncated": truncated,
-            },
-            self.batch_size,
-            device=self.device,
-        )
+        flags = torch.zeros(4, *self.batch_size, 1, dtype=torch.bool, device=self.device)
+        return TensorDict(self._observe(*seen, flags), self.batch_size, device=self.device)
 
     def _reset_proc_data(
         self, tensordict: TensorDictBase | None, tensordict_reset: TensorDictBase
