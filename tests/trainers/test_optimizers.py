@@ -29,7 +29,7 @@ def test_equals_pytorchs_rmsprop(form, dtype):
 
 
 def test_goes_on_from_its_state_in_another_form():
-    """As a run with ``compile=true`` does from a checkpoint of one without."""
+    """As where a checkpoint comes from a device that has no fused form."""
     start = torch.randn(50)
     first, second = nn.Parameter(start.clone()), nn.Parameter(start.clone())
     fused = PerPartStepper({"values": rmsprop([first], 1e-2, fused=True)})
