@@ -98,11 +98,8 @@ class CompiledStepper(PerPartStepper):
             gradients = self._gradients(total)
             return {key: value.detach() for key, value in losses.items()}, gradients
 
+        # code of its own, as compiled graphs are kept by code: many runs may share a process
+        losses_and_gradients.__code__ = losses_and_gradients.__code__.replace()
+        compiled = torch.compile(losses_and_gradients, fullgraph=True, dynamic=False)
         # gradients belong to the graph, so that forward and backward pass are compiled as one
-        return torch._dynamo.config.patch(trace_autograd_ops=True)(_compile(losses_and_gradients))
-
-
-def _compile(function: Callable) -> Callable:
-    # code of its own, as compiled graphs are kept by code: many runs may share a process
-    function.__code__ = function.__code__.replace()
-    return torch.compile(function, fullgraph=True, dynamic=False)
+        return torch._dynamo.config.patch(trace_autograd_ops=True)(compiled)

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-__all__ = ["lstm_recurrence"]
+__all__ = ["learns", "lstm_recurrence"]
 
 # writing into given memory is what this overload adds to autograd's own formula
 _sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
@@ -54,7 +54,7 @@ def lstm_recurrence(
         tuple: the sequences, ``[T, A, H, N]`` each, and the final ``(h, c)``, ``[A, H, N]`` each.
     """
     inputs = x, weight_ih, weight_hh, bias, h, c
-    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in inputs):
+    if learns(*inputs):
         last, outputs, cells = _Recurrence.apply(*inputs, keep)
         last_cell = cells[-1]
     else:
@@ -62,7 +62,12 @@ def lstm_recurrence(
     return [-s for s in (outputs, cells)[:n_sequences]], (-last, -last_cell)
 
 
-def _forward(x, weight_ih, weight_hh, bias, h, c, keep, n_sequences, learns=False):
+def learns(*tensors: Tensor | None) -> bool:
+    """Whether a gradient will be asked for of any of them."""
+    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
+
+
+def _forward(x, weight_ih, weight_hh, bias, h, c, keep, n_sequences, every_step=False):
     """The last ``h`` and ``c`` and what was kept of all steps; states are negated.
 
     Memory of steps that nobody asks for is used again, while it is in the cache.
@@ -70,17 +75,17 @@ def _forward(x, weight_ih, weight_hh, bias, h, c, keep, n_sequences, learns=Fals
     networks, n_steps, rows, _ = x.shape
     hidden = weight_hh.shape[-1]
 
-    def buffer(every_step: bool, *shape: int, reused: int = 1) -> tuple[Tensor, list[Tensor]]:
-        kept = x.new_empty(n_steps if every_step else reused, networks, *shape, rows)
+    def buffer(all_kept: bool, *shape: int, reused: int = 1) -> tuple[Tensor, list[Tensor]]:
+        kept = x.new_empty(n_steps if all_kept else reused, networks, *shape, rows)
         views = kept.unbind()
         return kept, [views[t % len(views)] for t in range(n_steps)]
 
     w_ih, w_hh = _scale_cell(weight_ih.clone(), 2.0), _scale_cell(-weight_hh, 2.0)
     bias = _scale_cell(bias.unsqueeze(-1).clone(), 2.0)
-    gates, gates_at = buffer(learns, 4, hidden)
-    squashed, squashed_at = buffer(learns, hidden)
-    outputs, outputs_at = buffer(learns or n_sequences > 0, hidden)
-    cells, cells_at = buffer(learns or n_sequences > 1, hidden, reused=2)
+    gates, gates_at = buffer(every_step, 4, hidden)
+    squashed, squashed_at = buffer(every_step, hidden)
+    outputs, outputs_at = buffer(every_step or n_sequences > 0, hidden)
+    cells, cells_at = buffer(every_step or n_sequences > 1, hidden, reused=2)
     h, c = (None if state is None else -state for state in (h, c))
     steps = zip(
         x.transpose(2, 3).unbind(1), gates_at, squashed_at, outputs_at, cells_at, strict=True
@@ -106,7 +111,7 @@ class _Recurrence(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x, weight_ih, weight_hh, bias, h, c, keep):
-        last, _, *kept = _forward(x, weight_ih, weight_hh, bias, h, c, keep, 2, learns=True)
+        last, _, *kept = _forward(x, weight_ih, weight_hh, bias, h, c, keep, 2, every_step=True)
         h, c = (None if state is None else -state for state in (h, c))
         ctx.has_state = h is not None
         ctx.save_for_backward(x, weight_ih, weight_hh, h, c, keep, *kept)

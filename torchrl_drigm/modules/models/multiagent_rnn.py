@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.compiler import is_compiling
 
-from torchrl_drigm.modules.models._lstm_recurrence import lstm_recurrence
+from torchrl_drigm.modules.models._lstm_recurrence import learns, lstm_recurrence
 from torchrl_drigm.modules.models._lstm_window import lstm_window
 from torchrl_drigm.modules.models._multiagent_rnn import MultiAgentRNN, add_product, tanh
 
@@ -129,9 +129,7 @@ class MultiAgentLSTM(MultiAgentRNN):
                 weight_ih, weight_hh, bias_ih, bias_hh = self._per_network()
                 return [], lstm_window(x, weight_ih, weight_hh, bias_ih + bias_hh)
             return self._run(x, state, is_init, n_sequences)
-        tensors = (x, *self._per_network(), *(state or ()))
-        learns = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
-        if not learns and x.shape[2] < _FEW_ROWS:
+        if x.shape[2] < _FEW_ROWS and not learns(x, *self._per_network(), *(state or ())):
             return self._run(x, state, is_init, n_sequences)
         weight_ih, weight_hh, bias_ih, bias_hh = self._per_network()
         h, c = (None, None) if state is None else (s.transpose(1, 2) for s in state)
