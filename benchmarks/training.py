@@ -1,6 +1,6 @@
 """Whole training through the example's own path: days, parts, time to a good team, memory.
 
-    python benchmarks/training.py                  # about a minute
+    python benchmarks/training.py                  # two or three minutes
     python benchmarks/training.py --full           # more days, five seeds
     python benchmarks/training.py --only days
 
