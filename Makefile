@@ -27,8 +27,9 @@ venv: $(VENV)/.installed-test ## create the environment for development (tests, 
 demo: $(VENV)/.installed-demo ## train a robust QMIX team on a six-zone office, evaluate it in six climates
 	@$(PY) examples/sustaingym_rqmix.py $(ARGS)
 
+# One process per core; each takes up to 1.5 GB.
 test: lint ## lint, then run the tests and the examples in the docstrings
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest -n auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 lint: $(VENV)/.installed-test ## check style and format
 	@$(PY) -m ruff check .
