@@ -1,4 +1,4 @@
-"""RMSprop by Adam's fused form: PyTorch's own RMSprop is what it is compared with."""
+"""Optimizers and the step over all of them, against PyTorch's own."""
 
 import copy
 from types import SimpleNamespace
@@ -50,3 +50,34 @@ def test_goes_on_from_its_state_in_another_form():
     step(fused, first)
     step(plain, second)
     torch.testing.assert_close(second, first)
+
+
+@pytest.mark.parametrize("clip_norm", [None, 0.5, 1e6])
+def test_step_equals_pytorchs_clipping_of_each_part(clip_norm):
+    """Two parts, of which one has two groups of parameters."""
+
+    def parameters():
+        torch.manual_seed(0)
+        return [nn.Parameter(torch.randn(shape)) for shape in ((3, 2), (4,), (5, 1))]
+
+    def optimizers(a, b, c):
+        groups = [{"params": [a], "lr": 0.1}, {"params": [b], "lr": 0.2}]
+        return {"values": torch.optim.SGD(groups, momentum=0.9), "dual": torch.optim.Adam([c])}
+
+    def loss(a, b, c):
+        return TensorDict({"loss": (a.exp().sum() + b[0]) ** 2, "loss_dual": c.cos().sum()})
+
+    ours, theirs = parameters(), parameters()
+    stepper, expected = PerPartStepper(optimizers(*ours)), optimizers(*theirs)
+    trainer = SimpleNamespace(clip_norm=clip_norm, compute_loss=lambda _: loss(*ours))
+    for _ in range(4):
+        metrics = stepper.step(trainer, None)
+        sum(loss(*theirs).values()).backward()
+        max_norm = float("inf") if clip_norm is None else clip_norm
+        for part, parts_own in (("values", theirs[:2]), ("dual", theirs[2:])):
+            norm = nn.utils.clip_grad_norm_(parts_own, max_norm)
+            torch.testing.assert_close(metrics[f"grad_norm_{part}"], norm)
+            expected[part].step()
+            expected[part].zero_grad()
+        for parameter, reference in zip(ours, theirs, strict=True):
+            torch.testing.assert_close(parameter, reference)

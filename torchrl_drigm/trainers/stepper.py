@@ -55,11 +55,12 @@ class PerPartStepper(OptimizationStepper):
         for block in self._all_blocks():
             block.hold()
         metrics = self._backward(trainer, sub_batch)
-        clip_norm = float("inf") if trainer.clip_norm is None else trainer.clip_norm
-        for part, norm in self._clip_and_step(clip_norm).items():
-            metrics[f"grad_norm_{part}"] = norm
-        for optimizer in self.optimizers.values():
-            optimizer.zero_grad()
+        for part, optimizer in self.optimizers.items():
+            gradients = [block.vector.grad for block in self._blocks[part]]
+            metrics[f"grad_norm_{part}"] = _clip(gradients, trainer.clip_norm)
+            optimizer.step()
+        for block in self._all_blocks():
+            block.vector.grad = None
         return metrics
 
     def _backward(self, trainer: Trainer, sub_batch: TensorDictBase) -> TensorDictBase:
@@ -76,15 +77,6 @@ class PerPartStepper(OptimizationStepper):
         parameters = [parameter for block in blocks for parameter in block.parameters]
         gradients = iter(torch.autograd.grad(total, parameters, materialize_grads=True))
         return [torch.cat([next(gradients).flatten() for _ in b.parameters]) for b in blocks]
-
-    def _clip_and_step(self, clip_norm: float) -> dict[str, Tensor]:
-        """Update the parameters; returns the gradient norm of each part before clipping."""
-        norms = {}
-        for part, optimizer in self.optimizers.items():
-            vectors = [block.vector for block in self._blocks[part]]
-            norms[part] = nn.utils.clip_grad_norm_(vectors, clip_norm, foreach=True).detach()
-            optimizer.step()
-        return norms
 
     def _all_blocks(self) -> list[_Block]:
         return [block for blocks in self._blocks.values() for block in blocks]
@@ -103,6 +95,20 @@ class PerPartStepper(OptimizationStepper):
             optimizer.load_state_dict(state_dict[part])
             for group, form in zip(optimizer.param_groups, forms, strict=True):
                 group.update(form)
+
+
+def _clip(gradients: Sequence[Tensor], max_norm: float | None) -> Tensor:
+    """The total norm before clipping.
+
+    As :func:`torch.nn.utils.clip_grad_norm_`, which takes half as long again to sort parameters by
+    device and type; here there is one vector, or a few.
+    """
+    norm = torch.linalg.vector_norm(torch.stack([*map(torch.linalg.vector_norm, gradients)]))
+    if max_norm is not None:
+        factor = (max_norm / (norm + 1e-6)).clamp_max(1.0)
+        for gradient in gradients:
+            gradient.mul_(factor)
+    return norm
 
 
 class _Block:
