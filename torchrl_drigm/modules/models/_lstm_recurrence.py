@@ -5,7 +5,7 @@ Axes: ``T`` time, ``A`` networks, ``N`` rows, ``F`` input features, ``H`` hidden
 On a CPU the time beside the matrix products goes into small operations. These are few here, and run
 in memory that is still in the cache:
 
-- gates are kept as ``[T, A, 4, H, N]``: a step is one block, a gate of a network one run of memory;
+- gates are kept as ``[T, A, 4 H, N]``: a step is one block, a gate of a network one run of memory;
 - the cell gate's weights are doubled, since ``tanh x = 2 sigmoid(2x) - 1``: one sigmoid serves all
   four gates (absolute error 1e-7);
 - states are kept negated, as ``-o tanh c = o - 2 o sigmoid(2c)`` is one operation and its negative
@@ -58,7 +58,7 @@ def lstm_recurrence(
         last, outputs, cells = _Recurrence.apply(*inputs, keep)
         last_cell = cells[-1]
     else:
-        last, last_cell, outputs, cells, *_ = _forward(*inputs, keep, n_sequences)
+        last, last_cell, _, outputs, cells, *_ = _forward(*inputs, keep, n_sequences)
     return [-s for s in (outputs, cells)[:n_sequences]], (-last, -last_cell)
 
 
@@ -68,7 +68,7 @@ def learns(*tensors: Tensor | None) -> bool:
 
 
 def _forward(x, weight_ih, weight_hh, bias, h, c, keep, n_sequences, every_step=False):
-    """The last ``h`` and ``c`` and what was kept of all steps; states are negated.
+    """The last ``h`` and ``c``, scaled weights and what was kept of all steps; states are negated.
 
     Memory of steps that nobody asks for is used again, while it is in the cache.
     """
@@ -80,9 +80,10 @@ def _forward(x, weight_ih, weight_hh, bias, h, c, keep, n_sequences, every_step=
         views = kept.unbind()
         return kept, [views[t % len(views)] for t in range(n_steps)]
 
-    w_ih, w_hh = _scale_cell(weight_ih.clone(), 2.0), _scale_cell(-weight_hh, 2.0)
-    bias = _scale_cell(bias.unsqueeze(-1).clone(), 2.0)
-    gates, gates_at = buffer(every_step, 4, hidden)
+    w_ih, w_hh, bias = (
+        _scale_cell(weight.clone(), 2.0) for weight in (weight_ih, weight_hh, bias.unsqueeze(-1))
+    )
+    gates, gates_at = buffer(every_step, 4 * hidden)
     squashed, squashed_at = buffer(every_step, hidden)
     outputs, outputs_at = buffer(every_step or n_sequences > 0, hidden)
     cells, cells_at = buffer(every_step or n_sequences > 1, hidden, reused=2)
@@ -91,19 +92,17 @@ def _forward(x, weight_ih, weight_hh, bias, h, c, keep, n_sequences, every_step=
         x.transpose(2, 3).unbind(1), gates_at, squashed_at, outputs_at, cells_at, strict=True
     )
     for t, (x_t, gates_t, squashed_t, next_h, next_c) in enumerate(steps):
-        all_gates = gates_t.flatten(1, 2)
-        i, f, g, o = gates_t.unbind(1)
-        torch.baddbmm(bias, w_ih, x_t, out=all_gates)
+        torch.baddbmm(bias, w_ih, x_t, out=gates_t)
         if h is not None:
-            torch.baddbmm(all_gates, w_hh, _carried(h, keep, t), out=all_gates)
-        all_gates.sigmoid_()
+            gates_t.baddbmm_(w_hh, _carried(h, keep, t), alpha=-1.0)
+        i, f, g, o = gates_t.sigmoid_().chunk(4, 1)
         torch.addcmul(i, i, g, value=-2.0, out=next_c)
         if c is not None:
             next_c.addcmul_(f, _carried(c, keep, t))
         torch.mul(next_c, -2.0, out=squashed_t).sigmoid_()
         h = torch.addcmul(o, o, squashed_t, value=-2.0, out=next_h)
         c = next_c
-    return h, c, outputs, cells, gates, squashed
+    return h, c, (w_ih, w_hh), outputs, cells, gates, squashed
 
 
 class _Recurrence(torch.autograd.Function):
@@ -111,10 +110,12 @@ class _Recurrence(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x, weight_ih, weight_hh, bias, h, c, keep):
-        last, _, *kept = _forward(x, weight_ih, weight_hh, bias, h, c, keep, 2, every_step=True)
+        last, _, ctx.weights, *kept = _forward(
+            x, weight_ih, weight_hh, bias, h, c, keep, 2, every_step=True
+        )
         h, c = (None if state is None else -state for state in (h, c))
         ctx.has_state = h is not None
-        ctx.save_for_backward(x, weight_ih, weight_hh, h, c, keep, *kept)
+        ctx.save_for_backward(x, h, c, keep, *kept)
         # the last one once more: who reads only that pays for no gradient of the others
         ctx.set_materialize_grads(False)
         outputs, cells, *_ = kept
@@ -123,32 +124,34 @@ class _Recurrence(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, grad_last, grad_outputs, grad_cells):
-        x, weight_ih, weight_hh, first_h, first_c, keep, *kept = ctx.saved_tensors
-        outputs, cells, gates, squashed = kept
-        n_steps, networks, _, hidden, rows = gates.shape
-        # the gradient before a gate's sigmoid is what the loop below computes for it, negated and,
-        # of the cell gate, times -4
-        w_ih, w_hh = _scale_cell(-weight_ih, -4.0), _scale_cell(-weight_hh, -4.0).transpose(1, 2)
-        d_x = x.new_empty(n_steps, networks, *x.shape[2:])
-        d_weight_ih, d_weight_hh = torch.zeros_like(weight_ih), torch.zeros_like(weight_hh)
+        x, first_h, first_c, keep, *kept = ctx.saved_tensors
+        outputs, cells, gates, squashed = (steps.unbind() for steps in kept)
+        networks, gate_size, rows = gates[0].shape
+        # the loop below leaves a factor of -2 of the cell gate's gradient to the weights, which are
+        # twice themselves there already
+        w_ih, w_hh = (_scale_cell(weight, -2.0) for weight in ctx.weights)
+        w_hh = w_hh.transpose(1, 2)
+        d_x = x.new_empty(len(gates), networks, *x.shape[2:])
+        d_weight_ih, d_weight_hh = (torch.zeros_like(weight) for weight in ctx.weights)
         d_gates = torch.empty_like(gates[0])
-        d_i, d_f, d_g, d_o = d_gates.unbind(1)
-        d_gates = d_gates.flatten(1, 2)
-        d_bias, ones = x.new_zeros(networks * 4 * hidden), x.new_ones(rows)
+        d_gates_rows, d_gates_t = d_gates.view(-1, rows), d_gates.transpose(1, 2)
+        d_i, d_f, d_g, d_o = d_gates.chunk(4, 1)
+        d_bias, ones = x.new_zeros(networks * gate_size), x.new_ones(rows)
         d_h, d_c, product = (torch.zeros_like(outputs[0]) for _ in range(3))
         if grad_last is not None:
-            d_h.sub_(grad_last)
-        steps = zip(x.unbind(1), gates.flatten(2, 3), *gates.unbind(2), strict=True)
-        for t, (x_t, all_gates, i, f, g, o) in reversed(list(enumerate(steps))):
+            d_h += grad_last
+        steps = zip(x.unbind(1), d_x.unbind(), gates, squashed, strict=True)
+        for t, (x_t, d_x_t, gates_t, squashed_t) in reversed(list(enumerate(steps))):
             if grad_outputs is not None:
-                d_h -= grad_outputs[t]
+                d_h += grad_outputs[t]
             if grad_cells is not None:
-                d_c -= grad_cells[t]
+                d_c += grad_cells[t]
             h, c = (outputs[t - 1], cells[t - 1]) if t else (first_h, first_c)
+            i, f, g, o = gates_t.chunk(4, 1)
             # h = o tanh(c)
-            torch.addcmul(d_h, d_h, squashed[t], value=-2.0, out=d_o)
+            torch.addcmul(d_h, d_h, squashed_t, value=-2.0, out=d_o)
             torch.mul(d_h, o, out=product)
-            d_c.add_(_sigmoid_backward(product, squashed[t], grad_input=product), alpha=4.0)
+            d_c.add_(_sigmoid_backward(product, squashed_t, grad_input=product), alpha=4.0)
             # c = f c + i tanh
             torch.addcmul(d_c, d_c, g, value=-2.0, out=d_i)
             torch.mul(d_c, i, out=d_g)
@@ -156,21 +159,22 @@ class _Recurrence(torch.autograd.Function):
                 d_f.zero_()
             else:
                 torch.mul(d_c, _carried(c, keep, t), out=d_f)
-            _sigmoid_backward(d_gates, all_gates, grad_input=d_gates)
-            torch.baddbmm(d_weight_ih, d_gates, x_t, out=d_weight_ih)
-            torch.bmm(d_gates.transpose(1, 2), w_ih, out=d_x[t])
-            d_bias.addmv_(d_gates.view(-1, rows), ones)
+            _sigmoid_backward(d_gates, gates_t, grad_input=d_gates)
+            d_weight_ih.baddbmm_(d_gates, x_t)
+            torch.bmm(d_gates_t, w_ih, out=d_x_t)
+            d_bias.addmv_(d_gates_rows, ones)
             if h is not None:
-                h = _carried(h, keep, t).transpose(1, 2)
-                torch.baddbmm(d_weight_hh, d_gates, h, out=d_weight_hh)
-                torch.bmm(w_hh, d_gates, out=d_h)
+                d_weight_hh.baddbmm_(d_gates, _carried(h, keep, t).transpose(1, 2), alpha=-1.0)
+                d_h.baddbmm_(w_hh, d_gates, beta=0.0, alpha=-1.0)
                 d_c *= f
                 if keep is not None:
                     d_h *= keep[t]
                     d_c *= keep[t]
-        d_bias = _scale_cell(d_bias.view(networks, -1, 1).neg_(), -4.0).squeeze(-1)
-        d_weights = _scale_cell(d_weight_ih.neg_(), -4.0), _scale_cell(d_weight_hh, -4.0)
-        states = (d_h, d_c) if ctx.has_state else (None, None)
+        for weight in ctx.weights:
+            _scale_cell(weight, -0.5)  # as it was, for another pass
+        d_bias = _scale_cell(d_bias.view(networks, -1, 1), -4.0).squeeze(-1)
+        d_weights = _scale_cell(d_weight_ih, -4.0), _scale_cell(d_weight_hh, -4.0)
+        states = (d_h.neg_(), d_c.neg_()) if ctx.has_state else (None, None)
         return d_x.transpose(0, 1), *d_weights, d_bias, *states, None
 
 
@@ -180,5 +184,5 @@ def _carried(state: Tensor, keep: Tensor | None, t: int) -> Tensor:
 
 def _scale_cell(weight: Tensor, factor: float) -> Tensor:
     """Multiplies the rows of the cell gate, the third of four, in place: ``[A, 4H, ...]``."""
-    weight.unflatten(1, (4, -1)).select(1, 2).mul_(factor)
+    weight.chunk(4, 1)[2].mul_(factor)
     return weight
