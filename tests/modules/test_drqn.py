@@ -98,6 +98,27 @@ def test_chosen_value_is_that_of_all_values(core, share_params, batch):
     torch.testing.assert_close(gradient, expected, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("share_params", [False, True])
+@pytest.mark.parametrize("batch", [(), (2, 3)])
+def test_greedy_and_chosen_values_are_those_of_all_values(share_params, batch):
+    drqn = make(share_params=share_params, with_features=True)
+    windows = inputs(*batch)
+    action = torch.randint(N_ACTIONS, (*batch, N_AGENTS))
+    greedy, *outputs = drqn.greedy_and_chosen(*windows, action)
+    every_value, features = drqn(*windows)
+    assert torch.equal(greedy, every_value.argmax(-1))
+    expected = [every_value.gather(-1, torch.stack([greedy, action], -1)), features]
+    torch.testing.assert_close(outputs, expected)
+    weights = [torch.randn_like(output) for output in outputs]
+    gradient, expected = (
+        torch.autograd.grad(
+            sum((v * w).sum() for v, w in zip(of, weights, strict=True)), list(drqn.parameters())
+        )
+        for of in (outputs, expected)
+    )
+    torch.testing.assert_close(gradient, expected, rtol=1e-4, atol=1e-6)
+
+
 @pytest.mark.parametrize("batch", [(), (2,), (2, 3)])
 def test_any_batch(batch):
     drqn = make()
@@ -162,8 +183,10 @@ class TestErrors:
             make()(observation, one_hot(action, N_ACTIONS))
 
     def test_chosen_action(self):
-        with pytest.raises(ValueError, match="expected action of shape"):
-            make().chosen_value(*inputs(2), torch.zeros(2, N_AGENTS, 1, dtype=torch.int64))
+        action = torch.zeros(2, N_AGENTS, 1, dtype=torch.int64)
+        for values in (make().chosen_value, make().greedy_and_chosen):
+            with pytest.raises(ValueError, match="expected action of shape"):
+                values(*inputs(2), action)
 
     def test_action_out_of_range(self):
         observation, action = inputs(2)

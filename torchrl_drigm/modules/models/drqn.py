@@ -259,16 +259,63 @@ class DRQN(nn.Module):
             >>> torch.allclose(drqn.chosen_value(*windows, action), expected, atol=1e-6)
             True
         """
+        self._check_chosen(observation, action)
         last = self._last_features(observation, previous_action).transpose(0, 1)
+        value = self._values_of(last, action.reshape(-1, self.n_agents).t())
+        return value.t().reshape(*action.shape, 1)
+
+    def greedy_and_chosen(
+        self, observation: Tensor, previous_action: Tensor, action: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Greedy actions, and what :meth:`forward` gives for these and for ``action``.
+
+        Gradients go through the values of two actions of each agent instead of all of them.
+
+        Args:
+            observation (Tensor): ``[*B, n_agents, W, F]``, newest last.
+            previous_action (Tensor): int64 ``[*B, n_agents, W]``.
+            action (Tensor): int64 ``[*B, n_agents]``.
+
+        Returns:
+            tuple: greedy actions int64 ``[*B, n_agents]``, values ``[*B, n_agents, 2]`` of the
+            greedy and the given action, and features ``[*B, n_agents, hidden_size]``.
+
+        Raises:
+            ValueError: if a shape is not as above.
+
+        Examples:
+            >>> drqn = DRQN(observation_size=5, n_actions=4, n_agents=3)
+            >>> windows = torch.randn(2, 3, 8, 5), torch.randint(4, (2, 3, 8))
+            >>> action = torch.randint(4, (2, 3))
+            >>> greedy, values, features = drqn.greedy_and_chosen(*windows, action)
+            >>> torch.allclose(values[..., 0], drqn(*windows).amax(-1), atol=1e-6)
+            True
+        """
+        self._check_chosen(observation, action)
+        features = self._last_features(observation, previous_action)
+        last = features.transpose(0, 1)
+        with torch.no_grad():
+            greedy = self.head(last).argmax(-1)  # [A, N]
+        both = torch.cat([greedy, action.reshape(-1, self.n_agents).t()], 1)
+        values = self._values_of(torch.cat([last, last], 1), both).view(self.n_agents, 2, -1)
+        values, agents = values.permute(2, 0, 1), action.shape  # [N, A, 2]
+        return (
+            greedy.t().reshape(agents),
+            values.reshape(*agents, 2),
+            features.reshape(*agents, -1),
+        )
+
+    def _values_of(self, features: Tensor, action: Tensor) -> Tensor:
+        """Head's values of one action each: ``[A, N, H]`` and ``[A, N]`` -> ``[A, N]``."""
+        bias = self.head.bias[action] if self.share_params else self.head.bias.gather(1, action)
+        return torch.linalg.vecdot(self._rows(self.head.weight, action), features) + bias
+
+    def _check_chosen(self, observation: Tensor, action: Tensor) -> None:
         if action.shape != observation.shape[:-2]:
             raise ValueError(
                 f"DRQN: expected action of shape {list(observation.shape[:-2])}, received "
                 f"{list(action.shape)}. Pass categorical actions, one of each agent."
             )
-        rows = action.reshape(-1, self.n_agents).t()
-        value = torch.linalg.vecdot(self._rows(self.head.weight, rows), last)
-        value = value + self._rows(self.head.bias.unsqueeze(-1), rows).squeeze(-1)
-        return value.t().reshape(*action.shape, 1)
 
     def _rows(self, table: Tensor, action: Tensor) -> Tensor:
         """Rows ``[A, N, H]`` for actions ``[A, N]``; shared tables have no agent dimension."""

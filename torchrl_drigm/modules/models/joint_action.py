@@ -67,14 +67,18 @@ class JointActionEncoder(nn.Module):
         Raises:
             ValueError: if the shape or type is neither.
         """
+        return self.embed(action, batch_size).relu()
+
+    def embed(self, action: Tensor, batch_size: Sequence[int]) -> Tensor:
+        """:meth:`forward` before its ReLU."""
         batch = tuple(batch_size)
         if action.dtype == torch.int64 and action.shape == (*batch, self.n_agents):
             # [*B, A] -> [A, N] -> [A, N, H] -> [*B, H]
             rows = _look_up(self.weight, action.reshape(-1, self.n_agents).t())
-            return (rows.sum(0).reshape(*batch, -1) + self.bias).relu()
+            return rows.sum(0).reshape(*batch, -1) + self.bias
         if action.shape == (*batch, self.n_agents, self.n_actions):
             table = self.weight.flatten(0, 1)
-            return (action.flatten(-2).to(table.dtype) @ table + self.bias).relu()
+            return action.flatten(-2).to(table.dtype) @ table + self.bias
         raise ValueError(
             f"expected int64 action of shape {[*batch, self.n_agents]} or one-hot action of shape "
             f"{[*batch, self.n_agents, self.n_actions]}, received {action.dtype} of shape "

@@ -15,7 +15,7 @@ __all__ = ["QTRANJointValue", "QTRANStateValue"]
 
 
 class _StateAndFeatures(nn.Module):
-    """Global state and summed agent features in parallel, each through a linear ReLU layer."""
+    """Global state and summed agent features in parallel, each through a linear layer."""
 
     def __init__(
         self,
@@ -33,7 +33,8 @@ class _StateAndFeatures(nn.Module):
         )
         self.out_features = hidden_size * (1 if feature_size is None else 2)
 
-    def forward(self, state: Tensor, features: Tensor | None) -> Tensor:
+    def forward(self, state: Tensor, features: Tensor | None) -> list[Tensor]:
+        """Each layer's output before the ReLU, ``[*B, hidden_size]``."""
         batch = state_batch_shape("QTRAN", state, self.state_shape)
         if (features is None) != (self.feature_encoder is None):
             raise ValueError(
@@ -41,11 +42,11 @@ class _StateAndFeatures(nn.Module):
                 f"{'no' if features is None else 'agent'} features. Build it with "
                 "feature_size=None to leave them out, or name their key among the in_keys."
             )
-        encoded = self.state_encoder(state.flatten(len(batch))).relu()
-        if features is None:
-            return encoded
-        # [*B, n_agents, F] -> [*B, F]
-        return torch.cat([encoded, self.feature_encoder(features.sum(-2)).relu()], -1)
+        encoded = [self.state_encoder(state.flatten(len(batch)))]
+        if features is not None:
+            # [*B, n_agents, F] -> [*B, F]
+            encoded.append(self.feature_encoder(features.sum(-2)))
+        return encoded
 
 
 def _head(in_features: int, hidden_size: int, device: torch.device | str | None) -> nn.Sequential:
@@ -110,7 +111,8 @@ class QTRANJointValue(nn.Module):
             ValueError: if a shape is not as above, or features are missing or unexpected.
         """
         encoded = self.encoder(state, features)
-        return self.head(torch.cat([encoded, self.action_encoder(action, encoded.shape[:-1])], -1))
+        encoded.append(self.action_encoder.embed(action, encoded[0].shape[:-1]))
+        return self.head(torch.cat(encoded, -1).relu())
 
 
 class QTRANStateValue(nn.Module):
@@ -158,4 +160,4 @@ class QTRANStateValue(nn.Module):
         Raises:
             ValueError: if a shape is not as above, or features are missing or unexpected.
         """
-        return self.head(self.encoder(state, features))
+        return self.head(torch.cat(self.encoder(state, features), -1).relu())

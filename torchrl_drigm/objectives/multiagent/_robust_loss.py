@@ -5,6 +5,7 @@ Axes: ``*B`` batch (``[*B, T]`` for sequences), ``n_agents`` agents, ``n_actions
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -178,13 +179,18 @@ class RobustLossMixin:
         :meth:`~torchrl_drigm.modules.DRQN.chosen_value`.
         """
         action = tensordict.get(self.tensor_keys.action)
-        modules = self._value_modules()
-        if self.action_space == "categorical" and len(modules) == 1:
-            chosen_value = getattr(getattr(modules[0], "module", None), "chosen_value", None)
-            if chosen_value is not None:
-                return chosen_value(*map(tensordict.get, modules[0].in_keys), action)
+        chosen_value = self._shortcut("chosen_value")
+        if chosen_value is not None:
+            return chosen_value(*map(tensordict.get, self._value_modules()[0].in_keys), action)
         self._run_local_networks(tensordict)
         return self._chosen_value(tensordict.get(self.tensor_keys.action_value), action)
+
+    def _shortcut(self, name: str) -> Callable | None:
+        """A method of the local network that computes some actions' values alone, if it has it."""
+        modules = self._value_modules()
+        if self.action_space != "categorical" or len(modules) != 1:
+            return None
+        return getattr(getattr(modules[0], "module", None), name, None)
 
     def _chosen_value(self, action_value: Tensor, action: Tensor) -> Tensor:
         """Values ``[*B, n_agents, 1]`` of the actions taken, from ``[*B, n_agents, n_actions]``."""

@@ -256,29 +256,21 @@ class RobustQTRANLoss(RobustLossMixin, LossModule):
         action = tensordict.get(keys.action)
         td = self._without_next(tensordict)
         with self._online("local_value_network"):
-            self._run_local_networks(td)
-        action_value = td.get(keys.action_value)  # [*B, n_agents, n_actions]
-        mask = tensordict.get(keys.action_mask, None)
-        if mask is not None:
-            lowest = torch.finfo(action_value.dtype).min
-            greedy = action_value.detach().masked_fill(~mask, lowest).argmax(-1, keepdim=True)
-        else:
-            greedy = action_value.detach().argmax(-1, keepdim=True)  # [*B, n_agents, 1]
+            greedy, values = self._greedy_and_taken(td, action)
         with self._online("state_value_network"):
             self.state_value_network(td)
         baseline = td.get(keys.state_value)  # [*B, 1]
         with self._online("joint_value_network"):
             # both in one call, which takes hardly longer than one of them
-            actions = torch.stack([self._format(greedy, action_value).to(action.dtype), action])
-            joint_greedy, joint_value = self._joint_value(td.expand(2, *td.batch_size), actions)
-        joint_greedy = joint_greedy.detach()
+            td = td.select(*self.joint_value_network.in_keys, strict=False)
+            td = td.expand(2, *td.batch_size)
+            both = self._joint_value(td, torch.stack([greedy.to(action.dtype), action]))
+        joint_value = both[1]
         check_team_reward(tensordict, keys.reward, joint_value)
 
-        # Eq. 12 and 13: sums over the agents, [*B, 1]
-        sum_greedy = action_value.gather(-1, greedy).sum(-2)
-        sum_taken = self._chosen_value(action_value, action).sum(-2)
-        optimal = (sum_greedy - joint_greedy + baseline).square().squeeze(-1)
-        slack = (sum_taken - joint_value.detach() + baseline).clamp_max(0.0).square().squeeze(-1)
+        # Eq. 12 and 13, greedy actions and actions taken: [*B, 2]
+        error = values.sum(-2) - both.detach().squeeze(-1).movedim(0, -1) + baseline
+        optimal, slack = error[..., 0].square(), error[..., 1].clamp_max(0.0).square()
 
         losses = TensorDict({}, [])
         pred_value = joint_value.squeeze(-1)
@@ -289,6 +281,33 @@ class RobustQTRANLoss(RobustLossMixin, LossModule):
         losses["loss_opt"] = self._mean(optimal, tensordict)
         losses["loss_nopt"] = self._mean(slack, tensordict)
         return self._finish(losses, tensordict, pred_value, target_value)
+
+    def _greedy_and_taken(
+        self, tensordict: TensorDictBase, action: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Greedy actions as the data has actions, and values ``[*B, n_agents, 2]``.
+
+        The values are those of the greedy actions and of the actions taken. What the other networks
+        share of the local one goes into the tensordict.
+        """
+        mask = tensordict.get(self.tensor_keys.action_mask, None)
+        greedy_and_chosen = self._shortcut("greedy_and_chosen")
+        if greedy_and_chosen is not None and mask is None:
+            module = self._value_modules()[0]
+            inputs = map(tensordict.get, module.in_keys)
+            greedy, values, *features = greedy_and_chosen(*inputs, action)
+            for key, value in zip(module.out_keys[1:], features, strict=False):
+                tensordict.set(key, value)
+            return greedy, values
+        self._run_local_networks(tensordict)
+        action_value = tensordict.get(self.tensor_keys.action_value)  # [*B, n_agents, n_actions]
+        preference = action_value.detach()
+        if mask is not None:
+            preference = preference.masked_fill(~mask, torch.finfo(preference.dtype).min)
+        greedy = preference.argmax(-1, keepdim=True)
+        taken = self._chosen_value(action_value, action)
+        values = torch.cat([action_value.gather(-1, greedy), taken], -1)
+        return self._format(greedy, action_value), values
 
     def _format(self, greedy: Tensor, action_value: Tensor) -> Tensor:
         """Greedy indices ``[*B, n_agents, 1]`` in the action space of the data."""
