@@ -99,6 +99,9 @@ class Table:
         print(line, flush=True)
 
 
+_OUT_OF_PLACE = {torch.ops.aten.baddbmm_: torch.ops.aten.baddbmm}
+
+
 class _FlopCounter(TorchDispatchMode):
     # torch.utils.flop_counter.FlopCounterMode hooks every module to count by module, and fails on
     # the parameter lists of TorchRL's losses; its formulas are all that is needed here.
@@ -109,7 +112,7 @@ class _FlopCounter(TorchDispatchMode):
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
-        formula = flop_registry.get(func._overloadpacket)
+        formula = flop_registry.get(_OUT_OF_PLACE.get(func._overloadpacket, func._overloadpacket))
         if formula is not None:
             self.total += formula(*args, **kwargs, out_val=out)
         return out

@@ -5,8 +5,8 @@
 
 An update is: sample, loss, backward, clip, optimizer, target. The optimizer of both is that of the
 paper's text, or that of its released configuration (``--optimizer adam``). Ours goes through the
-trainer's own path, which computes next values when transitions are stored and after a target copy;
-that is timed too, for a round of updates, and each of our updates is charged its share of it.
+trainer's own path, which computes next values when transitions are stored and, in chunks, after a
+target copy; both are timed too, and each of our updates is charged its share of them.
 Prints the ratio, which is what holds on a busy machine, then medians with quartiles in
 milliseconds; last the arithmetic limit: the time of our update's matrix products at the throughput
 that the largest of them reaches, measured in the same interleaved run.
@@ -15,7 +15,6 @@ that the largest of them reaches, measured in the same interleaved run.
 from __future__ import annotations
 
 import argparse
-import math
 import tempfile
 
 import torch
@@ -34,16 +33,17 @@ from _training import build_trainer, compose_config
 from torchrl import logger as torchrl_logger
 
 from torchrl_drigm.envs.transforms import NextHistory
+from torchrl_drigm.trainers.hooks import KeepNextValue
 
 # of the paper's text and preset=paper, and of its released configuration
 OPTIMIZERS = {"rmsprop": torch.optim.RMSprop, "adam": torch.optim.Adam}
 
 
 def ours(mixer: str, uncertainty: str, optimizer: str, run_dir: str, compiled: bool = False):
-    """On a trainer of ``preset=paper`` with a full replay buffer: an update, and a round's rest.
+    """On a trainer of ``preset=paper`` with a full replay buffer: an update, and what goes with it.
 
-    The second call computes the next values that come with a round of updates. Returns both, and
-    the number of updates in a round.
+    Returns the call that is an update, and by name the calls that compute next values, of new
+    transitions and of a chunk of stored ones, with the number of such calls per update.
     """
     algorithm = ("preset=paper", f"mixer={mixer}", f"uncertainty={uncertainty}")
     algorithm += (f"optim.name={optimizer}", f"compile={compiled}")
@@ -54,21 +54,25 @@ def ours(mixer: str, uncertainty: str, optimizer: str, run_dir: str, compiled: b
     steps = trainer.replay_buffer[:].clone()
     while len(trainer.replay_buffer) < paper.replay.size:
         trainer.replay_buffer.extend(steps)
-    # the new transitions of a round, and the stored ones that a target copy makes anew
-    n_updates = paper.optim.updates_per_batch
-    renewed = math.ceil(n_updates * paper.replay.size / paper.target.interval)
-    stored = trainer.replay_buffer[: paper.collector.frames_per_batch + renewed]
-    stored = NextHistory()(stored)
+    n_new, n_chunk = paper.collector.frames_per_batch, KeepNextValue.chunk
+    stored = NextHistory()(trainer.replay_buffer[: max(n_new, n_chunk)])
+    new, chunk = stored[:n_new], stored[:n_chunk]
+    loss = trainer.loss_module
 
     def update() -> None:
         batch = trainer._process_optim_batch_hook(None)
         trainer.optimization_stepper.step(trainer, batch)
         trainer._post_optim_hook()
 
-    def next_values() -> None:
-        trainer.loss_module.next_team_value(stored)
-
-    return update, next_values, n_updates
+    next_values = {
+        "new": lambda: loss.next_team_value(new),
+        "renewed": lambda: loss.next_team_value(chunk),
+    }
+    calls_per_update = {
+        "new": 1 / paper.optim.updates_per_batch,
+        "renewed": paper.replay.size / n_chunk / paper.target.interval,
+    }
+    return update, next_values, calls_per_update
 
 
 def main() -> None:
@@ -108,19 +112,20 @@ def main() -> None:
             baseline.fill()
             product = MatrixProduct()
             with tempfile.TemporaryDirectory() as run_dir, tempfile.TemporaryDirectory() as other:
-                update, next_values, n_updates = ours(mixer, uncertainty, args.optimizer, run_dir)
+                update, next_values, calls = ours(mixer, uncertainty, args.optimizer, run_dir)
                 contestants = {"released": baseline.update, "ours": update}
-                contestants |= {"next values": next_values, "product": product}
+                contestants |= {**next_values, "product": product}
                 if args.compile:
                     contestants["compiled"], *_ = ours(
                         mixer, uncertainty, args.optimizer, other, compiled=True
                     )
                 times = interleaved(contestants, args.repeats)
                 for name_of_ours in {"ours", "compiled"} & times.keys():
-                    times[name_of_ours] = [
-                        own + rest / n_updates
-                        for own, rest in zip(times[name_of_ours], times["next values"], strict=True)
-                    ]
+                    for part, n_calls in calls.items():
+                        times[name_of_ours] = [
+                            own + n_calls * rest
+                            for own, rest in zip(times[name_of_ours], times[part], strict=True)
+                        ]
                 flops = count_flops(update)
             extra = ()
             if args.compile:
