@@ -76,6 +76,6 @@ class DualNetwork(nn.Module):
             ValueError: if a shape is not as above.
         """
         batch = state_batch_shape("DualNetwork", state, self.state_shape)
-        action = self.action_encoder(action, batch)
-        state = self.state_encoder(state.flatten(len(batch))).relu()
-        return self.head(torch.cat([state, action], -1))
+        action = self.action_encoder.embed(action, batch)
+        state = self.state_encoder(state.flatten(len(batch)))
+        return self.head(torch.cat([state, action], -1).relu())
