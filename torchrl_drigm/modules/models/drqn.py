@@ -30,7 +30,7 @@ def _look_up(table: Tensor, action: Tensor) -> Tensor:
     """
     n_agents, n_actions, _ = table.shape
     _check_range(action, n_actions)
-    first = n_actions * torch.arange(n_agents, device=action.device).unsqueeze(-1)
+    first = torch.arange(0, n_agents * n_actions, n_actions, device=action.device).unsqueeze(-1)
     return table.flatten(0, 1).index_select(0, (action + first).flatten()).view(*action.shape, -1)
 
 
@@ -41,7 +41,7 @@ def _check_range(action: Tensor, n_actions: int) -> None:
         # without waiting for the device
         torch._assert_async(((action >= 0) & (action < n_actions)).all(), message)
     elif action.numel() > 0:
-        low, high = action.aminmax()
+        low, high = (bound.item() for bound in action.aminmax())
         if low < 0 or high >= n_actions:
             raise IndexError(message)
 
