@@ -20,10 +20,10 @@ from torchrl_drigm.trainers import (
 CONFIG = Path(__file__).parents[1] / "examples" / "config"
 
 
-def compose_config(*overrides: str) -> DictConfig:
-    """The config of ``examples/sustaingym_rqmix.py`` with overrides of its command line."""
+def compose_config(*overrides: str, example: str = "sustaingym_rqmix") -> DictConfig:
+    """The config of an example with overrides of its command line."""
     with initialize_config_dir(str(CONFIG), version_base=None):
-        return compose("sustaingym_rqmix", overrides=["progress_bar=false", *overrides])
+        return compose(example, overrides=["progress_bar=false", *overrides])
 
 
 def build_trainer(cfg: DictConfig, run_dir: str | Path) -> Trainer:
