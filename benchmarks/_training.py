@@ -32,3 +32,10 @@ def build_trainer(cfg: DictConfig, run_dir: str | Path) -> Trainer:
     agents = make_agents(cfg, env)
     loss = make_loss(cfg, agents, make_mixer(cfg, env), make_dual(cfg, env))
     return make_trainer(cfg, env, agents, loss, run_dir)
+
+
+def update(trainer: Trainer) -> None:
+    """Once what the trainer does per update: sample, losses, backward, clip, optimizers, target."""
+    batch = trainer._process_optim_batch_hook(None)
+    trainer.optimization_stepper.step(trainer, batch)
+    trainer._post_optim_hook()

@@ -16,10 +16,11 @@ import argparse
 import os
 import tempfile
 import time
+from functools import partial
 
 import torch
 from _timing import Table, interleaved, print_header, ratios, show
-from _training import build_trainer, compose_config
+from _training import build_trainer, compose_config, update
 from torchrl import logger as torchrl_logger
 
 
@@ -37,13 +38,7 @@ def updates(n_steps: int, compiled: bool, run_dir: str):
     )
     trainer = build_trainer(cfg, run_dir)
     trainer.train()
-
-    def update() -> None:
-        batch = trainer._process_optim_batch_hook(None)
-        trainer.optimization_stepper.step(trainer, batch)
-        trainer._post_optim_hook()
-
-    return update
+    return partial(update, trainer)
 
 
 def main() -> None:

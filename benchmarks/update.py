@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from functools import partial
 
 import torch
 from _released_style import ReleasedStyle
@@ -29,7 +30,7 @@ from _timing import (
     ratios,
     show,
 )
-from _training import build_trainer, compose_config
+from _training import build_trainer, compose_config, update
 from torchrl import logger as torchrl_logger
 
 from torchrl_drigm.envs.transforms import NextHistory
@@ -59,11 +60,6 @@ def ours(mixer: str, uncertainty: str, optimizer: str, run_dir: str, compiled: b
     new, chunk = stored[:n_new], stored[:n_chunk]
     loss = trainer.loss_module
 
-    def update() -> None:
-        batch = trainer._process_optim_batch_hook(None)
-        trainer.optimization_stepper.step(trainer, batch)
-        trainer._post_optim_hook()
-
     next_values = {
         "new": lambda: loss.next_team_value(new),
         "renewed": lambda: loss.next_team_value(chunk),
@@ -72,7 +68,7 @@ def ours(mixer: str, uncertainty: str, optimizer: str, run_dir: str, compiled: b
         "new": 1 / paper.optim.updates_per_batch,
         "renewed": paper.replay.size / n_chunk / paper.target.interval,
     }
-    return update, next_values, calls_per_update
+    return partial(update, trainer), next_values, calls_per_update
 
 
 def main() -> None:
@@ -112,8 +108,8 @@ def main() -> None:
             baseline.fill()
             product = MatrixProduct()
             with tempfile.TemporaryDirectory() as run_dir, tempfile.TemporaryDirectory() as other:
-                update, next_values, calls = ours(mixer, uncertainty, args.optimizer, run_dir)
-                contestants = {"released": baseline.update, "ours": update}
+                our_update, next_values, calls = ours(mixer, uncertainty, args.optimizer, run_dir)
+                contestants = {"released": baseline.update, "ours": our_update}
                 contestants |= {**next_values, "product": product}
                 if args.compile:
                     contestants["compiled"], *_ = ours(
@@ -126,7 +122,7 @@ def main() -> None:
                             own + n_calls * rest
                             for own, rest in zip(times[name_of_ours], times[part], strict=True)
                         ]
-                flops = count_flops(update)
+                flops = count_flops(our_update)
             extra = ()
             if args.compile:
                 extra = (

@@ -2,16 +2,11 @@
 
 import pytest
 import torch
-from tensordict.nn import TensorDictModule
-from torchrl.modules import SafeSequential
 from torchrl.objectives import HardUpdate, SoftUpdate, ValueEstimators
 from torchrl.objectives.multiagent import QMixerLoss
 from torchrl.objectives.value import TD0Estimator
 
 from tests.objectives.conftest import (
-    N_ACTIONS,
-    N_AGENTS,
-    OBS,
     gradients,
     make_data,
     make_dual,
@@ -19,7 +14,6 @@ from tests.objectives.conftest import (
     make_mixer,
     make_qnet,
 )
-from torchrl_drigm.modules import DRQN
 from torchrl_drigm.objectives import RobustQMixerLoss
 
 
@@ -50,27 +44,6 @@ class TestNominal:
                 assert torch.equal(ours_grad[name], grad), name
         assert set(ours.in_keys) == set(theirs.in_keys)
         assert ours.out_keys == theirs.out_keys
-
-    def test_network_that_computes_chosen_values_alone(self):
-        def make(cls):
-            torch.manual_seed(0)
-            drqn = DRQN(OBS, N_ACTIONS, N_AGENTS, hidden_size=8)
-            history = [("agents", "history", "observation"), ("agents", "history", "action")]
-            values = TensorDictModule(drqn, history, [("agents", "action_value")])
-            *_, greedy = make_qnet().module
-            qnet = SafeSequential(values, greedy)
-            return cls(qnet, make_mixer(), action_space="categorical", delay_value=False)
-
-        data = make_data(8)
-        for step in (data, data["next"]):
-            step["agents", "history"] = {
-                "observation": torch.randn(8, N_AGENTS, 5, OBS),
-                "action": torch.randint(N_ACTIONS, (8, N_AGENTS, 5)),
-            }
-        ours, theirs = make(RobustQMixerLoss), make(QMixerLoss)
-        loss, expected = ours(data.clone())["loss"], theirs(data.clone())["loss"]
-        torch.testing.assert_close(loss, expected)
-        torch.testing.assert_close(gradients(ours, loss), gradients(theirs, expected))
 
     def test_default_estimator(self):
         ours, theirs = make_loss(), make_loss(QMixerLoss)

@@ -15,10 +15,9 @@ from tests.objectives.conftest import (
     OBS,
     Q_OUT_KEYS,
     STATE,
-    gradients,
     make_data,
 )
-from torchrl_drigm.modules import DRQN, DualNetwork, QTRANJointValue, QTRANStateValue
+from torchrl_drigm.modules import DualNetwork, QTRANJointValue, QTRANStateValue
 from torchrl_drigm.objectives import RobustQTRANLoss
 from torchrl_drigm.objectives.value import TVTD0Estimator
 
@@ -253,49 +252,6 @@ class TestGradients:
         loss = make_loss()
         assert all(not p.requires_grad for p in loss.target_joint_value_network_params.values(1, 1))
         assert all(not p.requires_grad for p in loss.target_local_value_network_params.values(1, 1))
-
-
-@pytest.mark.parametrize("masked", [False, True])
-def test_network_that_computes_two_values_of_each_agent_alone(masked):
-    """A DRQN, beside the same one inside of a module that computes every value only."""
-
-    class AllValues(nn.Module):
-        def __init__(self, drqn):
-            super().__init__()
-            self.drqn = drqn
-
-        def forward(self, observation, previous_action):
-            return self.drqn(observation, previous_action)
-
-    def make(wrap):
-        loss = make_loss()
-        torch.manual_seed(0)
-        drqn = wrap(DRQN(OBS, N_ACTIONS, N_AGENTS, hidden_size=H, with_features=True))
-        history = [("agents", "history", "observation"), ("agents", "history", "action")]
-        *_, greedy = loss.local_value_network.module
-        qnet = SafeSequential(
-            TensorDictModule(drqn, history, [("agents", "action_value"), FEATURES]), greedy
-        )
-        networks = loss.joint_value_network, loss.state_value_network
-        return RobustQTRANLoss(qnet, *networks, action_space="categorical", delay_value=False)
-
-    data = make_data(8)
-    for step in (data, data["next"]):
-        step["agents", "history"] = {
-            "observation": torch.randn(8, N_AGENTS, 5, OBS),
-            "action": torch.randint(N_ACTIONS, (8, N_AGENTS, 5)),
-        }
-        if masked:
-            step["agents", "action_mask"] = torch.rand(8, N_AGENTS, N_ACTIONS) < 0.5
-            step["agents", "action_mask"][..., 0] = True
-    first, second = make(lambda drqn: drqn), make(AllValues)
-    losses = [dict(loss(data.clone()).items()) for loss in (first, second)]
-    torch.testing.assert_close(*losses)
-    found = [
-        list(gradients(loss, sum(values.values())).values())
-        for loss, values in zip((first, second), losses, strict=True)
-    ]
-    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-6)
 
 
 def test_one_hot_equals_categorical():

@@ -112,6 +112,20 @@ def test_same_losses_and_no_recompilation(tmp_path, mixer, uncertainty, device):
     assert set(losses.keys()) == set(expected.keys())
     torch.testing.assert_close(losses, expected, rtol=1e-4, atol=1e-4)
     refuses_what_is_not_finite(trainer, batches[0].apply(doubled))
+    notices_another_value(trainer, batches[0].apply(doubled))
+
+
+def notices_another_value(trainer, batch):
+    """It would compile anew, which is not allowed here; as it was, it need not."""
+    loss = trainer.loss_module
+    with torch.compiler.set_stance("fail_on_recompile"):
+        for name, value in (("log_values", False), ("burn_in", 1)):
+            before = getattr(loss, name)
+            setattr(loss, name, value)
+            with pytest.raises(RuntimeError, match="recompile"):
+                trainer.optimization_stepper.step(trainer, batch.clone())
+            setattr(loss, name, before)
+        trainer.optimization_stepper.step(trainer, batch)
 
 
 def refuses_what_is_not_finite(trainer, batch):

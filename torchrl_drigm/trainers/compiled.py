@@ -50,7 +50,8 @@ class CompiledStepper(PerPartStepper):
     Clipping and the optimizers, which have fused forms of their own, stay outside.
 
     Compiled at the first update, for batches of one size. Nothing is written into the batch, such
-    as priorities.
+    as priorities. Another value of an attribute of the loss is compiled for anew; another module
+    inside of it is not noticed: build a new trainer for that.
 
     Args:
         optimizers (mapping of str to Optimizer): the optimizer of each part, by a name of it.

@@ -11,39 +11,14 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.compiler import is_compiling
 
+from torchrl_drigm.modules.models._agent_linear import AgentLinear, look_up
 from torchrl_drigm.modules.models._checks import check_sizes
-from torchrl_drigm.modules.models._multiagent_rnn import add_product
 from torchrl_drigm.modules.models.multiagent_rnn import MultiAgentGRU, MultiAgentLSTM
 
 __all__ = ["DRQN"]
 
 _CORES = {"lstm": MultiAgentLSTM, "gru": MultiAgentGRU}
-
-
-def _look_up(table: Tensor, action: Tensor) -> Tensor:
-    """Rows of one table per agent: ``[A, n_actions, H]`` and int64 ``[A, N]`` -> ``[A, N, H]``.
-
-    Equal to the product of the one-hot actions and the tables. One selection of rows from all
-    tables at once: a fraction of the time of indexing by agent and action, forward and backward.
-    """
-    n_agents, n_actions, _ = table.shape
-    _check_range(action, n_actions)
-    first = torch.arange(0, n_agents * n_actions, n_actions, device=action.device).unsqueeze(-1)
-    return table.flatten(0, 1).index_select(0, (action + first).flatten()).view(*action.shape, -1)
-
-
-def _check_range(action: Tensor, n_actions: int) -> None:
-    """Refuse what would be a row of another agent's table."""
-    message = f"an action is out of bounds: actions must be from 0 to {n_actions - 1}."
-    if is_compiling() or action.device.type != "cpu":
-        # without waiting for the device
-        torch._assert_async(((action >= 0) & (action < n_actions)).all(), message)
-    elif action.numel() > 0:
-        low, high = (bound.item() for bound in action.aminmax())
-        if low < 0 or high >= n_actions:
-            raise IndexError(message)
 
 
 def _scaling(
@@ -67,41 +42,6 @@ def _scaling(
             "a feature that is to stay as it is."
         )
     return loc, scale
-
-
-class _AgentLinear(nn.Module):
-    """``torch.nn.Linear`` per agent on ``[A, N, in] -> [A, N, out]``."""
-
-    def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        n_agents: int,
-        share_params: bool,
-        device: torch.device | str | None,
-    ) -> None:
-        super().__init__()
-        agents = () if share_params else (n_agents,)
-        self.weight = nn.Parameter(torch.empty(*agents, out_features, in_features, device=device))
-        self.bias = nn.Parameter(torch.empty(*agents, out_features, device=device))
-        self.reset_parameters(in_features)
-
-    def reset_parameters(self, fan_in: int) -> None:
-        bound = 1.0 / math.sqrt(fan_in)
-        for parameter in self.parameters():
-            nn.init.uniform_(parameter, -bound, bound)
-
-    def forward(self, x: Tensor, other: Tensor | None = None) -> Tensor:
-        """``other`` is added; where each agent has a network, in the same pass."""
-        if self.weight.ndim == 2:
-            out = nn.functional.linear(x, self.weight, self.bias)
-            return out if other is None else out + other
-        if other is None:
-            return add_product(self.bias.unsqueeze(-2), x, self.weight.transpose(1, 2))
-        # the bias as the weight of a constant feature: no pass of its own over what comes out
-        x = nn.functional.pad(x, (0, 1), value=1.0)
-        weight = torch.cat([self.weight, self.bias.unsqueeze(-1)], -1)
-        return add_product(other, x, weight.transpose(1, 2))
 
 
 class DRQN(nn.Module):
@@ -196,12 +136,12 @@ class DRQN(nn.Module):
         self.register_buffer("observation_scale", scale)
         agents = () if share_params else (n_agents,)
         self.share_params = share_params
-        self.encoder = _AgentLinear(observation_size, hidden_size, n_agents, share_params, device)
+        self.encoder = AgentLinear(observation_size, hidden_size, n_agents, share_params, device)
         self.action_embedding = nn.Parameter(
             torch.empty(*agents, n_actions, hidden_size, device=device)
         )
         self.core = _CORES[core](hidden_size, hidden_size, n_agents, share_params, device)
-        self.head = _AgentLinear(hidden_size, n_actions, n_agents, share_params, device)
+        self.head = AgentLinear(hidden_size, n_actions, n_agents, share_params, device)
         # encoder and embeddings are the parts of one linear layer over all inputs
         fan_in = observation_size + n_actions + (n_agents if agent_id else 0)
         bound = 1.0 / math.sqrt(fan_in)
@@ -321,7 +261,7 @@ class DRQN(nn.Module):
         """Rows ``[A, N, H]`` for actions ``[A, N]``; shared tables have no agent dimension."""
         if self.share_params:
             return nn.functional.embedding(action, table)
-        return _look_up(table, action)
+        return look_up(table, action)
 
     def _last_features(self, observation: Tensor, previous_action: Tensor) -> Tensor:
         """What the head sees of the last step of a window, ``[N, A, H]``."""

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from torchrl_drigm.modules.models._agent_linear import look_up
 from torchrl_drigm.modules.models._checks import check_sizes
-from torchrl_drigm.modules.models.drqn import _look_up
 
 __all__ = ["JointActionEncoder"]
 
@@ -74,7 +74,7 @@ class JointActionEncoder(nn.Module):
         batch = tuple(batch_size)
         if action.dtype == torch.int64 and action.shape == (*batch, self.n_agents):
             # [*B, A] -> [A, N] -> [A, N, H] -> [*B, H]
-            rows = _look_up(self.weight, action.reshape(-1, self.n_agents).t())
+            rows = look_up(self.weight, action.reshape(-1, self.n_agents).t())
             return rows.sum(0).reshape(*batch, -1) + self.bias
         if action.shape == (*batch, self.n_agents, self.n_actions):
             table = self.weight.flatten(0, 1)

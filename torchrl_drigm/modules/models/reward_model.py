@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from torchrl_drigm.modules.models._agent_linear import AgentLinear
 from torchrl_drigm.modules.models._checks import check_sizes, state_batch_shape
-from torchrl_drigm.modules.models.drqn import _AgentLinear
 from torchrl_drigm.modules.models.joint_action import JointActionEncoder
 
 __all__ = ["GroupRewardModel"]
@@ -72,9 +72,9 @@ class GroupRewardModel(nn.Module):
         wide = n_groups * hidden_size
         self.state_encoder = nn.Linear(math.prod(self.state_shape), wide, device=device)
         self.action_encoder = JointActionEncoder(n_agents, n_actions, wide, device)
-        # One layer per group, where _AgentLinear has one per agent.
-        self.hidden = _AgentLinear(2 * hidden_size, hidden_size, n_groups, False, device)
-        self.head = _AgentLinear(hidden_size, 1, n_groups, False, device)
+        # One layer per group, where AgentLinear has one per agent.
+        self.hidden = AgentLinear(2 * hidden_size, hidden_size, n_groups, False, device)
+        self.head = AgentLinear(hidden_size, 1, n_groups, False, device)
         for name, shape in (("state", self.state_shape), ("reward", ())):
             self.register_buffer(f"{name}_loc", torch.zeros(shape, device=device))
             self.register_buffer(f"{name}_scale", torch.ones(shape, device=device))

@@ -1,0 +1,87 @@
+"""Networks that compute the values of some actions alone: the losses are those of all values."""
+
+import pytest
+import torch
+from tensordict.nn import TensorDictModule
+from torch import nn
+from torchrl.modules import SafeSequential
+from torchrl.objectives.multiagent import QMixerLoss
+
+from tests.objectives.conftest import (
+    N_ACTIONS,
+    N_AGENTS,
+    OBS,
+    gradients,
+    make_data,
+    make_mixer,
+    make_qnet,
+)
+from tests.objectives.test_robust_qtran import FEATURES, H
+from tests.objectives.test_robust_qtran import make_loss as make_qtran
+from torchrl_drigm.modules import DRQN
+from torchrl_drigm.objectives import RobustQMixerLoss, RobustQTRANLoss
+
+
+def test_chosen_values():
+    def make(cls):
+        torch.manual_seed(0)
+        drqn = DRQN(OBS, N_ACTIONS, N_AGENTS, hidden_size=8)
+        history = [("agents", "history", "observation"), ("agents", "history", "action")]
+        values = TensorDictModule(drqn, history, [("agents", "action_value")])
+        *_, greedy = make_qnet().module
+        qnet = SafeSequential(values, greedy)
+        return cls(qnet, make_mixer(), action_space="categorical", delay_value=False)
+
+    data = make_data(8)
+    for step in (data, data["next"]):
+        step["agents", "history"] = {
+            "observation": torch.randn(8, N_AGENTS, 5, OBS),
+            "action": torch.randint(N_ACTIONS, (8, N_AGENTS, 5)),
+        }
+    ours, theirs = make(RobustQMixerLoss), make(QMixerLoss)
+    loss, expected = ours(data.clone())["loss"], theirs(data.clone())["loss"]
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(gradients(ours, loss), gradients(theirs, expected))
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_two_values_of_each_agent(masked):
+    """A DRQN, beside the same one inside of a module that computes every value only."""
+
+    class AllValues(nn.Module):
+        def __init__(self, drqn):
+            super().__init__()
+            self.drqn = drqn
+
+        def forward(self, observation, previous_action):
+            return self.drqn(observation, previous_action)
+
+    def make(wrap):
+        loss = make_qtran()
+        torch.manual_seed(0)
+        drqn = wrap(DRQN(OBS, N_ACTIONS, N_AGENTS, hidden_size=H, with_features=True))
+        history = [("agents", "history", "observation"), ("agents", "history", "action")]
+        *_, greedy = loss.local_value_network.module
+        qnet = SafeSequential(
+            TensorDictModule(drqn, history, [("agents", "action_value"), FEATURES]), greedy
+        )
+        networks = loss.joint_value_network, loss.state_value_network
+        return RobustQTRANLoss(qnet, *networks, action_space="categorical", delay_value=False)
+
+    data = make_data(8)
+    for step in (data, data["next"]):
+        step["agents", "history"] = {
+            "observation": torch.randn(8, N_AGENTS, 5, OBS),
+            "action": torch.randint(N_ACTIONS, (8, N_AGENTS, 5)),
+        }
+        if masked:
+            step["agents", "action_mask"] = torch.rand(8, N_AGENTS, N_ACTIONS) < 0.5
+            step["agents", "action_mask"][..., 0] = True
+    first, second = make(lambda drqn: drqn), make(AllValues)
+    losses = [dict(loss(data.clone()).items()) for loss in (first, second)]
+    torch.testing.assert_close(*losses)
+    found = [
+        list(gradients(loss, sum(values.values())).values())
+        for loss, values in zip((first, second), losses, strict=True)
+    ]
+    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-6)
