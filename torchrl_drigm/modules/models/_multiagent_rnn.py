@@ -7,12 +7,16 @@ Axes: ``A`` agents, ``T`` time, ``N`` flattened batch, ``F`` input features, ``H
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.compiler import is_compiling
 
 from torchrl_drigm.modules.models._checks import check_sizes
+
+# with fewer rows, as while acting, products are so small that the number of calls decides
+_FEW_ROWS = 16
 
 
 def add_product(bias: Tensor, x: Tensor, weight: Tensor) -> Tensor:
@@ -28,6 +32,16 @@ def tanh(x: Tensor) -> Tensor:
     if is_compiling() and x.device.type == "cpu":
         return 2.0 * torch.sigmoid(2.0 * x) - 1.0  # in fewer instructions; absolute error 1e-7
     return x.tanh()
+
+
+def learns(*tensors: Tensor | None) -> bool:
+    """Whether a gradient will be asked for of any of them."""
+    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
+
+
+def carried(state: Tensor, keep: Tensor | None, t: int) -> Tensor:
+    """A state ``[A, H, N]`` as step ``t`` receives it; ``keep`` is ``[T, N]``."""
+    return state if keep is None else state * keep[t]
 
 
 class MultiAgentRNN(nn.Module):
@@ -168,8 +182,13 @@ class MultiAgentRNN(nn.Module):
         )
 
     def _plain(self, x: Tensor) -> bool:
-        """Whether the loop of differentiable operations is to run, and not :meth:`_run_fused`."""
-        return True
+        """Whether the loop of differentiable operations is to run, and not :meth:`_run_fused`.
+
+        Autocast and transforms of functions reach differentiable operations only.
+        """
+        return torch._C._are_functorch_transforms_active() or torch.is_autocast_enabled(
+            x.device.type
+        )
 
     def _run(
         self,
@@ -205,7 +224,45 @@ class MultiAgentRNN(nn.Module):
         n_sequences: int,
     ) -> tuple[list[Tensor], tuple[Tensor, ...]]:
         """What :meth:`_run` computes, in fewer and larger operations."""
+        if is_compiling():
+            return self._run_compiled(x, state, is_init, n_sequences)
+        few = x.shape[2] < _FEW_ROWS
+        if x.shape[1] == 1 or (few and not learns(x, *self._per_network(), *(state or ()))):
+            return self._run(x, state, is_init, n_sequences)
+        if state is not None:
+            state = tuple(s.transpose(1, 2) for s in state)
+        keep = None if is_init is None else (~is_init).squeeze(-1).t().to(x.dtype)
+        sequences, state = self._recurrence(x, state, keep, n_sequences)
+        # [T, A, H, N] -> [A, T, N, H]
+        return [s.permute(1, 0, 3, 2) for s in sequences], tuple(s.transpose(1, 2) for s in state)
+
+    def _run_compiled(
+        self,
+        x: Tensor,
+        state: tuple[Tensor, ...] | None,
+        is_init: Tensor | None,
+        n_sequences: int,
+    ) -> tuple[list[Tensor], tuple[Tensor, ...]]:
+        """What :meth:`_run` computes, in operations that a compiler sees into."""
+        return self._run(x, state, is_init, n_sequences)
+
+    def _recurrence(
+        self,
+        x: Tensor,
+        state: tuple[Tensor, ...] | None,
+        keep: Tensor | None,
+        n_sequences: int,
+    ) -> tuple[Sequence[Tensor], tuple[Tensor, ...]]:
+        """With a gradient written by hand: as :meth:`_run`, but states are ``[A, H, N]``.
+
+        Sequences are ``[T, A, H, N]``; ``keep`` is ``[T, N]``.
+        """
         raise NotImplementedError
+
+    def _per_network(self) -> tuple[Tensor, ...]:
+        """The parameters with a leading dimension of networks, 1 where they are shared."""
+        parameters = (self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
+        return tuple(p.unsqueeze(0) if self.share_params else p for p in parameters)
 
     def _check(
         self, input: Tensor, state: tuple[Tensor, ...] | None, is_init: Tensor | None

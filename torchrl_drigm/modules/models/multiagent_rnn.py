@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.compiler import is_compiling
 
-from torchrl_drigm.modules.models._lstm_recurrence import learns, lstm_recurrence
+from torchrl_drigm.modules.models._gru_recurrence import gru_recurrence
+from torchrl_drigm.modules.models._lstm_recurrence import lstm_recurrence
 from torchrl_drigm.modules.models._lstm_window import lstm_window
 from torchrl_drigm.modules.models._multiagent_rnn import MultiAgentRNN, add_product, tanh
 
 __all__ = ["MultiAgentGRU", "MultiAgentLSTM"]
-
-# with fewer rows, as while acting, the products are so small that the number of calls decides
-_FEW_ROWS = 16
 
 
 class MultiAgentLSTM(MultiAgentRNN):
@@ -110,40 +107,28 @@ class MultiAgentLSTM(MultiAgentRNN):
             c = torch.addcmul(c, f.sigmoid(), state[1])
         return o.sigmoid() * tanh(c), c
 
-    def _plain(self, x: Tensor) -> bool:
-        # Autocast and transforms of functions reach differentiable operations only.
-        return torch._C._are_functorch_transforms_active() or torch.is_autocast_enabled(
-            x.device.type
-        )
-
-    def _run_fused(
+    def _run_compiled(
         self,
         x: Tensor,
         state: tuple[Tensor, ...] | None,
         is_init: Tensor | None,
         n_sequences: int,
     ) -> tuple[list[Tensor], tuple[Tensor, ...]]:
-        if is_compiling():
-            # a compiler has to see into it
-            if state is None and is_init is None and n_sequences == 0:
-                weight_ih, weight_hh, bias_ih, bias_hh = self._per_network()
-                return [], lstm_window(x, weight_ih, weight_hh, bias_ih + bias_hh)
-            return self._run(x, state, is_init, n_sequences)
-        if x.shape[2] < _FEW_ROWS and not learns(x, *self._per_network(), *(state or ())):
-            return self._run(x, state, is_init, n_sequences)
-        weight_ih, weight_hh, bias_ih, bias_hh = self._per_network()
-        h, c = (None, None) if state is None else (s.transpose(1, 2) for s in state)
-        keep = None if is_init is None else (~is_init).squeeze(-1).t().to(x.dtype)
-        sequences, final = lstm_recurrence(
-            x, weight_ih, weight_hh, bias_ih + bias_hh, h, c, keep, n_sequences
-        )
-        # [T, A, H, N] -> [A, T, N, H]
-        return [s.permute(1, 0, 3, 2) for s in sequences], tuple(s.transpose(1, 2) for s in final)
+        if state is None and is_init is None and n_sequences == 0:
+            weight_ih, weight_hh, bias_ih, bias_hh = self._per_network()
+            return [], lstm_window(x, weight_ih, weight_hh, bias_ih + bias_hh)
+        return self._run(x, state, is_init, n_sequences)
 
-    def _per_network(self) -> tuple[Tensor, ...]:
-        """The parameters with a leading dimension of networks, 1 where they are shared."""
-        parameters = (self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
-        return tuple(p.unsqueeze(0) if self.share_params else p for p in parameters)
+    def _recurrence(
+        self,
+        x: Tensor,
+        state: tuple[Tensor, ...] | None,
+        keep: Tensor | None,
+        n_sequences: int,
+    ) -> tuple[list[Tensor], tuple[Tensor, ...]]:
+        weight_ih, weight_hh, bias_ih, bias_hh = self._per_network()
+        h, c = (None, None) if state is None else state
+        return lstm_recurrence(x, weight_ih, weight_hh, bias_ih + bias_hh, h, c, keep, n_sequences)
 
 
 class MultiAgentGRU(MultiAgentRNN):
@@ -225,4 +210,16 @@ class MultiAgentGRU(MultiAgentRNN):
         h_rz, h_n = hidden.split(split, -1)
         r, z = (x_rz + h_rz).sigmoid().chunk(2, -1)
         n = tanh(torch.addcmul(x_n, r, h_n))
-        return (n * (1.0 - z) if state is None else torch.lerp(n, state[0], z),)
+        # not torch.lerp, which takes no two types, as autocast makes of states and gates
+        return (n * (1.0 - z) if state is None else torch.addcmul(n, z, state[0] - n),)
+
+    def _recurrence(
+        self,
+        x: Tensor,
+        state: tuple[Tensor, ...] | None,
+        keep: Tensor | None,
+        n_sequences: int,
+    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        h = None if state is None else state[0]
+        outputs, last = gru_recurrence(x, *self._per_network(), h, keep, n_sequences > 0)
+        return (outputs,)[:n_sequences], (last,)

@@ -220,22 +220,24 @@ class RobustLossMixin:
         )
 
     def _next_local_values(
-        self, tensordict: TensorDictBase, params: TensorDictParams
+        self, tensordict: TensorDictBase, params: TensorDictParams, current: TensorDictBase | None
     ) -> TensorDictBase:
         """The next step, with the outputs of the local networks under ``params``.
 
         A recurrent network takes each next step from the state that the same parameters carry to
         the current one: exact also at the last step of an episode in mid-sequence, whose next step
-        is not the following one.
+        is not the following one. ``current`` has what the networks wrote there, if they ran.
         """
-        if not self._is_recurrent:
-            next_td = step_mdp(tensordict, keep_other=False)
-            with params.to_module(self.local_value_network, preserve_module_state=False):
-                self._run_local_networks(next_td)
-            return next_td
         with params.to_module(self.local_value_network, preserve_module_state=False):
+            if not self._is_recurrent:
+                next_td = step_mdp(tensordict, keep_other=False)
+                self._run_local_networks(next_td)
+                return next_td
             tensordict = tensordict.clone(False)
-            self._run_local_networks(tensordict)
+            if current is None:
+                self._run_local_networks(tensordict)
+            else:
+                tensordict.update(current.select("next").detach())
             next_td = step_mdp(tensordict, keep_other=False)
             with set_recurrent_mode(False):
                 self._run_local_networks(next_td)
@@ -243,19 +245,21 @@ class RobustLossMixin:
 
     @torch.no_grad()
     def _greedy_next(
-        self, tensordict: TensorDictBase, mask: Tensor | None
+        self, tensordict: TensorDictBase, mask: Tensor | None, online: TensorDictBase | None
     ) -> tuple[TensorDictBase, Tensor, Tensor]:
         """The next step with the target networks' outputs, and per agent the greedy action there.
 
         Returns the next step, the actions ``[*B, n_agents, 1]`` and the target networks' values of
-        all actions. With ``double_dqn`` the online networks choose the actions.
+        all actions. With ``double_dqn`` the online networks choose the actions; ``online`` is the
+        current step with their outputs, or ``None``.
         """
-        next_td = self._next_local_values(tensordict, self.target_local_value_network_params)
+        next_td = self._next_local_values(tensordict, self.target_local_value_network_params, None)
         value = next_td.get(self.tensor_keys.action_value)  # [*B, n_agents, n_actions]
         preference = value
         if self.double_dqn:
-            online_td = self._next_local_values(tensordict, self.local_value_network_params.data)
-            preference = online_td.get(self.tensor_keys.action_value)
+            params = self.local_value_network_params.data
+            online = self._next_local_values(tensordict, params, online)
+            preference = online.get(self.tensor_keys.action_value)
         if mask is not None:
             preference = preference.masked_fill(~mask, torch.finfo(preference.dtype).min)
         return next_td, preference.argmax(-1, keepdim=True), value
@@ -278,10 +282,10 @@ class RobustLossMixin:
         with set_exploration_type(self.deterministic_sampling_mode), set_recurrent_mode(True):
             return self._next_value(tensordict.clone(False))
 
-    def _kept_next_value(self, tensordict: TensorDictBase) -> Tensor:
+    def _kept_next_value(self, tensordict: TensorDictBase, online: TensorDictBase) -> Tensor:
         """:meth:`next_team_value` from the data where it is there, otherwise computed."""
         kept = tensordict.get(("next", self.tensor_keys.team_value), None)
-        return self._next_value(tensordict) if kept is None else kept
+        return self._next_value(tensordict, online) if kept is None else kept
 
     def _robust_target(
         self, tensordict: TensorDictBase, next_value: Tensor, losses: TensorDict

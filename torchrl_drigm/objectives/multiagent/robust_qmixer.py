@@ -203,18 +203,22 @@ class RobustQMixerLoss(RobustLossMixin, QMixerLoss):
         pred_value = pred_value.squeeze(-1)
 
         losses = TensorDict({}, [])
-        target_value = self._robust_target(tensordict, self._kept_next_value(tensordict), losses)
+        target_value = self._robust_target(
+            tensordict, self._kept_next_value(tensordict, td_copy), losses
+        )
         self._write_priority(tensordict, pred_value, target_value)
         loss = distance_loss(pred_value, target_value, self.loss_function)
         losses["loss"] = self._mean(loss, tensordict)
         return self._finish(losses, tensordict, pred_value, target_value)
 
-    def _next_value(self, tensordict: TensorDictBase) -> Tensor:
+    def _next_value(
+        self, tensordict: TensorDictBase, online: TensorDictBase | None = None
+    ) -> Tensor:
         """Team value of the next step at the greedy next actions, ``[*B, 1]``, without gradient."""
         mask = self._next_action_mask(tensordict)
         if not self.double_dqn and mask is None and not self._is_recurrent:
             return self.value_estimator._next_value(tensordict, self._cached_target_params, {})
-        next_td, greedy, value = self._greedy_next(tensordict, mask)
+        next_td, greedy, value = self._greedy_next(tensordict, mask, online)
         next_td.set(self.tensor_keys.local_value, value.gather(-1, greedy))
         with (
             torch.no_grad(),

@@ -254,7 +254,7 @@ class RobustQTRANLoss(RobustLossMixin, LossModule):
         """Compute the robust losses of a batch ``[*B]``, or ``[*B, T]`` of sequences."""
         keys = self.tensor_keys
         action = tensordict.get(keys.action)
-        td = self._without_next(tensordict)
+        td = online = self._without_next(tensordict)
         with self._online("local_value_network"):
             greedy, values = self._greedy_and_taken(td, action)
         with self._online("state_value_network"):
@@ -274,7 +274,9 @@ class RobustQTRANLoss(RobustLossMixin, LossModule):
 
         losses = TensorDict({}, [])
         pred_value = joint_value.squeeze(-1)
-        target_value = self._robust_target(tensordict, self._kept_next_value(tensordict), losses)
+        target_value = self._robust_target(
+            tensordict, self._kept_next_value(tensordict, online), losses
+        )
         self._write_priority(tensordict, pred_value, target_value)
         loss_td = distance_loss(pred_value, target_value, self.loss_function)
         losses["loss_td"] = self._mean(loss_td, tensordict)
@@ -322,10 +324,12 @@ class RobustQTRANLoss(RobustLossMixin, LossModule):
         return td.get(self.tensor_keys.joint_value)
 
     @torch.no_grad()
-    def _next_value(self, tensordict: TensorDictBase) -> Tensor:
+    def _next_value(
+        self, tensordict: TensorDictBase, online: TensorDictBase | None = None
+    ) -> Tensor:
         """Joint action-value of the next step at the greedy next actions, ``[*B, 1]``."""
         mask = self._next_action_mask(tensordict)
-        next_td, greedy, value = self._greedy_next(tensordict, mask)
+        next_td, greedy, value = self._greedy_next(tensordict, mask, online)
         with self.target_joint_value_network_params.to_module(
             self.joint_value_network, preserve_module_state=False
         ):

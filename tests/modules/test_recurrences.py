@@ -1,69 +1,96 @@
-"""The LSTM's recurrence against the plain loop, which autograd differentiates."""
+"""The recurrences with a gradient written by hand against the plain loop, for autograd."""
 
 import pytest
 import torch
 
-from torchrl_drigm.modules import MultiAgentLSTM
+from torchrl_drigm.modules import MultiAgentGRU, MultiAgentLSTM
+from torchrl_drigm.modules.models._gru_recurrence import gru_recurrence
 from torchrl_drigm.modules.models._lstm_recurrence import lstm_recurrence
 from torchrl_drigm.modules.models._lstm_window import lstm_window
+from torchrl_drigm.modules.models._multiagent_rnn import MultiAgentRNN
 
 N_AGENTS, F, H, T = 3, 5, 4, 6
 
 
-def operands(dtype=torch.float64, state=True, resets=True):
-    """``x [A, T, N, F]``, weights, bias, initial state and what to keep of the carried one."""
+def draw(*shapes):
+    """Numbers that gradients are asked for, 2 networks, 3 steps, 2 rows, 4 features, 3 units."""
     generator = torch.Generator().manual_seed(0)
+    for shape in shapes:
+        drawn = torch.randn(*shape, dtype=torch.float64, generator=generator)
+        yield drawn.mul_(0.5).requires_grad_()
 
-    def draw(*shape):
-        drawn = torch.randn(*shape, dtype=dtype, generator=generator)
-        return drawn.mul_(0.5).requires_grad_()
 
-    h, c = (draw(2, 3, 2), draw(2, 3, 2)) if state else (None, None)
-    keep = torch.tensor([[1.0, 0.0], [1.0, 1.0], [0.0, 1.0]], dtype=dtype) if resets else None
-    return draw(2, 3, 2, 4), draw(2, 12, 4), draw(2, 12, 3), draw(2, 12), h, c, keep
+def lstm_states(*operands):
+    sequences, final = lstm_recurrence(*operands, n_sequences=2)
+    return *sequences, *final
+
+
+def gru_states(*operands):
+    return gru_recurrence(*operands, every_step=True)
+
+
+STATE = (2, 3, 2)
+RECURRENCES = {
+    "lstm": (lstm_states, [(2, 3, 2, 4), (2, 12, 4), (2, 12, 3), (2, 12)], [STATE, STATE]),
+    "gru": (gru_states, [(2, 3, 2, 4), (2, 9, 4), (2, 9, 3), (2, 9), (2, 9)], [STATE]),
+}
 
 
 @pytest.fixture(params=[False, True], ids=["unshared", "shared"])
-def module(request):
+def share_params(request):
+    return request.param
+
+
+@pytest.fixture(params=[MultiAgentLSTM, MultiAgentGRU])
+def module(request, share_params):
     torch.manual_seed(0)
-    return MultiAgentLSTM(F, H, N_AGENTS, share_params=request.param)
+    return request.param(F, H, N_AGENTS, share_params=share_params)
+
+
+def run(module, x, hx=None, is_init=None):
+    """Whatever it returns: outputs, states of every step, the last one."""
+    output, final = module.unroll(x, hx, is_init)
+    final = final if isinstance(final, tuple) else (final,)
+    return output, *module.states(x, hx, is_init), *final
 
 
 @pytest.fixture
 def plain(monkeypatch):
     """A call that runs the plain loop."""
 
-    def call(module, *args):
+    def call(*args):
         with monkeypatch.context() as patch:
-            patch.setattr(MultiAgentLSTM, "_plain", lambda self, x: True)
-            return module.states(*args), module.unroll(*args)
+            patch.setattr(MultiAgentRNN, "_plain", lambda self, x: True)
+            return run(*args)
 
     return call
 
 
-def arguments(state, resets, batch=(2, 3)):
+def arguments(module, state, resets, batch=(2, 3)):
     x = torch.randn(*batch, T, N_AGENTS, F)
-    hx = tuple(torch.randn(2, *batch, N_AGENTS, H).unbind()) if state else None
+    hx = tuple(torch.randn(module.n_states, *batch, N_AGENTS, H).unbind()) if state else None
+    if state and module.n_states == 1:
+        hx = hx[0]
     return x, hx, torch.rand(*batch, T) < 0.3 if resets else None
 
 
 @pytest.mark.parametrize("state", [False, True])
 @pytest.mark.parametrize("resets", [False, True])
 class TestRecurrence:
-    def test_gradcheck(self, state, resets):
-        def states(*inputs):
-            sequences, final = lstm_recurrence(*inputs, n_sequences=2)
-            return *sequences, *final
-
-        assert torch.autograd.gradcheck(states, operands(state=state, resets=resets))
+    @pytest.mark.parametrize("name", RECURRENCES)
+    def test_gradcheck(self, name, state, resets):
+        states, shapes, state_shapes = RECURRENCES[name]
+        operands = list(draw(*shapes, *state_shapes))
+        if not state:
+            operands[len(shapes) :] = [None] * len(state_shapes)
+        keep = torch.tensor([[1.0, 0.0], [1.0, 1.0], [0.0, 1.0]], dtype=torch.float64)
+        assert torch.autograd.gradcheck(states, (*operands, keep if resets else None))
 
     def test_equals_the_plain_loop(self, module, plain, state, resets):
-        args = arguments(state, resets)
+        args = arguments(module, state, resets)
         parameters = list(module.parameters())
-        states, (output, final) = module.states(*args), module.unroll(*args)
-        expected_states, (expected_output, expected_final) = plain(module, *args)
-        received, expected = ((*states, output, *final), (*expected_states, expected_output))
-        torch.testing.assert_close(received, (*expected, *expected_final))
+        received, expected = run(module, *args), plain(module, *args)
+        torch.testing.assert_close(received, expected)
         weights = [torch.randn_like(value) for value in received]
 
         def gradient(values):
@@ -71,17 +98,15 @@ class TestRecurrence:
                 sum((v * w).sum() for v, w in zip(values, weights, strict=True)), parameters
             )
 
-        torch.testing.assert_close(
-            gradient(received), gradient((*expected, *expected_final)), rtol=1e-4, atol=1e-5
-        )
+        torch.testing.assert_close(gradient(received), gradient(expected), rtol=1e-4, atol=1e-5)
 
     @pytest.mark.parametrize("batch", [(2, 3), (4, 10)], ids=["few", "many"])
     def test_without_gradient(self, module, state, resets, batch):
         """Where nothing learns, memory is used again, or with few rows the plain loop runs."""
-        args = arguments(state, resets, batch)
-        expected = module.unroll(*args), module.states(*args)
+        args = arguments(module, state, resets, batch)
+        expected = run(module, *args)
         with torch.no_grad():
-            received = module.unroll(*args), module.states(*args)
+            received = run(module, *args)
         torch.testing.assert_close(received, expected)
         if not state and not resets:
             last = module.final_state(args[0])
@@ -93,20 +118,20 @@ class TestWindow:
     """The form for compilers, which computes the same when it is not compiled."""
 
     def test_gradcheck(self):
-        x, weight_ih, weight_hh, bias, *_ = operands(state=False, resets=False)
-        assert torch.autograd.gradcheck(lstm_window, (x, weight_ih, weight_hh, bias))
+        assert torch.autograd.gradcheck(lstm_window, tuple(draw(*RECURRENCES["lstm"][1])))
 
     def test_equals_the_recurrence(self):
-        x, weight_ih, weight_hh, bias, *_ = operands(state=False, resets=False)
-        _, final = lstm_recurrence(x, weight_ih, weight_hh, bias, None, None, None, 0)
+        operands = list(draw(*RECURRENCES["lstm"][1]))
+        _, final = lstm_recurrence(*operands, None, None, None, 0)
         expected = tuple(state.transpose(1, 2) for state in final)
-        torch.testing.assert_close(lstm_window(x, weight_ih, weight_hh, bias), expected)
+        torch.testing.assert_close(lstm_window(*operands), expected)
 
 
 def test_last_state_alone_has_the_gradient_of_the_last_output(module):
     x = torch.randn(2, T, N_AGENTS, F)
     parameters = list(module.parameters())
-    output, (h, _) = module.unroll(x)
+    output, *_ = module.unroll(x)
+    h, *_ = module.final_state(x)
     torch.testing.assert_close(
         torch.autograd.grad(h.square().sum(), parameters, retain_graph=True),
         torch.autograd.grad(output[:, -1].square().sum(), parameters),
@@ -115,7 +140,9 @@ def test_last_state_alone_has_the_gradient_of_the_last_output(module):
 
 def test_final_state(module):
     x = torch.randn(2, 3, T, N_AGENTS, F)
-    torch.testing.assert_close(module.final_state(x), module.unroll(x)[1])
+    _, final = module.unroll(x)
+    final = final if isinstance(final, tuple) else (final,)
+    torch.testing.assert_close(module.final_state(x), final)
 
 
 def test_twice_differentiated(module):
@@ -128,8 +155,7 @@ def test_twice_differentiated(module):
 def test_autocast_runs_the_plain_loop(module, plain):
     x = torch.randn(2, T, N_AGENTS, F)
     with torch.autocast("cpu", torch.bfloat16):
-        received = module(x)
-        _, (expected, _) = plain(module, x)
+        received, expected = module(x), plain(module, x)[0]
     assert torch.equal(received, expected)
 
 
