@@ -185,3 +185,22 @@ def test_gradient_flows_through_time_but_not_into_the_target():
     assert all(p.grad is not None for p in loss.parameters() if p.requires_grad)
     # the first observation reaches the last loss of its episode
     assert (data["agents", "observation"].grad[2, 0] != 0).all()
+
+
+def test_each_network_runs_along_the_sequences_once(monkeypatch):
+    """Double DQN goes on from the states that the predicted values were computed from."""
+    loss = make_loss(double_dqn=True)
+    loss.make_value_estimator("contamination_td0", gamma=GAMMA)
+    lengths, unroll = [], DRQN.unroll
+
+    def counted(drqn, observation, *args):
+        lengths.append(observation.shape[-3])
+        return unroll(drqn, observation, *args)
+
+    monkeypatch.setattr(DRQN, "unroll", counted)
+    data = make_data()
+    loss(data)
+    assert sorted(lengths) == [1, 1, T, T]
+    lengths.clear()
+    loss.next_team_value(data)
+    assert sorted(lengths) == [1, 1, T, T], "without predicted values it computes both itself"
