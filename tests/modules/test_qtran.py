@@ -31,6 +31,11 @@ def test_joint_value_equals_its_formula(batch, feature_size):
     parts.append((hot.reshape(*batch, -1).float() @ weight + bias).relu())
     torch.testing.assert_close(value, joint.head(torch.cat(parts, -1)))
     torch.testing.assert_close(joint(state, hot, features), value)
+    other = torch.randint(N_ACTIONS, (*batch, N_AGENTS))
+    received, other_value = joint.value_and_other(state, action, other, features)
+    assert torch.equal(received, value)
+    assert torch.equal(other_value, joint(state, other, features))
+    assert not other_value.requires_grad
 
 
 @pytest.mark.parametrize("feature_size", [None, F])

@@ -18,7 +18,7 @@ from tests.objectives.conftest import (
 )
 from tests.objectives.test_robust_qtran import FEATURES, H
 from tests.objectives.test_robust_qtran import make_loss as make_qtran
-from torchrl_drigm.modules import DRQN
+from torchrl_drigm.modules import DRQN, QTRANJointValue
 from torchrl_drigm.objectives import RobustQMixerLoss, RobustQTRANLoss
 
 
@@ -39,6 +39,8 @@ def test_chosen_values():
             "action": torch.randint(N_ACTIONS, (8, N_AGENTS, 5)),
         }
     ours, theirs = make(RobustQMixerLoss), make(QMixerLoss)
+    with pytest.raises(KeyError, match="history"):
+        ours(data.exclude(("agents", "history")))
     loss, expected = ours(data.clone())["loss"], theirs(data.clone())["loss"]
     torch.testing.assert_close(loss, expected)
     torch.testing.assert_close(gradients(ours, loss), gradients(theirs, expected))
@@ -78,6 +80,46 @@ def test_two_values_of_each_agent(masked):
             step["agents", "action_mask"] = torch.rand(8, N_AGENTS, N_ACTIONS) < 0.5
             step["agents", "action_mask"][..., 0] = True
     first, second = make(lambda drqn: drqn), make(AllValues)
+    losses = [dict(loss(data.clone()).items()) for loss in (first, second)]
+    torch.testing.assert_close(*losses)
+    found = [
+        list(gradients(loss, sum(values.values())).values())
+        for loss, values in zip((first, second), losses, strict=True)
+    ]
+    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("reordered", [False, True])
+def test_two_joint_values(reordered):
+    """QTRAN's joint network, beside ones that cannot give two values, or read in another order."""
+
+    class OneValue(nn.Module):
+        def __init__(self, joint):
+            super().__init__()
+            self.joint = joint
+
+        def forward(self, state, *others):
+            return self.joint(state, *others)
+
+    class Reordered(QTRANJointValue):
+        def forward(self, action, state, features):
+            return super().forward(state, action, features)
+
+    def other(joint):
+        state, action, features = joint.in_keys
+        if reordered:
+            joint.module.__class__ = Reordered
+            return TensorDictModule(joint.module, [action, state, features], joint.out_keys)
+        return TensorDictModule(OneValue(joint.module), joint.in_keys, joint.out_keys)
+
+    def make(change):
+        loss = make_qtran()
+        joint = change(loss.joint_value_network)
+        networks = loss.local_value_network, joint, loss.state_value_network
+        return RobustQTRANLoss(*networks, action_space="categorical", delay_value=False)
+
+    data = make_data(8)
+    first, second = make(lambda joint: joint), make(other)
     losses = [dict(loss(data.clone()).items()) for loss in (first, second)]
     torch.testing.assert_close(*losses)
     found = [

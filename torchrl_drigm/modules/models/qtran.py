@@ -110,9 +110,44 @@ class QTRANJointValue(nn.Module):
         Raises:
             ValueError: if a shape is not as above, or features are missing or unexpected.
         """
+        return self._value(self.encoder(state, features), action)
+
+    def value_and_other(
+        self, state: Tensor, action: Tensor, other: Tensor, features: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """What :meth:`forward` gives for a joint action, and for another one without gradient.
+
+        State and features are encoded once.
+
+        Args:
+            state (Tensor): ``[*B, *state_shape]``.
+            action (Tensor): int64 ``[*B, n_agents]`` or one-hot ``[*B, n_agents, n_actions]``.
+            other (Tensor): as ``action``.
+            features (Tensor, optional): ``[*B, n_agents, feature_size]``.
+
+        Returns:
+            tuple: two tensors ``[*B, 1]``, the second one detached.
+
+        Raises:
+            ValueError: as :meth:`forward`.
+
+        Examples:
+            >>> joint = QTRANJointValue(state_shape=10, n_agents=6, n_actions=5)
+            >>> state, action, other = torch.randn(8, 10), *torch.randint(5, (2, 8, 6))
+            >>> value, other_value = joint.value_and_other(state, action, other)
+            >>> torch.equal(value, joint(state, action)), torch.equal(
+            ...     other_value, joint(state, other)
+            ... )
+            (True, True)
+        """
         encoded = self.encoder(state, features)
-        encoded.append(self.action_encoder.embed(action, encoded[0].shape[:-1]))
-        return self.head(torch.cat(encoded, -1).relu())
+        with torch.no_grad():
+            other_value = self._value(encoded, other)
+        return self._value(encoded, action), other_value
+
+    def _value(self, encoded: list[Tensor], action: Tensor) -> Tensor:
+        embedded = self.action_encoder.embed(action, encoded[0].shape[:-1])
+        return self.head(torch.cat([*encoded, embedded], -1).relu())
 
 
 class QTRANStateValue(nn.Module):

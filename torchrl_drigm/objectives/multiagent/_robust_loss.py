@@ -181,7 +181,8 @@ class RobustLossMixin:
         action = tensordict.get(self.tensor_keys.action)
         chosen_value = self._shortcut("chosen_value")
         if chosen_value is not None:
-            return chosen_value(*map(tensordict.get, self._value_modules()[0].in_keys), action)
+            in_keys = self._value_modules()[0].in_keys
+            return chosen_value(*(tensordict[key] for key in in_keys), action)
         self._run_local_networks(tensordict)
         return self._chosen_value(tensordict.get(self.tensor_keys.action_value), action)
 

@@ -261,15 +261,12 @@ class RobustQTRANLoss(RobustLossMixin, LossModule):
             self.state_value_network(td)
         baseline = td.get(keys.state_value)  # [*B, 1]
         with self._online("joint_value_network"):
-            # both in one call, which takes hardly longer than one of them
-            td = td.select(*self.joint_value_network.in_keys, strict=False)
-            td = td.expand(2, *td.batch_size)
-            both = self._joint_value(td, torch.stack([greedy.to(action.dtype), action]))
-        joint_value = both[1]
+            joint_value, joint_greedy = self._joint_values(td, action, greedy.to(action.dtype))
         check_team_reward(tensordict, keys.reward, joint_value)
 
         # Eq. 12 and 13, greedy actions and actions taken: [*B, 2]
-        error = values.sum(-2) - both.detach().squeeze(-1).movedim(0, -1) + baseline
+        both = torch.cat([joint_greedy, joint_value.detach()], -1)
+        error = values.sum(-2) - both + baseline
         optimal, slack = error[..., 0].square(), error[..., 1].clamp_max(0.0).square()
 
         losses = TensorDict({}, [])
@@ -296,7 +293,7 @@ class RobustQTRANLoss(RobustLossMixin, LossModule):
         greedy_and_chosen = self._shortcut("greedy_and_chosen")
         if greedy_and_chosen is not None and mask is None:
             module = self._value_modules()[0]
-            inputs = map(tensordict.get, module.in_keys)
+            inputs = (tensordict[key] for key in module.in_keys)
             greedy, values, *features = greedy_and_chosen(*inputs, action)
             for key, value in zip(module.out_keys[1:], features, strict=False):
                 tensordict.set(key, value)
@@ -322,6 +319,19 @@ class RobustQTRANLoss(RobustLossMixin, LossModule):
         td.set(self.tensor_keys.action, action)
         self.joint_value_network(td)
         return td.get(self.tensor_keys.joint_value)
+
+    def _joint_values(
+        self, tensordict: TensorDictBase, action: Tensor, greedy: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Joint action-values of the actions taken, and without gradient of the greedy ones."""
+        network = self.joint_value_network
+        value_and_other = getattr(getattr(network, "module", None), "value_and_other", None)
+        if value_and_other is None or network.in_keys[1] != self.tensor_keys.action:
+            with torch.no_grad():
+                joint_greedy = self._joint_value(tensordict, greedy)
+            return self._joint_value(tensordict, action), joint_greedy
+        state, _, *features = (tensordict[key] for key in network.in_keys)
+        return value_and_other(state, action, greedy, *features)
 
     @torch.no_grad()
     def _next_value(
