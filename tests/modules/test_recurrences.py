@@ -1,4 +1,4 @@
-"""The recurrences with a gradient written by hand against the plain loop, for autograd."""
+"""Recurrences with a gradient by hand against the plain loop, which autograd differentiates."""
 
 import pytest
 import torch

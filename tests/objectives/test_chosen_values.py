@@ -22,6 +22,38 @@ from torchrl_drigm.modules import DRQN, QTRANJointValue
 from torchrl_drigm.objectives import RobustQMixerLoss, RobustQTRANLoss
 
 
+class ForwardOnly(nn.Module):
+    """A network without its other methods."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, *inputs):
+        return self.network(*inputs)
+
+
+def make_windows():
+    data = make_data(8)
+    for step in (data, data["next"]):
+        step["agents", "history"] = {
+            "observation": torch.randn(8, N_AGENTS, 5, OBS),
+            "action": torch.randint(N_ACTIONS, (8, N_AGENTS, 5)),
+        }
+    return data
+
+
+def assert_same(first, second, data):
+    """Losses and gradients of two losses."""
+    losses = [dict(loss(data.clone()).items()) for loss in (first, second)]
+    torch.testing.assert_close(*losses)
+    found = [
+        list(gradients(loss, sum(values.values())).values())
+        for loss, values in zip((first, second), losses, strict=True)
+    ]
+    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-6)
+
+
 def test_chosen_values():
     def make(cls):
         torch.manual_seed(0)
@@ -32,12 +64,7 @@ def test_chosen_values():
         qnet = SafeSequential(values, greedy)
         return cls(qnet, make_mixer(), action_space="categorical", delay_value=False)
 
-    data = make_data(8)
-    for step in (data, data["next"]):
-        step["agents", "history"] = {
-            "observation": torch.randn(8, N_AGENTS, 5, OBS),
-            "action": torch.randint(N_ACTIONS, (8, N_AGENTS, 5)),
-        }
+    data = make_windows()
     ours, theirs = make(RobustQMixerLoss), make(QMixerLoss)
     with pytest.raises(KeyError, match="history"):
         ours(data.exclude(("agents", "history")))
@@ -49,14 +76,6 @@ def test_chosen_values():
 @pytest.mark.parametrize("masked", [False, True])
 def test_two_values_of_each_agent(masked):
     """A DRQN, beside the same one inside of a module that computes every value only."""
-
-    class AllValues(nn.Module):
-        def __init__(self, drqn):
-            super().__init__()
-            self.drqn = drqn
-
-        def forward(self, observation, previous_action):
-            return self.drqn(observation, previous_action)
 
     def make(wrap):
         loss = make_qtran()
@@ -70,36 +89,16 @@ def test_two_values_of_each_agent(masked):
         networks = loss.joint_value_network, loss.state_value_network
         return RobustQTRANLoss(qnet, *networks, action_space="categorical", delay_value=False)
 
-    data = make_data(8)
-    for step in (data, data["next"]):
-        step["agents", "history"] = {
-            "observation": torch.randn(8, N_AGENTS, 5, OBS),
-            "action": torch.randint(N_ACTIONS, (8, N_AGENTS, 5)),
-        }
-        if masked:
-            step["agents", "action_mask"] = torch.rand(8, N_AGENTS, N_ACTIONS) < 0.5
-            step["agents", "action_mask"][..., 0] = True
-    first, second = make(lambda drqn: drqn), make(AllValues)
-    losses = [dict(loss(data.clone()).items()) for loss in (first, second)]
-    torch.testing.assert_close(*losses)
-    found = [
-        list(gradients(loss, sum(values.values())).values())
-        for loss, values in zip((first, second), losses, strict=True)
-    ]
-    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-6)
+    data = make_windows()
+    for step in (data, data["next"]) if masked else ():
+        step["agents", "action_mask"] = torch.rand(8, N_AGENTS, N_ACTIONS) < 0.5
+        step["agents", "action_mask"][..., 0] = True
+    assert_same(make(lambda drqn: drqn), make(ForwardOnly), data)
 
 
 @pytest.mark.parametrize("reordered", [False, True])
 def test_two_joint_values(reordered):
     """QTRAN's joint network, beside ones that cannot give two values, or read in another order."""
-
-    class OneValue(nn.Module):
-        def __init__(self, joint):
-            super().__init__()
-            self.joint = joint
-
-        def forward(self, state, *others):
-            return self.joint(state, *others)
 
     class Reordered(QTRANJointValue):
         def forward(self, action, state, features):
@@ -110,7 +109,7 @@ def test_two_joint_values(reordered):
         if reordered:
             joint.module.__class__ = Reordered
             return TensorDictModule(joint.module, [action, state, features], joint.out_keys)
-        return TensorDictModule(OneValue(joint.module), joint.in_keys, joint.out_keys)
+        return TensorDictModule(ForwardOnly(joint.module), joint.in_keys, joint.out_keys)
 
     def make(change):
         loss = make_qtran()
@@ -118,12 +117,4 @@ def test_two_joint_values(reordered):
         networks = loss.local_value_network, joint, loss.state_value_network
         return RobustQTRANLoss(*networks, action_space="categorical", delay_value=False)
 
-    data = make_data(8)
-    first, second = make(lambda joint: joint), make(other)
-    losses = [dict(loss(data.clone()).items()) for loss in (first, second)]
-    torch.testing.assert_close(*losses)
-    found = [
-        list(gradients(loss, sum(values.values())).values())
-        for loss, values in zip((first, second), losses, strict=True)
-    ]
-    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-6)
+    assert_same(make(lambda joint: joint), make(other), make_data(8))

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from torchrl_drigm.modules.models._multiagent_rnn import carried, learns
+from torchrl_drigm.modules.models._multiagent_rnn import learns
 
 __all__ = ["lstm_recurrence"]
 
@@ -91,11 +91,11 @@ def _forward(x, weight_ih, weight_hh, bias, h, c, keep, n_sequences, every_step=
     for t, (x_t, gates_t, squashed_t, next_h, next_c) in enumerate(steps):
         torch.baddbmm(bias, w_ih, x_t, out=gates_t)
         if h is not None:
-            gates_t.baddbmm_(w_hh, carried(h, keep, t), alpha=-1.0)
+            gates_t.baddbmm_(w_hh, _carried(h, keep, t), alpha=-1.0)
         i, f, g, o = gates_t.sigmoid_().chunk(4, 1)
         torch.addcmul(i, i, g, value=-2.0, out=next_c)
         if c is not None:
-            next_c.addcmul_(f, carried(c, keep, t))
+            next_c.addcmul_(f, _carried(c, keep, t))
         torch.mul(next_c, -2.0, out=squashed_t).sigmoid_()
         h = torch.addcmul(o, o, squashed_t, value=-2.0, out=next_h)
         c = next_c
@@ -155,13 +155,13 @@ class _Recurrence(torch.autograd.Function):
             if c is None:
                 d_f.zero_()
             else:
-                torch.mul(d_c, carried(c, keep, t), out=d_f)
+                torch.mul(d_c, _carried(c, keep, t), out=d_f)
             _sigmoid_backward(d_gates, gates_t, grad_input=d_gates)
             d_weight_ih.baddbmm_(d_gates, x_t)
             torch.bmm(d_gates_t, w_ih, out=d_x_t)
             d_bias.addmv_(d_gates_rows, ones)
             if h is not None:
-                d_weight_hh.baddbmm_(d_gates, carried(h, keep, t).transpose(1, 2), alpha=-1.0)
+                d_weight_hh.baddbmm_(d_gates, _carried(h, keep, t).transpose(1, 2), alpha=-1.0)
                 d_h.baddbmm_(w_hh, d_gates, beta=0.0, alpha=-1.0)
                 d_c *= f
                 if keep is not None:
@@ -173,6 +173,10 @@ class _Recurrence(torch.autograd.Function):
         d_weights = _scale_cell(d_weight_ih, -4.0), _scale_cell(d_weight_hh, -4.0)
         states = (d_h.neg_(), d_c.neg_()) if ctx.has_state else (None, None)
         return d_x.transpose(0, 1), *d_weights, d_bias, *states, None
+
+
+def _carried(state: Tensor, keep: Tensor | None, t: int) -> Tensor:
+    return state if keep is None else state * keep[t]
 
 
 def _scale_cell(weight: Tensor, factor: float) -> Tensor:

@@ -15,6 +15,8 @@ from torch.compiler import is_compiling
 
 from torchrl_drigm.modules.models._checks import check_sizes
 
+State = tuple[Tensor, ...]  # ``h``, and ``c`` of an LSTM
+
 # with fewer rows, as while acting, products are so small that the number of calls decides
 _FEW_ROWS = 16
 
@@ -37,11 +39,6 @@ def tanh(x: Tensor) -> Tensor:
 def learns(*tensors: Tensor | None) -> bool:
     """Whether a gradient will be asked for of any of them."""
     return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
-
-
-def carried(state: Tensor, keep: Tensor | None, t: int) -> Tensor:
-    """A state ``[A, H, N]`` as step ``t`` receives it; ``keep`` is ``[T, N]``."""
-    return state if keep is None else state * keep[t]
 
 
 class MultiAgentRNN(nn.Module):
@@ -99,9 +96,7 @@ class MultiAgentRNN(nn.Module):
     def _input_bias(self) -> Tensor:
         raise NotImplementedError
 
-    def _cell(
-        self, projected: Tensor, state: tuple[Tensor, ...] | None, weight: Tensor
-    ) -> tuple[Tensor, ...]:
+    def _cell(self, projected: Tensor, state: State | None, weight: Tensor) -> State:
         """The next state; ``None`` stands for a state of zeros, which costs no product."""
         raise NotImplementedError
 
@@ -142,7 +137,7 @@ class MultiAgentRNN(nn.Module):
         state: tuple[Tensor, ...] | None,
         is_init: Tensor | None,
         n_sequences: int = 1,
-    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    ) -> tuple[Sequence[Tensor], State]:
         """Sequences of the first ``n_sequences`` state tensors, and the final state."""
         self._check(input, state, is_init)
         *batch, n_steps, n_agents, _ = input.shape
@@ -191,12 +186,8 @@ class MultiAgentRNN(nn.Module):
         )
 
     def _run(
-        self,
-        x: Tensor,
-        state: tuple[Tensor, ...] | None,
-        is_init: Tensor | None,
-        n_sequences: int,
-    ) -> tuple[list[Tensor], tuple[Tensor, ...]]:
+        self, x: Tensor, state: State | None, is_init: Tensor | None, n_sequences: int
+    ) -> tuple[Sequence[Tensor], State]:
         """One differentiable operation after the other, on ``[A, T, N, F]``.
 
         Returns the first ``n_sequences`` state tensors after every step, ``[A, T, N, H]`` each, and
@@ -217,15 +208,12 @@ class MultiAgentRNN(nn.Module):
         return [torch.stack(s, 1) for s in zip(*steps, strict=True)], state
 
     def _run_fused(
-        self,
-        x: Tensor,
-        state: tuple[Tensor, ...] | None,
-        is_init: Tensor | None,
-        n_sequences: int,
-    ) -> tuple[list[Tensor], tuple[Tensor, ...]]:
+        self, x: Tensor, state: State | None, is_init: Tensor | None, n_sequences: int
+    ) -> tuple[Sequence[Tensor], State]:
         """What :meth:`_run` computes, in fewer and larger operations."""
         if is_compiling():
             return self._run_compiled(x, state, is_init, n_sequences)
+        # a single step has no recurrence
         few = x.shape[2] < _FEW_ROWS
         if x.shape[1] == 1 or (few and not learns(x, *self._per_network(), *(state or ()))):
             return self._run(x, state, is_init, n_sequences)
@@ -237,22 +225,14 @@ class MultiAgentRNN(nn.Module):
         return [s.permute(1, 0, 3, 2) for s in sequences], tuple(s.transpose(1, 2) for s in state)
 
     def _run_compiled(
-        self,
-        x: Tensor,
-        state: tuple[Tensor, ...] | None,
-        is_init: Tensor | None,
-        n_sequences: int,
-    ) -> tuple[list[Tensor], tuple[Tensor, ...]]:
+        self, x: Tensor, state: State | None, is_init: Tensor | None, n_sequences: int
+    ) -> tuple[Sequence[Tensor], State]:
         """What :meth:`_run` computes, in operations that a compiler sees into."""
         return self._run(x, state, is_init, n_sequences)
 
     def _recurrence(
-        self,
-        x: Tensor,
-        state: tuple[Tensor, ...] | None,
-        keep: Tensor | None,
-        n_sequences: int,
-    ) -> tuple[Sequence[Tensor], tuple[Tensor, ...]]:
+        self, x: Tensor, state: State | None, keep: Tensor | None, n_sequences: int
+    ) -> tuple[Sequence[Tensor], State]:
         """With a gradient written by hand: as :meth:`_run`, but states are ``[A, H, N]``.
 
         Sequences are ``[T, A, H, N]``; ``keep`` is ``[T, N]``.

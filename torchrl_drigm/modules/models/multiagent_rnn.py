@@ -5,13 +5,15 @@ Axes: ``A`` agents, ``T`` time, ``N`` flattened batch, ``F`` input features, ``H
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from torchrl_drigm.modules.models._gru_recurrence import gru_recurrence
 from torchrl_drigm.modules.models._lstm_recurrence import lstm_recurrence
 from torchrl_drigm.modules.models._lstm_window import lstm_window
-from torchrl_drigm.modules.models._multiagent_rnn import MultiAgentRNN, add_product, tanh
+from torchrl_drigm.modules.models._multiagent_rnn import MultiAgentRNN, State, add_product, tanh
 
 __all__ = ["MultiAgentGRU", "MultiAgentLSTM"]
 
@@ -97,9 +99,7 @@ class MultiAgentLSTM(MultiAgentRNN):
         # both biases enter every gate as a plain sum, so that the loop need not add the second
         return (self.bias_ih + self.bias_hh).unsqueeze(-2)
 
-    def _cell(
-        self, projected: Tensor, state: tuple[Tensor, ...] | None, weight: Tensor
-    ) -> tuple[Tensor, ...]:
+    def _cell(self, projected: Tensor, state: State | None, weight: Tensor) -> State:
         gates = projected if state is None else add_product(projected, state[0], weight)
         i, f, g, o = gates.chunk(4, -1)
         c = i.sigmoid() * tanh(g)
@@ -108,24 +108,16 @@ class MultiAgentLSTM(MultiAgentRNN):
         return o.sigmoid() * tanh(c), c
 
     def _run_compiled(
-        self,
-        x: Tensor,
-        state: tuple[Tensor, ...] | None,
-        is_init: Tensor | None,
-        n_sequences: int,
-    ) -> tuple[list[Tensor], tuple[Tensor, ...]]:
+        self, x: Tensor, state: State | None, is_init: Tensor | None, n_sequences: int
+    ) -> tuple[Sequence[Tensor], State]:
         if state is None and is_init is None and n_sequences == 0:
             weight_ih, weight_hh, bias_ih, bias_hh = self._per_network()
             return [], lstm_window(x, weight_ih, weight_hh, bias_ih + bias_hh)
         return self._run(x, state, is_init, n_sequences)
 
     def _recurrence(
-        self,
-        x: Tensor,
-        state: tuple[Tensor, ...] | None,
-        keep: Tensor | None,
-        n_sequences: int,
-    ) -> tuple[list[Tensor], tuple[Tensor, ...]]:
+        self, x: Tensor, state: State | None, keep: Tensor | None, n_sequences: int
+    ) -> tuple[Sequence[Tensor], State]:
         weight_ih, weight_hh, bias_ih, bias_hh = self._per_network()
         h, c = (None, None) if state is None else state
         return lstm_recurrence(x, weight_ih, weight_hh, bias_ih + bias_hh, h, c, keep, n_sequences)
@@ -199,9 +191,7 @@ class MultiAgentGRU(MultiAgentRNN):
     def _input_bias(self) -> Tensor:
         return self.bias_ih.unsqueeze(-2)
 
-    def _cell(
-        self, projected: Tensor, state: tuple[Tensor, ...] | None, weight: Tensor
-    ) -> tuple[Tensor, ...]:
+    def _cell(self, projected: Tensor, state: State | None, weight: Tensor) -> State:
         split = (2 * self.hidden_size, self.hidden_size)
         hidden = self.bias_hh.unsqueeze(-2)
         if state is not None:
@@ -214,12 +204,8 @@ class MultiAgentGRU(MultiAgentRNN):
         return (n * (1.0 - z) if state is None else torch.addcmul(n, z, state[0] - n),)
 
     def _recurrence(
-        self,
-        x: Tensor,
-        state: tuple[Tensor, ...] | None,
-        keep: Tensor | None,
-        n_sequences: int,
-    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        self, x: Tensor, state: State | None, keep: Tensor | None, n_sequences: int
+    ) -> tuple[Sequence[Tensor], State]:
         h = None if state is None else state[0]
         outputs, last = gru_recurrence(x, *self._per_network(), h, keep, n_sequences > 0)
         return (outputs,)[:n_sequences], (last,)

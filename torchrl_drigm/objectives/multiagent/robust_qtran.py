@@ -254,7 +254,7 @@ class RobustQTRANLoss(RobustLossMixin, LossModule):
         """Compute the robust losses of a batch ``[*B]``, or ``[*B, T]`` of sequences."""
         keys = self.tensor_keys
         action = tensordict.get(keys.action)
-        td = online = self._without_next(tensordict)
+        td = self._without_next(tensordict)
         with self._online("local_value_network"):
             greedy, values = self._greedy_and_taken(td, action)
         with self._online("state_value_network"):
@@ -272,7 +272,7 @@ class RobustQTRANLoss(RobustLossMixin, LossModule):
         losses = TensorDict({}, [])
         pred_value = joint_value.squeeze(-1)
         target_value = self._robust_target(
-            tensordict, self._kept_next_value(tensordict, online), losses
+            tensordict, self._kept_next_value(tensordict, td), losses
         )
         self._write_priority(tensordict, pred_value, target_value)
         loss_td = distance_loss(pred_value, target_value, self.loss_function)
