@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from torchrl_drigm.modules._fast_path import fast_path_of
 from torchrl_drigm.modules.models._agent_linear import AgentLinear, look_up
 from torchrl_drigm.modules.models._checks import check_sizes
 from torchrl_drigm.modules.models.multiagent_rnn import MultiAgentGRU, MultiAgentLSTM
@@ -175,6 +176,7 @@ class DRQN(nn.Module):
         action_value = action_value.reshape(*agents, self.n_actions)
         return (action_value, last.reshape(*agents, -1)) if self.with_features else action_value
 
+    @fast_path_of(forward)
     def chosen_value(self, observation: Tensor, previous_action: Tensor, action: Tensor) -> Tensor:
         """What :meth:`forward` gives for one action of each agent, without the values of others.
 
@@ -204,6 +206,7 @@ class DRQN(nn.Module):
         value = self._values_of(last, action.reshape(-1, self.n_agents).t())
         return value.t().reshape(*action.shape, 1)
 
+    @fast_path_of(forward)
     def greedy_and_chosen(
         self, observation: Tensor, previous_action: Tensor, action: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
@@ -247,6 +250,8 @@ class DRQN(nn.Module):
 
     def _values_of(self, features: Tensor, action: Tensor) -> Tensor:
         """Head's values of one action each: ``[A, N, H]`` and ``[A, N]`` -> ``[A, N]``."""
+        if type(self.head) is not AgentLinear:  # somebody put another one there
+            return self.head(features).gather(-1, action.unsqueeze(-1)).squeeze(-1)
         bias = self.head.bias[action] if self.share_params else self.head.bias.gather(1, action)
         return torch.linalg.vecdot(self._rows(self.head.weight, action), features) + bias
 

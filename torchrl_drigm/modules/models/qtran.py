@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from torchrl_drigm.modules._fast_path import fast_path_of
 from torchrl_drigm.modules.models._checks import state_batch_shape
 from torchrl_drigm.modules.models.joint_action import JointActionEncoder
 
@@ -112,6 +113,7 @@ class QTRANJointValue(nn.Module):
         """
         return self._value(self.encoder(state, features), action)
 
+    @fast_path_of(forward)
     def value_and_other(
         self, state: Tensor, action: Tensor, other: Tensor, features: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:

@@ -9,10 +9,14 @@ from tensordict import TensorDict, TensorDictBase, TensorDictParams
 from tensordict.nn import TensorDictModule, dispatch
 from tensordict.utils import NestedKey, unravel_key
 from torch import Tensor, nn
-from torch.compiler import is_compiling
 from torchrl.objectives.common import LossModule
 
-from torchrl_drigm.objectives.multiagent._checks import check_finite_batch, check_team_reward
+from torchrl_drigm.objectives._batch import inspects, replace_masked, valid_steps
+from torchrl_drigm.objectives.multiagent._checks import (
+    check_finite_batch,
+    check_team_reward,
+    team_reward,
+)
 
 
 class GroupRewardLoss(LossModule):
@@ -41,6 +45,9 @@ class GroupRewardLoss(LossModule):
         - ``"group"`` ``[*B, 1]``, int64, as
           :class:`~torchrl_drigm.envs.transforms.GroupIndex` writes it;
         - ``("next", "reward")`` ``[*B, 1]``, the team's.
+
+    Masked steps count nowhere, and a batch without a step that counts has loss 0, as in
+    :class:`~torchrl_drigm.objectives.RobustQMixerLoss`.
 
     Returns:
         TensorDict with the scalar ``loss_reward``.
@@ -124,18 +131,31 @@ class GroupRewardLoss(LossModule):
     @dispatch(auto_batch_size=False)
     def forward(self, tensordict: TensorDictBase) -> TensorDict:
         """Compute the loss of a batch ``[*B]``."""
-        td = tensordict.select(*self.reward_model.in_keys)
+        keys = self.tensor_keys
+        batch = team_reward(tensordict, keys.reward).shape[:-1]
+        valid = valid_steps(tensordict, self._loss_mask_keys(), batch)
+        data = tensordict if valid is None else replace_masked(tensordict, valid)
+        reward = data.get(("next", keys.reward))
+        if not reward.numel():
+            nothing = sum(p.flatten()[:0].sum() for p in self.parameters())
+            return TensorDict({"loss_reward": nothing}, [])
+        td = data.select(*self.reward_model.in_keys)
+        action = td.get(keys.action, None)
+        if action is not None and not action.is_floating_point() and action.dtype != torch.bool:
+            td.set(keys.action, action.long())
         with self.reward_model_params.to_module(self.reward_model, preserve_module_state=False):
             self.reward_model(td)
-        predicted = td.get(self.tensor_keys.group_reward)  # [*B, n_groups]
-        check_team_reward(tensordict, self.tensor_keys.reward, predicted[..., :1])
-        reward = tensordict.get(("next", self.tensor_keys.reward))
-        group = tensordict.get(self.tensor_keys.group)
+        predicted = td.get(keys.group_reward)  # [*B, n_groups]
+        check_team_reward(data, keys.reward, predicted[..., :1])
+        group = data.get(keys.group)
         self._check_group(group, predicted)
         own = predicted.gather(-1, group)  # [*B, 1]
-        losses = TensorDict({"loss_reward": (own - reward).square().mean()}, [])
-        if self.check_finite and not is_compiling():
-            check_finite_batch(losses, tensordict, self.in_keys, own, reward)
+        error = (own - reward).square().squeeze(-1)
+        loss = self._reduce_loss(error, mask=valid, reduction="mean")
+        losses = TensorDict({"loss_reward": loss}, [])
+        if self.check_finite and inspects():
+            values = {"predicted reward": own, "reward": reward}
+            check_finite_batch(losses, data, self.in_keys, values)
         return losses
 
     def _check_group(self, group: Tensor, predicted: Tensor) -> None:
@@ -147,7 +167,7 @@ class GroupRewardLoss(LossModule):
                 "it where the data is collected, or unsqueeze(-1) your own."
             )
         n_groups = predicted.shape[-1]
-        if is_compiling() or not group.numel():
+        if not inspects():
             return
         low, high = (int(bound) for bound in group.aminmax())
         if low < 0 or high >= n_groups:

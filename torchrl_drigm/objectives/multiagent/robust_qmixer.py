@@ -65,19 +65,28 @@ class RobustQMixerLoss(RobustLossMixin, QMixerLoss):
 
     Inputs (keys can be renamed by ``set_keys``): ``("agents", "action")``, what the networks read
     at the root and under ``"next"``, ``("next", "reward")`` ``[*B, 1]`` (team reward),
-    ``("next", "done")`` and ``("next", "terminated")`` ``[*B, 1]``. Padded steps of sequences are
-    left out of the mean: ``("collector", "mask")``, or the entry that ``loss_mask_key`` of
-    :class:`~torchrl.objectives.LossModule` names; ``QMixerLoss`` averages over them.
+    ``("next", "done")`` and ``("next", "terminated")`` ``[*B, 1]``. Steps are masked out by
+    ``("collector", "mask")``, ``False`` for padding, or by the entry that ``loss_mask_key`` of
+    :class:`~torchrl.objectives.LossModule` names; ``QMixerLoss`` averages over them. Masks and
+    flags may be of any type that holds 0 and 1; categorical actions are integers ``[*B, n_agents]``
+    or ``[*B, n_agents, 1]``.
 
     Returns:
         TensorDict with ``loss``, and ``loss_dual`` where the estimator has a dual, both scalars.
         The gradient of each reaches only its own parameters, so one optimizer for all or one for
         each work alike. The input receives ``"td_error"``, ``[*B, 1]``, as priority.
 
+    A step that is masked out counts nowhere, whatever it holds: not in means, gradients, λ-returns
+    or priorities (0 there). A batch without a step that counts, empty or masked throughout, has
+    loss 0 and gradient 0.
+
     Raises:
+        KeyError: for data without a team reward, a ``done`` flag, actions, or what the dual network
+            reads.
         ValueError: for an uncertainty set that needs a missing dual network, a mixer whose agent
-            count differs, a reward with an agent dimension, a missing next action mask, a bad
-            ``burn_in``, and values that are not finite.
+            count differs, a reward with an agent dimension, a missing next action mask, masks,
+            flags or actions of another shape, a bad ``burn_in``, an agent without a legal next
+            action on a step that counts and is not terminal, and losses that are not finite.
 
     Examples:
         >>> from torchrl.modules import QValueModule, SafeSequential
@@ -109,7 +118,7 @@ class RobustQMixerLoss(RobustLossMixin, QMixerLoss):
         ... )
         >>> dual = DualNetwork(state_shape=6, n_agents=n_agents, n_actions=n_actions)
         >>> loss = RobustQMixerLoss(qnet, mixer, dual_network=dual, action_space="categorical")
-        >>> loss.make_value_estimator("tv_td0", gamma=0.997, rho=0.2, worst_value=-10.0)
+        >>> _ = loss.make_value_estimator("tv_td0", gamma=0.997, rho=0.2, worst_value=-10.0)
         >>> target_updater = SoftUpdate(loss, eps=0.99)
         >>> def step():
         ...     return {"agents": {"observation": torch.randn(32, n_agents, 10)},
@@ -172,14 +181,11 @@ class RobustQMixerLoss(RobustLossMixin, QMixerLoss):
         )
         self._set_options(dual_loss, double_dqn, burn_in, check_finite, log_values)
         self._own_dual_network(dual_network)
+        self._own(
+            "local_value_network", "mixer_network", *(["dual_network"] if dual_network else [])
+        )
 
-    @property
-    def out_keys(self) -> list[str]:
-        """``["loss"]``, ``"loss_dual"`` with a dual, and the logged values where asked for."""
-        keys = ["loss", "loss_dual"] if self._has_dual else ["loss"]
-        if self.log_values:
-            keys += ["pred_value", "target_value"] + (["dual_value"] if self._has_dual else [])
-        return keys
+    _loss_keys = ("loss",)
 
     def _set_in_keys(self) -> None:
         super()._set_in_keys()
@@ -191,41 +197,54 @@ class RobustQMixerLoss(RobustLossMixin, QMixerLoss):
     @dispatch(auto_batch_size=False)
     def forward(self, tensordict: TensorDictBase) -> TensorDict:
         """Compute the robust loss of a batch ``[*B]``, or ``[*B, T]`` of sequences."""
-        td_copy = self._without_next(tensordict)
+        td, valid = self._prepare(tensordict)
+        if not td.get(("next", self.tensor_keys.reward)).numel():
+            return self._of_no_step(tensordict)
+        current = self._without_next(td)
         with self._online("local_value_network"):
-            pred_value = self._local_value(td_copy)
-        self._check_n_agents(pred_value)
-        td_copy.set(self.tensor_keys.local_value, pred_value)  # [*B, n_agents, 1]
+            local_value = self._local_value(current, td)
+        self._check_n_agents(local_value)
+        # the mixer may read the actions that were taken; the network wrote its greedy ones
+        current.set(self.tensor_keys.action, td.get(self.tensor_keys.action))
+        current.set(self.tensor_keys.local_value, local_value)  # [*B, n_agents, 1]
         with self._online("mixer_network"):
-            self.mixer_network(td_copy)
-        pred_value = td_copy[self.tensor_keys.global_value]  # [*B, 1]
-        check_team_reward(tensordict, self.tensor_keys.reward, pred_value)
+            self.mixer_network(current)
+        pred_value = current[self.tensor_keys.global_value]  # [*B, 1]
+        check_team_reward(td, self.tensor_keys.reward, pred_value)
         pred_value = pred_value.squeeze(-1)
 
         losses = TensorDict({}, [])
-        target_value = self._robust_target(
-            tensordict, self._kept_next_value(tensordict, td_copy), losses
-        )
-        self._write_priority(tensordict, pred_value, target_value)
+        next_value = self._kept_next_value(td, current)
+        target_value = self._robust_target(td, next_value, losses, valid)
+        self._write_priority(tensordict, pred_value, target_value, valid)
         loss = distance_loss(pred_value, target_value, self.loss_function)
-        losses["loss"] = self._mean(loss, tensordict)
-        return self._finish(losses, tensordict, pred_value, target_value)
+        losses["loss"] = self._mean(loss, valid)
+        return self._finish(losses, td, pred_value, target_value, valid)
 
+    def _local_value(self, current: TensorDictBase, data: TensorDictBase) -> Tensor:
+        """Values ``[*B, n_agents, 1]`` of the actions taken; ``current`` gets what networks write.
+
+        A network that declares how to compute them without those of all actions does so:
+        :meth:`~torchrl_drigm.modules.DRQN.chosen_value`.
+        """
+        action = data.get(self.tensor_keys.action)
+        chosen_value = self._fast_path("chosen_value", [self.mixer_network], gives=0)
+        if chosen_value is not None:
+            in_keys = self._value_modules()[0].in_keys
+            return chosen_value(*(data[key] for key in in_keys), action)
+        self._run_local_networks(current)
+        action_value = current.get(self.tensor_keys.action_value)
+        value = self._chosen_value(action_value, action)
+        return self._only_legal(value, data, action_value.shape[-1])
+
+    @torch.no_grad()
     def _next_value(
         self, tensordict: TensorDictBase, online: TensorDictBase | None = None
     ) -> Tensor:
         """Team value of the next step at the greedy next actions, ``[*B, 1]``, without gradient."""
-        mask = self._next_action_mask(tensordict)
-        if not self.double_dqn and mask is None and not self._is_recurrent:
-            return self.value_estimator._next_value(tensordict, self._cached_target_params, {})
-        next_td, greedy, value = self._greedy_next(tensordict, mask, online)
-        next_td.set(self.tensor_keys.local_value, value.gather(-1, greedy))
-        with (
-            torch.no_grad(),
-            self.target_mixer_network_params.to_module(
-                self.mixer_network, preserve_module_state=False
-            ),
-        ):
+        next_td, value = self._greedy_next(tensordict, online)
+        next_td.set(self.tensor_keys.local_value, value)
+        with self._target("mixer_network"):
             self.mixer_network(next_td)
         return next_td.get(self.tensor_keys.global_value)
 

@@ -10,14 +10,15 @@ from dataclasses import dataclass
 import torch
 from tensordict import TensorDict, TensorDictBase, TensorDictParams
 from tensordict.nn import TensorDictModule, dispatch
-from tensordict.utils import NestedKey
+from tensordict.utils import NestedKey, unravel_key
 from torch import Tensor, nn
 from torchrl.data.tensor_specs import TensorSpec
 from torchrl.data.utils import _find_action_space
 from torchrl.objectives.common import LossModule
 from torchrl.objectives.utils import ValueEstimators, dispatch_value_estimator, distance_loss
 
-from torchrl_drigm.objectives.multiagent._checks import check_team_reward
+from torchrl_drigm.modules._fast_path import declared_fast_path
+from torchrl_drigm.objectives.multiagent._checks import check_mask_shape, check_team_reward
 from torchrl_drigm.objectives.multiagent._robust_loss import RobustLossMixin
 
 
@@ -87,7 +88,7 @@ class RobustQTRANLoss(RobustLossMixin, LossModule):
         ... )
         >>> value = TensorDictModule(QTRANStateValue(6), ["state"], ["state_value"])
         >>> loss = RobustQTRANLoss(qnet, joint, value)
-        >>> loss.make_value_estimator("contamination_td0", gamma=0.99, rho=0.1)
+        >>> _ = loss.make_value_estimator("contamination_td0", gamma=0.99, rho=0.1)
         >>> target_updater = SoftUpdate(loss, eps=0.99)
         >>> def step():
         ...     return {"agents": {"observation": torch.randn(8, n_agents, 5)},
@@ -194,14 +195,9 @@ class RobustQTRANLoss(RobustLossMixin, LossModule):
             state_value_network, "state_value_network", create_target_params=False
         )
         self._own_dual_network(dual_network)
+        self._own("local_value_network", "joint_value_network", "state_value_network")
 
-    @property
-    def out_keys(self) -> list[str]:
-        """The losses, ``"loss_dual"`` with a dual, and the logged values where asked for."""
-        keys = ["loss_td", "loss_opt", "loss_nopt"] + (["loss_dual"] if self._has_dual else [])
-        if self.log_values:
-            keys += ["pred_value", "target_value"] + (["dual_value"] if self._has_dual else [])
-        return keys
+    _loss_keys = ("loss_td", "loss_opt", "loss_nopt")
 
     def _set_in_keys(self) -> None:
         networks = [self.local_value_network, self.joint_value_network, self.state_value_network]
@@ -229,7 +225,7 @@ class RobustQTRANLoss(RobustLossMixin, LossModule):
     def _forward_value_estimator_keys(self, **kwargs) -> None:
         if self._value_estimator is not None:
             self._value_estimator.set_keys(**self._estimator_keys())
-        self._set_in_keys()
+        super()._forward_value_estimator_keys(**kwargs)
 
     def _estimator_keys(self) -> dict[str, NestedKey]:
         names = ("advantage", "value_target", "reward", "done", "terminated")
@@ -253,16 +249,20 @@ class RobustQTRANLoss(RobustLossMixin, LossModule):
     def forward(self, tensordict: TensorDictBase) -> TensorDict:
         """Compute the robust losses of a batch ``[*B]``, or ``[*B, T]`` of sequences."""
         keys = self.tensor_keys
-        action = tensordict.get(keys.action)
-        td = self._without_next(tensordict)
+        td, valid = self._prepare(tensordict)
+        if not td.get(("next", keys.reward)).numel():
+            return self._of_no_step(tensordict)
+        action = td.get(keys.action)
+        current = self._without_next(td)
         with self._online("local_value_network"):
-            greedy, values = self._greedy_and_taken(td, action)
+            greedy, values = self._greedy_and_taken(current, td)
+        current.set(keys.action, action)  # the network may have written its greedy ones
         with self._online("state_value_network"):
-            self.state_value_network(td)
-        baseline = td.get(keys.state_value)  # [*B, 1]
+            self.state_value_network(current)
+        baseline = current.get(keys.state_value)  # [*B, 1]
         with self._online("joint_value_network"):
-            joint_value, joint_greedy = self._joint_values(td, action, greedy.to(action.dtype))
-        check_team_reward(tensordict, keys.reward, joint_value)
+            joint_value, joint_greedy = self._joint_values(current, action, greedy)
+        check_team_reward(td, keys.reward, joint_value)
 
         # Eq. 12 and 13, greedy actions and actions taken: [*B, 2]
         both = torch.cat([joint_greedy, joint_value.detach()], -1)
@@ -271,48 +271,53 @@ class RobustQTRANLoss(RobustLossMixin, LossModule):
 
         losses = TensorDict({}, [])
         pred_value = joint_value.squeeze(-1)
-        target_value = self._robust_target(
-            tensordict, self._kept_next_value(tensordict, td), losses
-        )
-        self._write_priority(tensordict, pred_value, target_value)
+        next_value = self._kept_next_value(td, current)
+        target_value = self._robust_target(td, next_value, losses, valid)
+        self._write_priority(tensordict, pred_value, target_value, valid)
         loss_td = distance_loss(pred_value, target_value, self.loss_function)
-        losses["loss_td"] = self._mean(loss_td, tensordict)
-        losses["loss_opt"] = self._mean(optimal, tensordict)
-        losses["loss_nopt"] = self._mean(slack, tensordict)
-        return self._finish(losses, tensordict, pred_value, target_value)
+        losses["loss_td"] = self._mean(loss_td, valid)
+        losses["loss_opt"] = self._mean(optimal, valid)
+        losses["loss_nopt"] = self._mean(slack, valid)
+        return self._finish(losses, td, pred_value, target_value, valid)
 
     def _greedy_and_taken(
-        self, tensordict: TensorDictBase, action: Tensor
+        self, current: TensorDictBase, data: TensorDictBase
     ) -> tuple[Tensor, Tensor]:
         """Greedy actions as the data has actions, and values ``[*B, n_agents, 2]``.
 
         The values are those of the greedy actions and of the actions taken. What the other networks
-        share of the local one goes into the tensordict.
+        share of the local one goes into ``current``.
         """
-        mask = tensordict.get(self.tensor_keys.action_mask, None)
-        greedy_and_chosen = self._shortcut("greedy_and_chosen")
-        if greedy_and_chosen is not None and mask is None:
+        action = data.get(self.tensor_keys.action)
+        masks = {key: data.get(key, None) for key in self._mask_keys()}
+        masks = {key: mask for key, mask in masks.items() if mask is not None}
+        readers = [self.joint_value_network, self.state_value_network]
+        fast = self._fast_path("greedy_and_chosen", readers, gives=len(self._features()))
+        if fast is not None and not masks:
             module = self._value_modules()[0]
-            inputs = (tensordict[key] for key in module.in_keys)
-            greedy, values, *features = greedy_and_chosen(*inputs, action)
-            for key, value in zip(module.out_keys[1:], features, strict=False):
-                tensordict.set(key, value)
+            greedy, values, *features = fast(*(data[key] for key in module.in_keys), action)
+            for key, value in zip(self._features(), features, strict=False):
+                current.set(key, value)
             return greedy, values
-        self._run_local_networks(tensordict)
-        action_value = tensordict.get(self.tensor_keys.action_value)  # [*B, n_agents, n_actions]
+        self._run_local_networks(current)
+        action_value = current.get(self.tensor_keys.action_value)  # [*B, n_agents, n_actions]
         preference = action_value.detach()
-        if mask is not None:
-            preference = preference.masked_fill(~mask, torch.finfo(preference.dtype).min)
+        for key, mask in masks.items():
+            check_mask_shape(key, mask, action_value)
+            if not self._applies(key):
+                preference = preference.masked_fill(~mask, torch.finfo(preference.dtype).min)
         greedy = preference.argmax(-1, keepdim=True)
         taken = self._chosen_value(action_value, action)
-        values = torch.cat([action_value.gather(-1, greedy), taken], -1)
-        return self._format(greedy, action_value), values
+        taken = self._only_legal(taken, data, action_value.shape[-1])
+        best = action_value.gather(-1, greedy)
+        for mask in masks.values():  # an agent without a legal action has no greedy one
+            best = best.masked_fill(~mask.any(-1, keepdim=True), float("nan"))
+        greedy = self._format(greedy, action_value).to(action.dtype)
+        return greedy, torch.cat([best, taken], -1)
 
-    def _format(self, greedy: Tensor, action_value: Tensor) -> Tensor:
-        """Greedy indices ``[*B, n_agents, 1]`` in the action space of the data."""
-        if self.action_space == "categorical":
-            return greedy.squeeze(-1)
-        return torch.zeros_like(action_value).scatter(-1, greedy, 1.0)
+    def _features(self) -> list[NestedKey]:
+        """What the values' module writes beyond the values."""
+        return self._value_modules()[0].out_keys[1:]
 
     def _joint_value(self, tensordict: TensorDictBase, action: Tensor) -> Tensor:
         td = tensordict.select(*self.joint_value_network.in_keys, strict=False)
@@ -325,8 +330,8 @@ class RobustQTRANLoss(RobustLossMixin, LossModule):
     ) -> tuple[Tensor, Tensor]:
         """Joint action-values of the actions taken, and without gradient of the greedy ones."""
         network = self.joint_value_network
-        value_and_other = getattr(getattr(network, "module", None), "value_and_other", None)
-        if value_and_other is None or network.in_keys[1] != self.tensor_keys.action:
+        value_and_other = declared_fast_path(network, "value_and_other")
+        if value_and_other is None or network.in_keys[1] != unravel_key(self.tensor_keys.action):
             with torch.no_grad():
                 joint_greedy = self._joint_value(tensordict, greedy)
             return self._joint_value(tensordict, action), joint_greedy
@@ -338,9 +343,7 @@ class RobustQTRANLoss(RobustLossMixin, LossModule):
         self, tensordict: TensorDictBase, online: TensorDictBase | None = None
     ) -> Tensor:
         """Joint action-value of the next step at the greedy next actions, ``[*B, 1]``."""
-        mask = self._next_action_mask(tensordict)
-        next_td, greedy, value = self._greedy_next(tensordict, mask, online)
-        with self.target_joint_value_network_params.to_module(
-            self.joint_value_network, preserve_module_state=False
-        ):
-            return self._joint_value(next_td, self._format(greedy, value))
+        next_td, value = self._greedy_next(tensordict, online)
+        with self._target("joint_value_network"):
+            joint_value = self._joint_value(next_td, next_td.get(self.tensor_keys.action))
+        return joint_value.masked_fill(value.isnan().any(-2), float("nan"))

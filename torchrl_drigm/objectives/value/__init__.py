@@ -2,7 +2,6 @@
 
 from torchrl_drigm.objectives.value.robust import (
     ContaminationTD0Estimator,
-    ContaminationTDLambdaEstimator,
     RobustTD0Estimator,
     RobustValueEstimators,
     TVTD0Estimator,
@@ -13,6 +12,7 @@ from torchrl_drigm.objectives.value.robust_functional import (
     tv_dual_objective,
     worst_case_expectation,
 )
+from torchrl_drigm.objectives.value.robust_tdlambda import ContaminationTDLambdaEstimator
 
 __all__ = [
     "ContaminationTD0Estimator",

@@ -55,3 +55,15 @@ def check_gamma(gamma: float | Tensor) -> float | Tensor:
     if not 0.0 <= float(gamma) <= 1.0:
         raise ValueError(f"gamma must be a finite number in [0, 1], got {gamma}.")
     return gamma
+
+
+def check_lmbda(lmbda: float | Tensor) -> float | Tensor:
+    """Return ``lmbda``, or raise if it is no trajectory discount in [0, 1].
+
+    Examples:
+        >>> check_lmbda(0.8)
+        0.8
+    """
+    if not 0.0 <= float(lmbda) <= 1.0:
+        raise ValueError(f"lmbda must be a finite number in [0, 1], got {lmbda}.")
+    return lmbda

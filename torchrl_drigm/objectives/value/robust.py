@@ -14,11 +14,7 @@ from tensordict import TensorDictBase
 from tensordict.nn import TensorDictModuleBase
 from torch import Tensor
 from torchrl.objectives.utils import hold_out_net, register_value_estimator
-from torchrl.objectives.value import TD0Estimator, TDLambdaEstimator
-from torchrl.objectives.value.functional import (
-    td_lambda_return_estimate,
-    vec_td_lambda_return_estimate,
-)
+from torchrl.objectives.value import TD0Estimator
 
 from torchrl_drigm.objectives.value._checks import check_gamma, resolve_worst_value
 from torchrl_drigm.objectives.value.robust_functional import (
@@ -30,7 +26,6 @@ from torchrl_drigm.objectives.value.robust_functional import (
 
 __all__ = [
     "ContaminationTD0Estimator",
-    "ContaminationTDLambdaEstimator",
     "RobustTD0Estimator",
     "RobustValueEstimators",
     "TVTD0Estimator",
@@ -182,15 +177,16 @@ class RobustTD0Estimator(TD0Estimator):
             with hold_out_net(self.dual_network):
                 dual_value = self.dual_network(tensordict.copy()).get(self.dual_network.out_keys[0])
         reward = tensordict.get(("next", self.tensor_keys.reward))
-        if self.gamma.device != reward.device:
-            self.gamma = self.gamma.to(reward.device)
+        gamma = self.gamma.to(reward.device)
         outcome = self.outcome_value(tensordict, next_value)
         steps = tensordict.get(self.tensor_keys.steps_to_next_obs, None)
         if steps is None:
-            return reward + self.gamma * self.robust_value(outcome, dual_value)
-        return self._n_step_target(reward, outcome, steps.view_as(reward))
+            return reward + gamma * self.robust_value(outcome, dual_value)
+        return self._n_step_target(reward, outcome, steps.view_as(reward), gamma)
 
-    def _n_step_target(self, reward: Tensor, outcome: Tensor, steps: Tensor) -> Tensor:
+    def _n_step_target(
+        self, reward: Tensor, outcome: Tensor, steps: Tensor, gamma: Tensor
+    ) -> Tensor:
         raise ValueError(
             f"{type(self).__name__} is a one-step estimator, and the data carries "
             f"'{self.tensor_keys.steps_to_next_obs}' of a multi-step transform. Remove MultiStep."
@@ -231,120 +227,15 @@ class ContaminationTD0Estimator(RobustTD0Estimator):
         """``(1 - rho) V' + rho v``, of the shape of ``next_value``."""
         return contamination_backup(next_value, self.rho, self.worst_value)
 
-    def _n_step_target(self, reward: Tensor, outcome: Tensor, steps: Tensor) -> Tensor:
+    def _n_step_target(
+        self, reward: Tensor, outcome: Tensor, steps: Tensor, gamma: Tensor
+    ) -> Tensor:
         # The backup is affine, so n of them are a geometric series.
-        keep = self.gamma * (1.0 - self.rho)
+        keep = gamma * (1.0 - self.rho)
         target = reward + keep**steps * outcome
         if self.rho == 0.0 or self.worst_value == 0.0:
             return target
-        return target + self.gamma * self.rho * self.worst_value * (1 - keep**steps) / (1 - keep)
-
-
-@register_value_estimator(
-    RobustValueEstimators.CONTAMINATION_TDLAMBDA,
-    default_kwargs={"gamma": 0.99, "lmbda": 0.95, "rho": 0.0, "differentiable": True},
-)
-class ContaminationTDLambdaEstimator(TDLambdaEstimator):
-    r"""TD(:math:`\lambda`) target over a :math:`\rho`-contamination set.
-
-    The contamination backup is affine, so
-    :math:`G_t = r_t + \gamma\,\sigma((1-\lambda) V'_{t+1} + \lambda G_{t+1})` is TorchRL's own
-    :math:`\lambda`-return with discount :math:`\gamma(1-\rho)` and reward :math:`r + \gamma\rho v`.
-
-    Keyword Args:
-        gamma (float): discount factor, in [0, 1].
-        lmbda (float): trajectory discount, in [0, 1].
-        rho (float): size of the uncertainty set, in [0, 1]. Defaults to 0.
-        worst_value (float, optional): worst value over all states. Defaults to 0.
-        reward_lower_bound (float, optional): in place of ``worst_value``; see
-            :class:`RobustTD0Estimator`.
-        value_network (TensorDictModule): computes the team value.
-        vectorized (bool): whether to use TorchRL's vectorised return. Defaults to ``True``.
-        **kwargs: ``differentiable``, ``skip_existing``, ``shifted``, ``device``, ``time_dim`` and
-            the chunking arguments of :class:`~torchrl.objectives.value.TDLambdaEstimator`.
-
-    Raises:
-        ValueError: if ``rho`` or ``gamma`` is outside [0, 1], or the worst value is not finite.
-
-    Examples:
-        >>> from tensordict import TensorDict
-        >>> estimator = ContaminationTDLambdaEstimator(
-        ...     gamma=0.5, lmbda=1.0, rho=0.5, value_network=None
-        ... )
-        >>> flags = torch.zeros(1, 2, 1, dtype=torch.bool)
-        >>> data = TensorDict(
-        ...     {"next": {"reward": torch.ones(1, 2, 1), "done": flags, "terminated": flags}},
-        ...     [1, 2],
-        ... )
-        >>> estimator.value_estimate(data, next_value=torch.full((1, 2, 1), 4.0)).flatten()
-        tensor([1.5000, 2.0000])
-    """
-
-    has_dual: bool = False
-
-    def __init__(
-        self,
-        *,
-        gamma: float | Tensor,
-        lmbda: float | Tensor,
-        rho: float = 0.0,
-        worst_value: float | None = None,
-        reward_lower_bound: float | None = None,
-        value_network: TensorDictModuleBase | None,
-        **kwargs,
-    ) -> None:
-        if "average_rewards" in kwargs:
-            raise TypeError(
-                "average_rewards is not supported by robust estimators: standardised rewards move "
-                "the worst value with every batch. Use the RewardScaling transform."
-            )
-        super().__init__(
-            gamma=check_gamma(gamma), lmbda=lmbda, value_network=value_network, **kwargs
-        )
-        self.rho = rho
-        self.worst_value = resolve_worst_value(gamma, worst_value, reward_lower_bound)
-
-    rho = RobustTD0Estimator.rho
-
-    def value_estimate(
-        self,
-        tensordict: TensorDictBase,
-        target_params: TensorDictBase | None = None,
-        next_value: Tensor | None = None,
-        time_dim: int | None = None,
-        **kwargs,
-    ) -> Tensor:
-        r"""Robust :math:`\lambda`-return.
-
-        Args:
-            tensordict (TensorDictBase): ``[*B, T]``.
-            target_params (TensorDictBase, optional): parameters for the value network.
-            next_value (Tensor, optional): ``[*B, T, 1]``; computed where it is not given.
-            time_dim (int, optional): dimension of time. Defaults to the last batch dimension.
-            **kwargs: unused; for TorchRL's signature.
-
-        Returns:
-            Tensor ``[*B, T, 1]``.
-        """
-        if next_value is None:
-            next_value = self._next_value(tensordict, target_params, kwargs=kwargs)
-        reward = tensordict.get(("next", self.tensor_keys.reward))
-        if self.gamma.device != reward.device:
-            self.gamma, self.lmbda = self.gamma.to(reward.device), self.lmbda.to(reward.device)
-        done = tensordict.get(("next", self.tensor_keys.done))
-        terminated = tensordict.get(("next", self.tensor_keys.terminated), done)
-        lambda_return = (
-            vec_td_lambda_return_estimate if self.vectorized else td_lambda_return_estimate
-        )
-        return lambda_return(
-            self.gamma * (1.0 - self.rho),
-            self.lmbda,
-            next_value,
-            reward + self.gamma * (self.rho * self.worst_value),
-            done=done,
-            terminated=terminated,
-            time_dim=self._get_time_dim(time_dim, tensordict),
-        )
+        return target + gamma * self.rho * self.worst_value * (1 - keep**steps) / (1 - keep)
 
 
 @register_value_estimator(

@@ -1,0 +1,237 @@
+"""How a loss runs the networks that it was given, now and for the next step.
+
+Axes: ``*B`` batch (``[*B, T]`` for sequences), ``n_agents`` agents, ``n_actions`` actions each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from tensordict import TensorDictBase, TensorDictParams
+from tensordict.nn import TensorDictSequential
+from tensordict.utils import NestedKey, unravel_key
+from torch import Tensor, nn
+from torch.compiler import is_compiling
+from torchrl.envs.utils import step_mdp
+from torchrl.modules import QValueModule, SafeSequential, set_recurrent_mode
+
+from torchrl_drigm.modules._fast_path import declared_fast_path, has_hooks
+from torchrl_drigm.objectives._batch import in_next, inspects
+from torchrl_drigm.objectives.multiagent._checks import check_mask_shape, check_next_action_mask
+
+# for each parameter: the dict of the loss that holds it, that of the network, and its key in both
+Places = list[tuple[dict, dict, str]]
+
+
+class NetworksMixin:
+    """Runs ``local_value_network`` as it was given, with online or target parameters.
+
+    Modules are called as a whole, so that subclasses, hooks and wrappers count. Faster ways are
+    taken where the network declares them, see :func:`~torchrl_drigm.modules.fast_path_of`.
+    """
+
+    _homes: dict[str, tuple[TensorDictBase, Places | None]]
+
+    def _own(self, *names: str) -> None:
+        """Let networks, and the dual network, hold the very parameters and buffers of the loss."""
+        self._homes = {}
+        for name in names if self.dual_network is None else (*names, "dual_network"):
+            params = getattr(self, f"{name}_params")
+            if isinstance(params, TensorDictParams):
+                params.to_module(getattr(self, name), preserve_module_state=False)
+
+    def __getstate__(self) -> dict:
+        """Without what refers to this very object: a copy finds out anew."""
+        return super().__getstate__() | {"_homes": {}, "_cache": {}}
+
+    def _online(self, name: str) -> AbstractContextManager:
+        """Context in which the network ``name`` runs with the loss's online parameters.
+
+        The network has them anyway, unless somebody exchanged them here or there, as
+        ``params.to_module(loss)`` does: to look takes a tenth of the time of putting them in and
+        taking them out again.
+        """
+        params, network = getattr(self, f"{name}_params"), getattr(self, name)
+        # a network without parameters has an ordinary, empty tensordict of them
+        if isinstance(params, TensorDictParams) and not is_compiling():
+            home, places = self._homes.get(name, (None, None))
+            if home is not params._param_td:
+                places = _places(params._param_td, network)
+                if inspects():  # nothing of a transformed call may outlive it
+                    self._homes[name] = params._param_td, places
+            if places is not None and all(
+                ours.get(key) is theirs.get(key) for ours, theirs, key in places
+            ):
+                return nullcontext()
+        return params.to_module(network, preserve_module_state=False)
+
+    def _target(self, name: str) -> AbstractContextManager:
+        """Context in which the network ``name`` runs with the loss's target parameters."""
+        params = getattr(self, f"target_{name}_params")
+        return params.to_module(getattr(self, name), preserve_module_state=False)
+
+    @staticmethod
+    def _without_next(tensordict: TensorDictBase) -> TensorDictBase:
+        """A copy that networks may write into, on the same tensors."""
+        return tensordict.exclude("next").clone(False)
+
+    # ---- the local network
+
+    def _value_modules(self) -> list[nn.Module]:
+        """The parts of the local network that the action values come from.
+
+        A last ``QValueModule`` is left out, unless it applies a mask or something hangs on it:
+        nobody asks in a loss which action is greedy now, and finding out takes as long as the head.
+        """
+        network = self.local_value_network
+        if type(network) in (TensorDictSequential, SafeSequential) and not has_hooks(network):
+            *others, last = network.module
+            if (
+                type(last) is QValueModule
+                and last.action_mask_key is None
+                and not has_hooks(last)
+                and self.action_space in ("categorical", "one_hot")
+            ):
+                return others
+        return [network]
+
+    def _run_local_networks(self, tensordict: TensorDictBase) -> None:
+        """Write the action values, ``[*B, n_agents, n_actions]``."""
+        for module in self._value_modules():
+            module(tensordict)
+
+    def _fast_path(self, name: str, readers: Iterable[nn.Module], gives: int) -> Callable | None:
+        """A declared way of the local network to the values of some actions alone.
+
+        ``None`` where there is none, or one of ``readers`` reads an output of the network beyond
+        those that it ``gives``, the last ones.
+        """
+        modules = self._value_modules()
+        if self.action_space != "categorical" or len(modules) != 1:
+            return None
+        left_out = self.local_value_network.out_keys
+        kept = {self.tensor_keys.action, getattr(self.tensor_keys, "local_value", None)}
+        if gives:
+            kept |= set(modules[0].out_keys[-gives:])
+        left_out = {unravel_key(key) for key in left_out} - kept
+        if any(unravel_key(key) in left_out for reader in readers for key in reader.in_keys):
+            return None
+        return declared_fast_path(modules[0], name)
+
+    def _chosen_value(self, action_value: Tensor, action: Tensor) -> Tensor:
+        """Values ``[*B, n_agents, 1]`` of the actions taken, from ``[*B, n_agents, n_actions]``."""
+        if self.action_space == "categorical":
+            return torch.gather(action_value, -1, action.unsqueeze(-1))
+        return (action_value * action.to(action_value.dtype)).sum(-1, keepdim=True)
+
+    # ---- masks of legal actions
+
+    def _mask_keys(self) -> list[NestedKey]:
+        """Of masks of legal actions: the loss's, and those that the network itself applies."""
+        keys = [unravel_key(self.tensor_keys.action_mask)]
+        for module in self.local_value_network.modules():
+            if isinstance(module, QValueModule) and module.action_mask_key is not None:
+                keys.append(unravel_key(module.action_mask_key))
+        return list(dict.fromkeys(keys))
+
+    def _applies(self, mask_key: NestedKey) -> bool:
+        """Whether the network itself gives forbidden actions the lowest value there is."""
+        return mask_key in {unravel_key(key) for key in self.local_value_network.in_keys}
+
+    def _next_masks(self, tensordict: TensorDictBase) -> dict[NestedKey, Tensor]:
+        """The next step's masks, by their keys."""
+        masks = {key: tensordict.get(("next", key), None) for key in self._mask_keys()}
+        for key, mask in masks.items():
+            if mask is None:
+                check_next_action_mask(tensordict, key, self._applies(key))
+        return {key: mask for key, mask in masks.items() if mask is not None}
+
+    # ---- the next step
+
+    @property
+    def _is_recurrent(self) -> bool:
+        """Whether the local network carries a state: reads a key, and writes it for the next step.
+
+        A stateful module tells so by its keys, as TorchRL's own recurrent modules do.
+        """
+        out_keys = self.local_value_network.out_keys
+        return any(in_next(key) in out_keys for key in self.local_value_network.in_keys)
+
+    def _next_local_values(
+        self, tensordict: TensorDictBase, params: TensorDictParams, current: TensorDictBase | None
+    ) -> TensorDictBase:
+        """The next step, with the outputs of the local networks under ``params``.
+
+        A recurrent network takes each next step from the state that the same parameters carry to
+        the current one: exact also at the last step of an episode in mid-sequence, whose next step
+        is not the following one. ``current`` has what the networks wrote there, if they ran.
+        """
+        with params.to_module(self.local_value_network, preserve_module_state=False):
+            if not self._is_recurrent:
+                next_td = step_mdp(tensordict, keep_other=False)
+                self._run_local_networks(next_td)
+                return next_td
+            tensordict = tensordict.clone(False)
+            if current is None:
+                self._run_local_networks(tensordict)
+            else:
+                tensordict.update(current.select("next").detach())
+            next_td = step_mdp(tensordict, keep_other=False)
+            with set_recurrent_mode(False):
+                self._run_local_networks(next_td)
+        return next_td
+
+    @torch.no_grad()
+    def _greedy_next(
+        self, tensordict: TensorDictBase, online: TensorDictBase | None
+    ) -> tuple[TensorDictBase, Tensor]:
+        """The next step with the target networks' outputs, and the values of its greedy actions.
+
+        The greedy actions are written there, in the action space of the data, in place of any other
+        actions. With ``double_dqn`` the online networks choose them; ``online`` is the current step
+        with their outputs, or ``None``. Values are ``[*B, n_agents, 1]``, and NaN for an agent
+        without any legal action: the value of such a step would be a number that means nothing.
+        """
+        masks = self._next_masks(tensordict)
+        next_td = self._next_local_values(tensordict, self.target_local_value_network_params, None)
+        if self.action_space not in ("categorical", "one_hot"):
+            return next_td, next_td.get(self.tensor_keys.local_value)
+        value = next_td.get(self.tensor_keys.action_value)  # [*B, n_agents, n_actions]
+        preference = value
+        if self.double_dqn:
+            params = self.local_value_network_params.data
+            chosen_by = self._next_local_values(tensordict, params, online)
+            preference = chosen_by.get(self.tensor_keys.action_value)
+        for key, mask in masks.items():
+            check_mask_shape(("next", key), mask, value)
+            if not self._applies(key):
+                preference = preference.masked_fill(~mask, torch.finfo(preference.dtype).min)
+        greedy = preference.argmax(-1, keepdim=True)
+        next_td.set(self.tensor_keys.action, self._format(greedy, value))
+        value = value.gather(-1, greedy)
+        for mask in masks.values():
+            value = value.masked_fill(~mask.any(-1, keepdim=True), float("nan"))
+        return next_td, value
+
+    def _format(self, greedy: Tensor, action_value: Tensor) -> Tensor:
+        """Greedy indices ``[*B, n_agents, 1]`` in the action space of the data."""
+        if self.action_space == "categorical":
+            return greedy.squeeze(-1)
+        return torch.zeros_like(action_value).scatter(-1, greedy, 1.0)
+
+
+def _places(params: TensorDictBase, network: nn.Module) -> Places | None:
+    """Where parameters lie in the loss and in a network; ``None`` if the network has others."""
+    modules = dict(network.named_modules())
+    places = []
+    for key in params.keys(True, True):
+        *path, name = key if isinstance(key, tuple) else (key,)
+        module = modules.get(".".join(path))
+        if module is None:
+            return None
+        node = params.get(tuple(path)) if path else params
+        theirs = module._parameters if name in module._parameters else module._buffers
+        places.append((node._tensordict, theirs, name))
+    return places
