@@ -21,8 +21,7 @@ def team_reward(tensordict: TensorDictBase, reward_key: NestedKey) -> Tensor:
     """The team's reward, ``[*B, 1]``.
 
     Raises:
-        KeyError: if there is none.
-        ValueError: if it does not end in one number.
+        ValueError: if there is none, or it does not end in one number.
     """
     reward = tensordict.get(("next", reward_key), None)
     if reward is None:
@@ -30,7 +29,7 @@ def team_reward(tensordict: TensorDictBase, reward_key: NestedKey) -> Tensor:
             key for key in tensordict.keys(True, True) if key[0] == "next" and key[-1] == "reward"
         ]
         found = f" (there is {per_agent[0]!r})" if per_agent else ""
-        raise KeyError(f"no team reward under ('next', {reward_key!r}){found}. {_TEAM_REWARD}")
+        raise ValueError(f"no team reward under ('next', {reward_key!r}){found}. {_TEAM_REWARD}")
     if reward.ndim < 1 or reward.shape[-1] != 1:
         raise ValueError(
             f"('next', {reward_key!r}) must be one team reward of shape [*B, 1], got "
@@ -68,11 +67,10 @@ def check_flag(
     """The flag ``name`` of every step, ``[*B, 1]``; ``*B`` is that of the reward.
 
     Raises:
-        KeyError: if there is none.
-        ValueError: if it has another shape.
+        ValueError: if there is none, or it has another shape.
     """
     if flag is None:
-        raise KeyError(
+        raise ValueError(
             f"no flag under {name!r}: a loss must know where a trajectory ends. Keep it with every "
             "transition, or name its key by set_keys(done=..., terminated=...)."
         )
@@ -93,12 +91,11 @@ def check_actions(
     """Categorical actions as int64 ``[*B, n_agents]``; ``*B`` is that of the reward.
 
     Raises:
-        KeyError: if there are none.
-        ValueError: if they are no integers, or have another shape than ``[*B, n_agents]`` and
-            ``[*B, n_agents, 1]``.
+        ValueError: if there are none, they are no integers, or have another shape than
+            ``[*B, n_agents]`` and ``[*B, n_agents, 1]``.
     """
     if action is None:
-        raise KeyError(f"no actions under {name!r}. Name their key by set_keys(action=...).")
+        raise ValueError(f"no actions under {name!r}. Name their key by set_keys(action=...).")
     if action.is_floating_point() or action.is_complex() or action.dtype == torch.bool:
         raise ValueError(
             f"{name!r} must hold the indices of categorical actions, got {action.dtype}. Build the "

@@ -76,7 +76,8 @@ class RobustLossMixin(StepsMixin, NetworksMixin):
     def _forward_value_estimator_keys(self, **kwargs) -> None:
         # a plain dual network was given its keys here, so that it follows when they are renamed
         if self._plain_dual:
-            self.dual_network = self._wrap_dual(self.dual_network.module)
+            # not as a submodule: its parameters are the loss's
+            self.__dict__["dual_network"] = self._wrap_dual(self.dual_network.module)
         super()._forward_value_estimator_keys(**kwargs)
 
     @property
@@ -228,7 +229,7 @@ class RobustLossMixin(StepsMixin, NetworksMixin):
         """Dual value and objective, ``[*B, 1]`` each, with gradient to the dual network only."""
         missing = [key for key in self.dual_network.in_keys if tensordict.get(key, None) is None]
         if missing:
-            raise KeyError(
+            raise ValueError(
                 f"the dual network reads {missing[0]!r}, which the data lacks. Name what it is to "
                 "read by set_keys(state=..., action=...): without a global state the observations "
                 'of all agents serve, set_keys(state=("agents", "observation")), with '

@@ -118,7 +118,8 @@ class GroupRewardLoss(LossModule):
         # A plain module was given its keys here, so that it follows when they are renamed.
         if self._plain:
             keys = self.tensor_keys
-            self.reward_model = TensorDictModule(
+            # not as a submodule: its parameters are the loss's
+            self.__dict__["reward_model"] = TensorDictModule(
                 self.reward_model.module, [keys.state, keys.action], [keys.group_reward]
             )
 

@@ -81,12 +81,11 @@ class RobustQMixerLoss(RobustLossMixin, QMixerLoss):
     loss 0 and gradient 0.
 
     Raises:
-        KeyError: for data without a team reward, a ``done`` flag, actions, or what the dual network
-            reads.
-        ValueError: for an uncertainty set that needs a missing dual network, a mixer whose agent
-            count differs, a reward with an agent dimension, a missing next action mask, masks,
-            flags or actions of another shape, a bad ``burn_in``, an agent without a legal next
-            action on a step that counts and is not terminal, and losses that are not finite.
+        ValueError: for data without a team reward, a ``done`` flag, actions, or what the dual
+            network reads; an uncertainty set that needs a missing dual network; a mixer whose
+            agent count differs; a reward with an agent dimension; a missing next action mask;
+            masks, flags or actions of another shape; a bad ``burn_in``; an agent without a legal
+            next action on a step that counts and is not terminal; losses that are not finite.
 
     Examples:
         >>> from torchrl.modules import QValueModule, SafeSequential
