@@ -115,7 +115,7 @@ class TestMissing:
         del data["next", "reward"]
         with pytest.raises(
             ValueError,
-            match=r"no team reward under .* there is \('next', 'agents', 'reward'\).*sum",
+            match=r"there is \('next', 'agents', 'reward'\).*sum",
         ):
             make(algorithm)(data)
 
