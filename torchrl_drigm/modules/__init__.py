@@ -1,5 +1,6 @@
 """Modules for distributionally robust value factorization."""
 
+from torchrl_drigm.modules._fast_path import fast_path_of
 from torchrl_drigm.modules.models import (
     DRQN,
     DualNetwork,
@@ -22,4 +23,5 @@ __all__ = [
     "QTRANJointValue",
     "QTRANStateValue",
     "RecurrentDRQN",
+    "fast_path_of",
 ]
