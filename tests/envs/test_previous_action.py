@@ -5,7 +5,7 @@ import torch
 from torchrl.data import OneHot
 from torchrl.envs import ParallelEnv, SerialEnv, TransformedEnv, check_env_specs
 
-from tests.envs.test_history import CountingEnv
+from tests.envs.test_history import N_ACTIONS, CountingEnv
 from torchrl_drigm.envs.transforms import PreviousAction
 
 ACTION, PREVIOUS = ("agents", "action"), ("agents", "previous_action")
@@ -23,18 +23,33 @@ def seed():
 def check(rollout):
     """Rollouts ``[B, T]`` with resets in between: rows end at different steps."""
     previous, action = rollout[PREVIOUS], rollout[ACTION]
-    assert not previous[:, 0].any()
-    torch.testing.assert_close(rollout["next", *PREVIOUS], action)
+    assert (previous[:, 0] == N_ACTIONS).all()
     ended = rollout["next", "done"][:, :-1]
     assert ended.any() and not ended.all()
-    torch.testing.assert_close(previous[:, 1:], action[:, :-1].masked_fill(ended, 0))
+    torch.testing.assert_close(previous[:, 1:], action[:, :-1].masked_fill(ended, N_ACTIONS))
+    return rollout
 
 
 @pytest.mark.parametrize("agent_dim", [False, True])
 def test_rows_that_end_start_without_a_previous_action(agent_dim):
     env = make(agent_dim=agent_dim)
     check_env_specs(env)
+    rollout = check(env.rollout(20, break_when_any_done=False))
+    torch.testing.assert_close(rollout["next", *PREVIOUS], rollout[ACTION])
+
+
+@pytest.mark.parametrize("agent_dim", [False, True])
+def test_environments_that_reset_themselves(agent_dim):
+    env = make(agent_dim=agent_dim, native_autoreset=True)
+    env._torchrl_native_autoreset = True
     check(env.rollout(20, break_when_any_done=False))
+
+
+def test_an_action_that_led_nowhere_is_no_action():
+    """0 would be one: the spec has a class more than the actions."""
+    spec = make().observation_spec[PREVIOUS]
+    assert spec.n == N_ACTIONS + 1
+    assert spec.dtype == torch.int64
 
 
 @pytest.mark.parametrize("batched", [SerialEnv, ParallelEnv])
@@ -50,9 +65,7 @@ def test_inside_and_outside_of_batched_environments(batched, inside):
         rollout = env.rollout(10, break_when_any_done=False)
     finally:
         env.close()
-    previous, action, done = rollout[PREVIOUS], rollout[ACTION], rollout["next", "done"]
-    assert not previous[:, 0].any()
-    torch.testing.assert_close(previous[:, 1:], action[:, :-1].masked_fill(done[:, :-1], 0))
+    check(rollout)
 
 
 def test_actions_that_are_not_categorical():

@@ -102,6 +102,35 @@ class TestAgainstTorch:
         torch.testing.assert_close(as_tuple(final)[0], output[:, -1])
         torch.testing.assert_close(module(x, hx, is_init.unsqueeze(-1)), output)
 
+    @pytest.mark.parametrize("n_rows", [2, 20], ids=["few", "many"])
+    @pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.float32])
+    def test_pieces_start_from_their_own_state(self, cls, torch_cls, share_params, n_rows, dtype):
+        """With a state of every step, wherever something starts; nobody looks at the others."""
+        module = cls(F, H, N_AGENTS, share_params=share_params)
+        copies = torch_copies(module, torch_cls)
+        x = torch.randn(n_rows, T, N_AGENTS, F)
+        starts = [(row, step) for row in range(n_rows) for step in (0, 1 + row % (T - 1))]
+        is_init = torch.zeros(n_rows, T, 1)
+        for row, step in starts:
+            is_init[row, step] = row % 2 if step == 0 else 1  # a flag more or less
+        hx = as_tuple(random_state(module, n_rows, T))
+        used = is_init.bool().squeeze(-1)
+        used[:, 0] = True
+        for state in hx:
+            state[~used] = torch.nan
+        with torch.no_grad():
+            output, final = module.unroll(
+                x, hx if module.n_states > 1 else hx[0], is_init.to(dtype)
+            )
+            for row, first in starts:
+                last = starts[2 * row + 1][1] if first == 0 else T
+                state = tuple(s[row : row + 1, first] for s in hx)
+                expected, _ = reference(copies, x[row : row + 1, first:last], state)
+                torch.testing.assert_close(
+                    output[row : row + 1, first:last], expected, atol=1e-5, rtol=0
+                )
+        torch.testing.assert_close(as_tuple(final)[0], output[:, -1])
+
     @pytest.mark.parametrize("batch", [(), (2,), (2, 3)])
     def test_any_batch(self, cls, torch_cls, share_params, batch):
         module = cls(F, H, N_AGENTS, share_params=share_params)

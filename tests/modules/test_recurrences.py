@@ -21,12 +21,14 @@ def draw(*shapes):
 
 
 def lstm_states(*operands):
-    sequences, final = lstm_recurrence(*operands, n_sequences=2)
+    *operands, starts = operands
+    sequences, final = lstm_recurrence(*operands, n_sequences=2, starts=starts)
     return *sequences, *final
 
 
 def gru_states(*operands):
-    return gru_recurrence(*operands, every_step=True)
+    *operands, start = operands
+    return gru_recurrence(*operands, every_step=True, start=start)
 
 
 STATE = (2, 3, 2)
@@ -68,13 +70,15 @@ def plain(monkeypatch):
 
 def arguments(module, state, resets, batch=(2, 3)):
     x = torch.randn(*batch, T, N_AGENTS, F)
-    hx = tuple(torch.randn(module.n_states, *batch, N_AGENTS, H).unbind()) if state else None
+    steps = (T,) if state == "every" else ()
+    shape = (module.n_states, *batch, *steps, N_AGENTS, H)
+    hx = tuple(torch.randn(shape).unbind()) if state else None
     if state and module.n_states == 1:
         hx = hx[0]
     return x, hx, torch.rand(*batch, T) < 0.3 if resets else None
 
 
-@pytest.mark.parametrize("state", [False, True])
+@pytest.mark.parametrize("state", [None, "first", "every"])
 @pytest.mark.parametrize("resets", [False, True])
 class TestRecurrence:
     @pytest.mark.parametrize("name", RECURRENCES)
@@ -84,7 +88,19 @@ class TestRecurrence:
         if not state:
             operands[len(shapes) :] = [None] * len(state_shapes)
         keep = torch.tensor([[1.0, 0.0], [1.0, 1.0], [0.0, 1.0]], dtype=torch.float64)
-        assert torch.autograd.gradcheck(states, (*operands, keep if resets else None))
+        starts = None
+        if state == "every" and resets:
+            # only where nothing is carried over
+            starts = tuple(
+                (1.0 - keep).view(3, 1, 1, 2) * torch.randn(3, 2, 3, 2, dtype=torch.float64)
+                for _ in state_shapes
+            )
+            starts = starts if name == "lstm" else starts[0]
+
+        def run(*operands):
+            return states(*operands, starts)
+
+        assert torch.autograd.gradcheck(run, (*operands, keep if resets else None))
 
     def test_equals_the_plain_loop(self, module, plain, state, resets):
         args = arguments(module, state, resets)
@@ -112,6 +128,25 @@ class TestRecurrence:
             last = module.final_state(args[0])
             with torch.no_grad():
                 torch.testing.assert_close(module.final_state(args[0]), last)
+
+
+@pytest.mark.parametrize("state", ["first", "every"])
+@pytest.mark.parametrize("resets", [False, True])
+def test_gradient_of_the_states(module, plain, state, resets):
+    x, hx, is_init = arguments(module, state, resets)
+    leaves = hx if isinstance(hx, tuple) else (hx,)
+    for leaf in leaves:
+        leaf[0] = 0.0  # zeros have a gradient too
+        leaf.requires_grad_()
+    received, expected = (
+        torch.autograd.grad(call(module, x, hx, is_init)[0].square().sum(), leaves)
+        for call in (run, plain)
+    )
+    torch.testing.assert_close(received, expected, rtol=1e-4, atol=1e-5)
+    if state == "every":
+        used = torch.zeros(2, 3, T, dtype=torch.bool) if is_init is None else is_init.clone()
+        used[..., 0] = True
+        assert torch.equal(received[0].abs().sum((-1, -2)) > 0, used)
 
 
 class TestWindow:

@@ -25,8 +25,9 @@ def sequences(*batch):
 
 def reference(drqn, agent, observation, action, start):
     """Values of one agent ``[T, n_actions]`` from step ``start``, as PyMARL computes them."""
-    inputs = [observation[start:, agent], one_hot(action[start:, agent], N_ACTIONS).float()]
-    inputs[1][0] = 0  # the first step of an episode has no previous action
+    # the first step of an episode has no previous action
+    previous = one_hot(action[start:, agent], N_ACTIONS + 1)[..., :N_ACTIONS].float()
+    inputs = [observation[start:, agent], previous]
     shared = drqn.share_params
 
     def own(parameter):
@@ -51,6 +52,7 @@ def test_each_agent_is_an_ordinary_recurrent_network(core, shared, agent_id):
     is_init = torch.zeros(2, T, 1, dtype=torch.bool)
     is_init[:, 0] = True
     is_init[1, 4] = True  # a second episode in the second sequence
+    action[is_init.squeeze(-1)] = N_ACTIONS
     value, state = drqn.unroll(observation, action, is_init=is_init)
     assert value.shape == (2, T, A, N_ACTIONS)
     assert state.shape == (2, T, A, drqn.state_size)

@@ -53,13 +53,16 @@ def make_loss(mixer="qmix", core="gru", masked=True, dual=False, **kwargs):
 
 
 def make_data():
-    """Sequences with an end in mid-sequence: terminated in the first, truncated in the second."""
+    """Sequences with an end in mid-sequence: terminated in the first, truncated in the second.
+
+    States are stored at every step: what comes after an end starts from its own, as slices do.
+    """
 
     def step():
         return {
             "agents": {
                 "observation": torch.randn(B, T, A, F),
-                "previous_action": torch.randint(N_ACTIONS, (B, T, A)),
+                "previous_action": torch.randint(N_ACTIONS + 1, (B, T, A)),
                 "action_mask": torch.rand(B, T, A, N_ACTIONS) < 0.6,
             },
             "state": torch.randn(B, T, S),
@@ -115,12 +118,12 @@ def expected_parts(loss, data, masked, double_dqn):
                 state = dict.fromkeys(state, now["agents", "recurrent_state"])
             value = {}
             for name, net in (("online", online), ("target", target)):
-                first = now["is_init"].view(1, 1)
+                if now["is_init"]:
+                    state[name] = now["agents", "recurrent_state"]
                 out, after = net.unroll(
                     now["agents", "observation"].unsqueeze(0),
                     now["agents", "previous_action"].unsqueeze(0),
                     state[name],
-                    first,
                 )
                 state[name] = after[0]
                 if name == "online":

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import torch
 from tensordict import TensorDictBase
-from tensordict.utils import NestedKey
+from tensordict.utils import NestedKey, expand_as_right
 from torch import Tensor
 from torchrl.data import Categorical, Composite, MultiCategorical
 from torchrl.envs.transforms import Transform
+from torchrl.envs.transforms.utils import _get_reset
 
 __all__ = ["PreviousAction"]
 
 
 class PreviousAction(Transform):
-    """Writes the categorical action that led to an observation; 0 at the start of an episode.
+    """Writes the categorical action that led to an observation, and ``n_actions`` where none did.
 
-    Recurrent agents see it beside the observation. The first step of an episode has no previous
-    action: TorchRL's ``InitTracker`` tells it from action 0, and
-    :class:`~torchrl_drigm.modules.RecurrentDRQN` lets none enter there.
+    Recurrent agents see it beside the observation. No action led to the first observation of an
+    episode: there it is ``n_actions``, one more than the last action, and
+    :class:`~torchrl_drigm.modules.RecurrentDRQN` lets none enter. One-hot with a class more,
+    ``one_hot(previous, n_actions + 1)[..., :n_actions]``, it is the row of zeros that PyMARL feeds.
+    The data say so by themselves: flags of first steps, such as ``"is_init"``, are set by samplers
+    of slices in mid-episode too.
 
     Args:
         action_key (NestedKey): the action ``[*B, n_agents]``. Default: ``("agents", "action")``.
@@ -35,8 +39,8 @@ class PreviousAction(Transform):
         ... )
         >>> rollout = TransformedEnv(base_env, PreviousAction()).rollout(max_steps=6)
         >>> previous, action = rollout["agents", "previous_action"], rollout["agents", "action"]
-        >>> torch.equal(previous[:, 1:], action[:, :-1]), previous[:, 0].any().item()
-        (True, False)
+        >>> torch.equal(previous[:, 1:], action[:, :-1]), previous[0, 0].tolist()
+        (True, [9, 9, 9])
     """
 
     def __init__(
@@ -54,13 +58,22 @@ class PreviousAction(Transform):
     def _reset(
         self, tensordict: TensorDictBase, tensordict_reset: TensorDictBase
     ) -> TensorDictBase:
-        # zeros for every row: the environment keeps the old entries of rows that are not reset
-        tensordict_reset.set(self.out_keys[0], self._zeros())
+        # written for every row: the environment keeps the old entries of rows that are not reset
+        tensordict_reset.set(self.out_keys[0], self._none())
         return tensordict_reset
 
-    def _zeros(self) -> Tensor:
+    def _reset_on_native_autoreset(
+        self, tensordict: TensorDictBase, tensordict_reset: TensorDictBase
+    ) -> TensorDictBase:
+        reset = _get_reset(self.parent.reset_keys[0], tensordict)
+        old = tensordict.get(self.out_keys[0])
+        none = torch.where(expand_as_right(reset, old), self._none(), old)
+        tensordict_reset.set(self.out_keys[0], none)
+        return tensordict_reset
+
+    def _none(self) -> Tensor:
         spec = self.parent.full_action_spec[self.in_keys[0]]
-        return torch.zeros(spec.shape, dtype=torch.int64, device=spec.device)
+        return torch.full(spec.shape, spec.n, dtype=torch.int64, device=spec.device)
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
         """Not available: a stored batch does not order its steps."""
@@ -78,6 +91,6 @@ class PreviousAction(Transform):
                 f"received {type(action).__name__}. Build the environment with categorical actions."
             )
         observation_spec[self.out_keys[0]] = Categorical(
-            action.n, shape=action.shape, dtype=torch.int64, device=action.device
+            action.n + 1, shape=action.shape, dtype=torch.int64, device=action.device
         )
         return observation_spec

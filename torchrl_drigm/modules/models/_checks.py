@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
+from torch.compiler import is_compiling
 
 
 def check_sizes(owner: str, **sizes: int) -> None:
@@ -37,3 +39,57 @@ def state_batch_shape(owner: str, state: Tensor, state_shape: tuple[int, ...]) -
             f"{list(state.shape)}. Pass the global state, without an agent dimension."
         )
     return state.shape[:n_batch_dims]
+
+
+def is_integral(x: Tensor) -> bool:
+    """Whether a tensor holds integers, and no flags."""
+    return not (x.is_floating_point() or x.is_complex() or x.dtype == torch.bool)
+
+
+def as_actions(name: str, action: Tensor, n_actions: int, none: bool = False) -> Tensor:
+    """Categorical actions as int64, all of which exist.
+
+    With ``none``, ``n_actions`` stands for no action. A GPU is not waited for: there an action that
+    does not exist is an error of the device, which comes later.
+
+    Raises:
+        ValueError: naming the input, if its type is not one of integers.
+        IndexError: naming the input, if an action is out of bounds.
+
+    Examples:
+        >>> as_actions("DRQN: action", torch.tensor([3, 0], dtype=torch.uint8), n_actions=4)
+        tensor([3, 0])
+    """
+    if not is_integral(action):
+        raise ValueError(
+            f"{name} must be categorical, of an integer type, received {action.dtype}. Convert it "
+            "with .long(); of one-hot actions take argmax(-1)."
+        )
+    action = action.long()
+    last = n_actions if none else n_actions - 1
+    message = f"{name} is out of bounds: actions must be from 0 to {last}."
+    if is_compiling():
+        if not torch._C._are_functorch_transforms_active():
+            torch._assert_async(((action >= 0) & (action <= last)).all(), message)
+        return action
+    values = action
+    # what a transform such as vmap wraps has no values of its own to look at
+    while torch._C._functorch.is_functorch_wrapped_tensor(values):
+        values = torch._C._functorch.get_unwrapped(values)
+    if values.device.type != "cpu":
+        torch._assert_async(((values >= 0) & (values <= last)).all(), message)
+    elif values.numel() > 0:
+        low, high = (bound.item() for bound in values.aminmax())
+        if low < 0 or high > last:
+            raise IndexError(f"{message[:-1]}, received {low} to {high}.")
+    return action
+
+
+def as_flags(flags: Tensor) -> Tensor:
+    """Flags as booleans: whatever is not 0 is set.
+
+    Examples:
+        >>> as_flags(torch.tensor([0.0, 1.0]))
+        tensor([False,  True])
+    """
+    return flags if flags.dtype == torch.bool else flags != 0

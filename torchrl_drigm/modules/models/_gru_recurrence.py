@@ -36,6 +36,7 @@ def gru_recurrence(
     h: Tensor | None,
     keep: Tensor | None,
     every_step: bool,
+    start: Tensor | None = None,
 ) -> tuple[Tensor | None, Tensor]:
     """States of a GRU along a sequence.
 
@@ -48,6 +49,8 @@ def gru_recurrence(
         h (Tensor, optional): initial state ``[A, H, N]``. Default: zeros.
         keep (Tensor, optional): ``[T, N]``, multiplies the carried state before each step.
         every_step (bool): whether the states of all steps are asked for.
+        start (Tensor, optional): ``[T, A, H, N]``, added to what is kept of the carried state; no
+            gradient goes there. Default: zeros.
 
     Returns:
         tuple: the state after every step ``[T, A, H, N]``, or ``None``, and the last one
@@ -64,15 +67,17 @@ def gru_recurrence(
     weight_hh = torch.cat((weight_hh * (2.0 * double_new)).split(split, 1)[::-1], 1)
     bias = bias_ih.unsqueeze(-1) * double_new + torch.cat([bias_rz, torch.zeros_like(bias_n)], 1)
     k = x.new_full((networks, hidden, rows), 0.5) if h is None else (h + 1.0) / 2.0
+    # what takes the place of a state that is not kept
+    start = x.new_full((1,), 0.5).expand(x.shape[1]) if start is None else (start + 1.0) / 2.0
     inputs = x, weight_ih * double_new, weight_hh, bias, bias_n, k
     if learns(*inputs):
-        last, outputs = _Recurrence.apply(*inputs, keep)
+        last, outputs = _Recurrence.apply(*inputs, keep, start)
     else:
-        last, outputs, *_ = _forward(*inputs, keep, every_step)
+        last, outputs, *_ = _forward(*inputs, keep, start, every_step)
     return (2.0 * outputs - 1.0) if every_step else None, 2.0 * last - 1.0
 
 
-def _forward(x, weight_ih, weight_hh, bias, bias_n, k, keep, every_step, learning=False):
+def _forward(x, weight_ih, weight_hh, bias, bias_n, k, keep, start, every_step, learning=False):
     """The last state, and the states, the gates, and what the reset gate multiplied, of all steps.
 
     ``weight_hh`` is for new, reset, update. Memory of steps that nobody asks for is used again,
@@ -93,11 +98,10 @@ def _forward(x, weight_ih, weight_hh, bias, bias_n, k, keep, every_step, learnin
     r, z, n = gates.chunk(3, 2)
     kept = (gates, gates[:, :, : 2 * hidden], r, z, n, state_part, outputs)
     weight_n, weight_rz = weight_hh.split((hidden, 2 * hidden), 1)
-    half = x.new_full((), 0.5)
     views = zip(x.transpose(2, 3).unbind(1), *map(steps, kept), strict=True)
     for t, (x_t, gates_t, rz, r, z, n, state_part_t, output) in enumerate(views):
         if keep is not None:
-            k = torch.lerp(half, k, keep[t])
+            k = torch.lerp(start[t], k, keep[t])
         torch.baddbmm(bias, weight_ih, x_t, out=gates_t)
         rz.baddbmm_(weight_rz, k).sigmoid_()
         torch.baddbmm(bias_n, weight_n, k, out=state_part_t)
@@ -110,11 +114,11 @@ class _Recurrence(torch.autograd.Function):
     """:func:`_forward`: the last state and all of them."""
 
     @staticmethod
-    def forward(ctx, x, weight_ih, weight_hh, bias, bias_n, k, keep):
+    def forward(ctx, x, weight_ih, weight_hh, bias, bias_n, k, keep, start):
         last, *kept = _forward(
-            x, weight_ih, weight_hh, bias, bias_n, k, keep, every_step=True, learning=True
+            x, weight_ih, weight_hh, bias, bias_n, k, keep, start, every_step=True, learning=True
         )
-        ctx.save_for_backward(x, weight_ih, weight_hh, k, keep, *kept)
+        ctx.save_for_backward(x, weight_ih, weight_hh, k, keep, start, *kept)
         # the last one once more: who reads only that pays for no gradient of the others
         ctx.set_materialize_grads(False)
         return last.clone(), kept[0]
@@ -122,9 +126,9 @@ class _Recurrence(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, grad_last, grad_outputs):
-        x, weight_ih, weight_hh, first, keep, outputs, gates, state_part = ctx.saved_tensors
+        x, weight_ih, weight_hh, first, keep, start, *kept = ctx.saved_tensors
+        outputs, gates, state_part = kept
         n_steps, networks, hidden, rows = outputs.shape
-        half = x.new_full((), 0.5)
         d_x = x.new_empty(n_steps, networks, *x.shape[2:])
         d_weight_ih, d_weight_hh = torch.zeros_like(weight_ih), torch.zeros_like(weight_hh)
         d_all = x.new_empty(networks, 4 * hidden, rows)
@@ -153,10 +157,10 @@ class _Recurrence(torch.autograd.Function):
             d_weight_ih.baddbmm_(d_ih, x_t)
             torch.bmm(d_ih_t, weight_ih, out=d_x_t)
             d_bias += d_all
-            k = carried[t] if keep is None else torch.lerp(half, carried[t], keep[t])
+            k = carried[t] if keep is None else torch.lerp(start[t], carried[t], keep[t])
             d_weight_hh.baddbmm_(d_hh, k.transpose(1, 2))
             d_k.mul_(z).baddbmm_(weight_hh_t, d_hh)
             if keep is not None:
                 d_k *= keep[t]
         d_bias_n, d_bias = d_bias.sum(-1, keepdim=True).split((hidden, 3 * hidden), 1)
-        return d_x.transpose(0, 1), d_weight_ih, d_weight_hh, d_bias, d_bias_n, d_k, None
+        return d_x.transpose(0, 1), d_weight_ih, d_weight_hh, d_bias, d_bias_n, d_k, None, None

@@ -38,6 +38,7 @@ def lstm_recurrence(
     c: Tensor | None,
     keep: Tensor | None,
     n_sequences: int,
+    starts: tuple[Tensor, Tensor] | None = None,
 ) -> tuple[list[Tensor], tuple[Tensor, Tensor]]:
     """States of an LSTM along a sequence.
 
@@ -51,20 +52,25 @@ def lstm_recurrence(
         keep (Tensor, optional): ``[T, N]``, multiplies the carried state before each step.
         n_sequences (int): 0 for the final state only, 1 for ``h`` after every step too, 2 for
             ``h`` and ``c``.
+        starts (tuple of Tensor, optional): ``[T, A, H, N]`` each, added to what is kept of the
+            carried ``h`` and ``c``; no gradient goes there. Default: zeros.
 
     Returns:
         tuple: the sequences, ``[T, A, H, N]`` each, and the final ``(h, c)``, ``[A, H, N]`` each.
     """
     inputs = x, weight_ih, weight_hh, bias, h, c
+    starts = (None, None) if starts is None else tuple(-s for s in starts)
     if learns(*inputs):
-        last, outputs, cells = _Recurrence.apply(*inputs, keep)
+        last, outputs, cells = _Recurrence.apply(*inputs, keep, *starts)
         last_cell = cells[-1]
     else:
-        last, last_cell, _, outputs, cells, *_ = _forward(*inputs, keep, n_sequences)
+        last, last_cell, _, outputs, cells, *_ = _forward(*inputs, keep, *starts, n_sequences)
     return [-s for s in (outputs, cells)[:n_sequences]], (-last, -last_cell)
 
 
-def _forward(x, weight_ih, weight_hh, bias, h, c, keep, n_sequences, every_step=False):
+def _forward(
+    x, weight_ih, weight_hh, bias, h, c, keep, start_h, start_c, n_sequences, every_step=False
+):
     """The last ``h`` and ``c``, scaled weights and what was kept of all steps; states are negated.
 
     Memory of steps that nobody asks for is used again, while it is in the cache.
@@ -91,11 +97,11 @@ def _forward(x, weight_ih, weight_hh, bias, h, c, keep, n_sequences, every_step=
     for t, (x_t, gates_t, squashed_t, next_h, next_c) in enumerate(steps):
         torch.baddbmm(bias, w_ih, x_t, out=gates_t)
         if h is not None:
-            gates_t.baddbmm_(w_hh, _carried(h, keep, t), alpha=-1.0)
+            gates_t.baddbmm_(w_hh, _carried(h, keep, start_h, t), alpha=-1.0)
         i, f, g, o = gates_t.sigmoid_().chunk(4, 1)
         torch.addcmul(i, i, g, value=-2.0, out=next_c)
         if c is not None:
-            next_c.addcmul_(f, _carried(c, keep, t))
+            next_c.addcmul_(f, _carried(c, keep, start_c, t))
         torch.mul(next_c, -2.0, out=squashed_t).sigmoid_()
         h = torch.addcmul(o, o, squashed_t, value=-2.0, out=next_h)
         c = next_c
@@ -106,13 +112,13 @@ class _Recurrence(torch.autograd.Function):
     """:func:`lstm_recurrence`, but all is negated."""
 
     @staticmethod
-    def forward(ctx, x, weight_ih, weight_hh, bias, h, c, keep):
+    def forward(ctx, x, weight_ih, weight_hh, bias, h, c, keep, start_h, start_c):
         last, _, ctx.weights, *kept = _forward(
-            x, weight_ih, weight_hh, bias, h, c, keep, 2, every_step=True
+            x, weight_ih, weight_hh, bias, h, c, keep, start_h, start_c, 2, every_step=True
         )
         h, c = (None if state is None else -state for state in (h, c))
         ctx.has_state = h is not None
-        ctx.save_for_backward(x, h, c, keep, *kept)
+        ctx.save_for_backward(x, h, c, keep, start_h, start_c, *kept)
         # the last one once more: who reads only that pays for no gradient of the others
         ctx.set_materialize_grads(False)
         outputs, cells, *_ = kept
@@ -121,7 +127,7 @@ class _Recurrence(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, grad_last, grad_outputs, grad_cells):
-        x, first_h, first_c, keep, *kept = ctx.saved_tensors
+        x, first_h, first_c, keep, start_h, start_c, *kept = ctx.saved_tensors
         outputs, cells, gates, squashed = (steps.unbind() for steps in kept)
         networks, gate_size, rows = gates[0].shape
         # the loop below leaves a factor of -2 of the cell gate's gradient to the weights, which are
@@ -155,13 +161,15 @@ class _Recurrence(torch.autograd.Function):
             if c is None:
                 d_f.zero_()
             else:
-                torch.mul(d_c, _carried(c, keep, t), out=d_f)
+                torch.mul(d_c, _carried(c, keep, start_c, t), out=d_f)
             _sigmoid_backward(d_gates, gates_t, grad_input=d_gates)
             d_weight_ih.baddbmm_(d_gates, x_t)
             torch.bmm(d_gates_t, w_ih, out=d_x_t)
             d_bias.addmv_(d_gates_rows, ones)
             if h is not None:
-                d_weight_hh.baddbmm_(d_gates, _carried(h, keep, t).transpose(1, 2), alpha=-1.0)
+                d_weight_hh.baddbmm_(
+                    d_gates, _carried(h, keep, start_h, t).transpose(1, 2), alpha=-1.0
+                )
                 d_h.baddbmm_(w_hh, d_gates, beta=0.0, alpha=-1.0)
                 d_c *= f
                 if keep is not None:
@@ -172,11 +180,14 @@ class _Recurrence(torch.autograd.Function):
         d_bias = _scale_cell(d_bias.view(networks, -1, 1), -4.0).squeeze(-1)
         d_weights = _scale_cell(d_weight_ih, -4.0), _scale_cell(d_weight_hh, -4.0)
         states = (d_h.neg_(), d_c.neg_()) if ctx.has_state else (None, None)
-        return d_x.transpose(0, 1), *d_weights, d_bias, *states, None
+        return d_x.transpose(0, 1), *d_weights, d_bias, *states, None, None, None
 
 
-def _carried(state: Tensor, keep: Tensor | None, t: int) -> Tensor:
-    return state if keep is None else state * keep[t]
+def _carried(state: Tensor, keep: Tensor | None, start: Tensor | None, t: int) -> Tensor:
+    """What a step starts from."""
+    if keep is None:
+        return state
+    return state * keep[t] if start is None else torch.addcmul(start[t], state, keep[t])
 
 
 def _scale_cell(weight: Tensor, factor: float) -> Tensor:

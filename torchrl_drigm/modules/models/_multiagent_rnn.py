@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.compiler import is_compiling
 
-from torchrl_drigm.modules.models._checks import check_sizes
+from torchrl_drigm.modules.models._checks import as_flags, check_sizes
 
 State = tuple[Tensor, ...]  # ``h``, and ``c`` of an LSTM
 
@@ -39,6 +39,22 @@ def tanh(x: Tensor) -> Tensor:
 def learns(*tensors: Tensor | None) -> bool:
     """Whether a gradient will be asked for of any of them."""
     return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
+
+
+def _are_zero(*tensors: Tensor, at: Tensor | None = None) -> bool:
+    """Whether all numbers are zero, as far as can be known without waiting for a device.
+
+    ``at`` ``[N, T, 1]`` says which ones of ``[N, T, F]`` to look at.
+    """
+    if (
+        is_compiling()
+        or torch._C._are_functorch_transforms_active()
+        or tensors[0].device.type != "cpu"
+    ):
+        return False
+    if at is not None:
+        tensors = tuple(x[at.squeeze(-1)] for x in tensors)
+    return not any(x.any() for x in tensors)
 
 
 class MultiAgentRNN(nn.Module):
@@ -110,8 +126,9 @@ class MultiAgentRNN(nn.Module):
 
         Args:
             input (Tensor): ``[*B, T, n_agents, F]``.
-            hx (Tensor or tuple of Tensor, optional): initial state, as :meth:`unroll` takes it.
-            is_init (Tensor, optional): bool, ``[*B, T]`` or ``[*B, T, 1]``.
+            hx (Tensor or tuple of Tensor, optional): initial state, or that before every step, as
+                :meth:`unroll` takes it.
+            is_init (Tensor, optional): flags ``[*B, T]`` or ``[*B, T, 1]``.
 
         Returns:
             tuple of Tensor: ``h``, and ``c`` of an LSTM, ``[*B, T, n_agents, H]`` each.
@@ -142,26 +159,43 @@ class MultiAgentRNN(nn.Module):
         self._check(input, state, is_init)
         *batch, n_steps, n_agents, _ = input.shape
         n_batch = input.shape[:-3].numel()
-        # Shared parameters see the agents as more rows R of one batch, others as one batch each:
-        # [*B, T, A, F] -> [1, T, N * A, F] or [A, T, N, F]
-        x = input.reshape(-1, n_steps, n_agents, self.input_size)
-        if self.share_params:
-            x = x.transpose(0, 1).flatten(1, 2).unsqueeze(0)
-        else:
-            x = x.permute(2, 1, 0, 3)
+
+        def inside(x: Tensor) -> Tensor:
+            """``[*B, T, A, F]`` -> ``[1, T, N * A, F]`` or ``[A, T, N, F]``.
+
+            Shared parameters see the agents as more rows of one batch, others as one batch each.
+            """
+            x = x.reshape(n_batch, -1, n_agents, x.shape[-1])
+            if self.share_params:
+                return x.transpose(0, 1).flatten(1, 2).unsqueeze(0)
+            return x.permute(2, 1, 0, 3)
+
+        x = inside(input)
+        if is_init is not None:
+            is_init = as_flags(is_init).reshape(n_batch, n_steps, 1)
+        starts = None
+        if state is not None and state[0].ndim == input.ndim:
+            starts, state = state, tuple(s.select(-3, 0) for s in state)
+            if is_init is not None:
+                # the first step starts from its own state in any case
+                is_init = is_init.index_fill(1, is_init.new_zeros(1, dtype=torch.int64), False)
+            if is_init is None or _are_zero(is_init):
+                starts = is_init = None
+            elif not learns(*starts) and _are_zero(
+                *(s.reshape(n_batch, n_steps, -1) for s in starts), at=is_init
+            ):
+                starts = None  # all are those of episodes
+        if is_init is not None and self.share_params:
+            is_init = is_init.repeat_interleave(n_agents, 0)
         if state is not None:
             # [*B, A, H] -> [1, N * A, H] or [A, N, H]
-            state = tuple(s.reshape(n_batch, n_agents, -1) for s in state)
-            state = tuple(
-                s.reshape(1, -1, self.hidden_size) if self.share_params else s.transpose(0, 1)
-                for s in state
-            )
-        if is_init is not None:
-            is_init = is_init.reshape(n_batch, n_steps, 1)
-            if self.share_params:
-                is_init = is_init.repeat_interleave(n_agents, 0)
-        run = self._run if self._plain(x) else self._run_fused
-        sequences, state = run(x, state, is_init, n_sequences)
+            state = tuple(inside(s).squeeze(1) for s in state)
+        if starts is not None:
+            starts = tuple(inside(s) for s in starts)
+        # a gradient by hand has none for starts
+        plain = self._plain(x) or (starts is not None and learns(*starts))
+        run = self._run if plain else self._run_fused
+        sequences, state = run(x, state, is_init, starts, n_sequences)
 
         def outside(x: Tensor) -> Tensor:
             """``[1, T, N * A, H]`` or ``[A, T, N, H]`` -> ``[*B, T, A, H]``."""
@@ -186,9 +220,17 @@ class MultiAgentRNN(nn.Module):
         )
 
     def _run(
-        self, x: Tensor, state: State | None, is_init: Tensor | None, n_sequences: int
+        self,
+        x: Tensor,
+        state: State | None,
+        is_init: Tensor | None,
+        starts: State | None,
+        n_sequences: int,
     ) -> tuple[Sequence[Tensor], State]:
         """One differentiable operation after the other, on ``[A, T, N, F]``.
+
+        Where ``is_init`` ``[N, T, 1]``, nothing is carried over: steps start from ``starts``
+        ``[A, T, N, H]``, or from zeros.
 
         Returns the first ``n_sequences`` state tensors after every step, ``[A, T, N, H]`` each, and
         the final state, ``[A, N, H]`` each.
@@ -202,40 +244,64 @@ class MultiAgentRNN(nn.Module):
         steps = []
         for t, projected_t in enumerate(projected.unbind(1)):
             if state is not None and is_init is not None:
-                state = tuple(s.masked_fill(is_init[:, t], 0.0) for s in state)
+                if starts is None:
+                    state = tuple(s.masked_fill(is_init[:, t], 0.0) for s in state)
+                else:
+                    own = (start[:, t] for start in starts)
+                    pairs = zip(own, state, strict=True)
+                    state = tuple(torch.where(is_init[:, t], *pair) for pair in pairs)
             state = self._cell(projected_t, state, weight_hh)
             steps.append(state[:n_sequences])
         return [torch.stack(s, 1) for s in zip(*steps, strict=True)], state
 
     def _run_fused(
-        self, x: Tensor, state: State | None, is_init: Tensor | None, n_sequences: int
+        self,
+        x: Tensor,
+        state: State | None,
+        is_init: Tensor | None,
+        starts: State | None,
+        n_sequences: int,
     ) -> tuple[Sequence[Tensor], State]:
         """What :meth:`_run` computes, in fewer and larger operations."""
         if is_compiling():
-            return self._run_compiled(x, state, is_init, n_sequences)
+            return self._run_compiled(x, state, is_init, starts, n_sequences)
         # a single step has no recurrence
         few = x.shape[2] < _FEW_ROWS
         if x.shape[1] == 1 or (few and not learns(x, *self._per_network(), *(state or ()))):
-            return self._run(x, state, is_init, n_sequences)
+            return self._run(x, state, is_init, starts, n_sequences)
         if state is not None:
             state = tuple(s.transpose(1, 2) for s in state)
         keep = None if is_init is None else (~is_init).squeeze(-1).t().to(x.dtype)
-        sequences, state = self._recurrence(x, state, keep, n_sequences)
+        if starts is not None:
+            # [A, T, N, H] -> [T, A, H, N], zeros where the state is carried over
+            carried = ~is_init.transpose(0, 1)
+            starts = tuple(s.masked_fill(carried, 0.0).permute(1, 0, 3, 2) for s in starts)
+        sequences, state = self._recurrence(x, state, keep, starts, n_sequences)
         # [T, A, H, N] -> [A, T, N, H]
         return [s.permute(1, 0, 3, 2) for s in sequences], tuple(s.transpose(1, 2) for s in state)
 
     def _run_compiled(
-        self, x: Tensor, state: State | None, is_init: Tensor | None, n_sequences: int
+        self,
+        x: Tensor,
+        state: State | None,
+        is_init: Tensor | None,
+        starts: State | None,
+        n_sequences: int,
     ) -> tuple[Sequence[Tensor], State]:
         """What :meth:`_run` computes, in operations that a compiler sees into."""
-        return self._run(x, state, is_init, n_sequences)
+        return self._run(x, state, is_init, starts, n_sequences)
 
     def _recurrence(
-        self, x: Tensor, state: State | None, keep: Tensor | None, n_sequences: int
+        self,
+        x: Tensor,
+        state: State | None,
+        keep: Tensor | None,
+        starts: State | None,
+        n_sequences: int,
     ) -> tuple[Sequence[Tensor], State]:
         """With a gradient written by hand: as :meth:`_run`, but states are ``[A, H, N]``.
 
-        Sequences are ``[T, A, H, N]``; ``keep`` is ``[T, N]``.
+        Sequences and ``starts`` are ``[T, A, H, N]``; ``keep`` is ``[T, N]``.
         """
         raise NotImplementedError
 
@@ -257,12 +323,14 @@ class MultiAgentRNN(nn.Module):
             )
         *batch, n_steps, n_agents, _ = input.shape
         if state is not None:
-            expected = [*batch, n_agents, self.hidden_size]
+            first = [*batch, n_agents, self.hidden_size]
+            every = [*batch, n_steps, n_agents, self.hidden_size]
             received = [list(s.shape) for s in state]
-            if received != [expected] * self.n_states:
+            if received not in ([first] * self.n_states, [every] * self.n_states):
                 raise ValueError(
-                    f"{name}: expected hx of {self.n_states} tensor(s) of shape {expected}, "
-                    f"received {received}. Pass what unroll() returned for the same batch, or None."
+                    f"{name}: expected hx of {self.n_states} tensor(s) of shape {first}, or "
+                    f"{every} with the state before every step, received {received}. Pass what "
+                    "unroll() returned for the same batch, or None."
                 )
         if is_init is not None and list(is_init.shape) not in (
             [*batch, n_steps],

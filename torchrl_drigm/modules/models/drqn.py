@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from torchrl_drigm.modules._fast_path import fast_path_of
 from torchrl_drigm.modules.models._agent_linear import AgentLinear, look_up
-from torchrl_drigm.modules.models._checks import check_sizes
+from torchrl_drigm.modules.models._checks import as_actions, check_sizes
 from torchrl_drigm.modules.models.multiagent_rnn import MultiAgentGRU, MultiAgentLSTM
 
 __all__ = ["DRQN"]
@@ -160,7 +160,7 @@ class DRQN(nn.Module):
 
         Args:
             observation (Tensor): ``[*B, n_agents, W, F]``, newest last.
-            previous_action (Tensor): int64 ``[*B, n_agents, W]``: at each step the action taken
+            previous_action (Tensor): integers ``[*B, n_agents, W]``: at each step the action taken
                 just before its observation.
 
         Returns:
@@ -168,7 +168,8 @@ class DRQN(nn.Module):
             features ``[*B, n_agents, hidden_size]``.
 
         Raises:
-            ValueError: if a shape is not as above.
+            ValueError: if a shape or type is not as above.
+            IndexError: if an action is out of bounds.
         """
         last = self._last_features(observation, previous_action)
         action_value = self.head(last.transpose(0, 1)).transpose(0, 1)
@@ -184,14 +185,15 @@ class DRQN(nn.Module):
 
         Args:
             observation (Tensor): ``[*B, n_agents, W, F]``, newest last.
-            previous_action (Tensor): int64 ``[*B, n_agents, W]``.
-            action (Tensor): int64 ``[*B, n_agents]``.
+            previous_action (Tensor): integers ``[*B, n_agents, W]``.
+            action (Tensor): integers ``[*B, n_agents]``.
 
         Returns:
             Tensor: ``[*B, n_agents, 1]``.
 
         Raises:
-            ValueError: if a shape is not as above.
+            ValueError: if a shape or type is not as above.
+            IndexError: if an action is out of bounds.
 
         Examples:
             >>> drqn = DRQN(observation_size=5, n_actions=4, n_agents=3)
@@ -201,7 +203,7 @@ class DRQN(nn.Module):
             >>> torch.allclose(drqn.chosen_value(*windows, action), expected, atol=1e-6)
             True
         """
-        self._check_chosen(observation, action)
+        action = self._check_chosen(observation, action)
         last = self._last_features(observation, previous_action).transpose(0, 1)
         value = self._values_of(last, action.reshape(-1, self.n_agents).t())
         return value.t().reshape(*action.shape, 1)
@@ -216,15 +218,16 @@ class DRQN(nn.Module):
 
         Args:
             observation (Tensor): ``[*B, n_agents, W, F]``, newest last.
-            previous_action (Tensor): int64 ``[*B, n_agents, W]``.
-            action (Tensor): int64 ``[*B, n_agents]``.
+            previous_action (Tensor): integers ``[*B, n_agents, W]``.
+            action (Tensor): integers ``[*B, n_agents]``.
 
         Returns:
             tuple: greedy actions int64 ``[*B, n_agents]``, values ``[*B, n_agents, 2]`` of the
             greedy and the given action, and features ``[*B, n_agents, hidden_size]``.
 
         Raises:
-            ValueError: if a shape is not as above.
+            ValueError: if a shape or type is not as above.
+            IndexError: if an action is out of bounds.
 
         Examples:
             >>> drqn = DRQN(observation_size=5, n_actions=4, n_agents=3)
@@ -234,7 +237,7 @@ class DRQN(nn.Module):
             >>> torch.allclose(values[..., 0], drqn(*windows).amax(-1), atol=1e-6)
             True
         """
-        self._check_chosen(observation, action)
+        action = self._check_chosen(observation, action)
         features = self._last_features(observation, previous_action)
         last = features.transpose(0, 1)
         with torch.no_grad():
@@ -255,12 +258,13 @@ class DRQN(nn.Module):
         bias = self.head.bias[action] if self.share_params else self.head.bias.gather(1, action)
         return torch.linalg.vecdot(self._rows(self.head.weight, action), features) + bias
 
-    def _check_chosen(self, observation: Tensor, action: Tensor) -> None:
+    def _check_chosen(self, observation: Tensor, action: Tensor) -> Tensor:
         if action.shape != observation.shape[:-2]:
             raise ValueError(
                 f"DRQN: expected action of shape {list(observation.shape[:-2])}, received "
                 f"{list(action.shape)}. Pass categorical actions, one of each agent."
             )
+        return as_actions("DRQN: action", action, self.n_actions)
 
     def _rows(self, table: Tensor, action: Tensor) -> Tensor:
         """Rows ``[A, N, H]`` for actions ``[A, N]``; shared tables have no agent dimension."""
@@ -270,7 +274,7 @@ class DRQN(nn.Module):
 
     def _last_features(self, observation: Tensor, previous_action: Tensor) -> Tensor:
         """What the head sees of the last step of a window, ``[N, A, H]``."""
-        self._check(observation, previous_action)
+        previous_action = self._check(observation, previous_action)
         *_, n_agents, window, _ = observation.shape
         # [*B, A, W, F] -> [A, W * N, F]: agents lead, then time, as the core wants them
         x = (observation - self.observation_loc) / self.observation_scale
@@ -278,7 +282,7 @@ class DRQN(nn.Module):
         n_batch = x.shape[2]
         action = previous_action.reshape(-1, n_agents, window).permute(1, 2, 0)
         agent = None if self.agent_embedding is None else self.agent_embedding.unsqueeze(1)
-        x = self._encode(x.flatten(1, 2), action.flatten(1, 2), agent)
+        x = self._encode(x.flatten(1, 2), action.flatten(1, 2), self.action_embedding, agent)
         # [A, W * N, H] -> [N, W, A, H]: a view, which the core turns back without a copy
         x = x.view(n_agents, window, n_batch, -1).permute(2, 1, 0, 3)
         return self.core.final_state(x)[0].relu()
@@ -299,18 +303,22 @@ class DRQN(nn.Module):
 
         Args:
             observation (Tensor): ``[*B, T, n_agents, F]``.
-            previous_action (Tensor): int64 ``[*B, T, n_agents]``.
+            previous_action (Tensor): integers ``[*B, T, n_agents]``. At the first step of an
+                episode it is ``n_actions``, which stands for none: nothing enters in its place.
             state (Tensor, optional): recurrent state before the first step,
-                ``[*B, n_agents, S]``. Default: zeros.
-            is_init (Tensor, optional): bool, ``[*B, T, 1]``: first steps of episodes. There the
-                carried state is set to zero, and no previous action enters.
+                ``[*B, n_agents, S]``, or before every step, ``[*B, T, n_agents, S]``, of which
+                only those are used that something starts from. Default: zeros.
+            is_init (Tensor, optional): flags ``[*B, T, 1]`` of steps at which nothing is carried
+                over: they start from their own ``state`` if there is one of every step, otherwise
+                from zeros.
 
         Returns:
             tuple: action values ``[*B, T, n_agents, n_actions]`` and the states after each step,
             ``[*B, T, n_agents, S]``.
 
         Raises:
-            ValueError: if a shape is not as above.
+            ValueError: if a shape or type is not as above.
+            IndexError: if an action is out of bounds.
 
         Examples:
             >>> drqn = DRQN(5, n_actions=4, n_agents=3, core="gru", share_params=True)
@@ -329,13 +337,12 @@ class DRQN(nn.Module):
                 f"DRQN: expected observation of shape [*B, T, n_agents={self.n_agents}, "
                 f"observation_size={self.observation_size}], received {list(observation.shape)}."
             )
-        self._check_actions(observation, previous_action)
+        previous_action = self._check_actions(observation, previous_action, none=True)
         x = (observation - self.observation_loc) / self.observation_scale
-        blank = None
-        if is_init is not None:
-            blank = self._agent_first(is_init.unsqueeze(-2).expand(*x.shape[:-1], 1))
         action = self._agent_first(previous_action.unsqueeze(-1)).squeeze(-1)
-        x = self._encode(self._agent_first(x), action, self.agent_embedding, blank)
+        # a last row of zeros, for no action
+        embedding = nn.functional.pad(self.action_embedding, (0, 0, 0, 1))
+        x = self._encode(self._agent_first(x), action, embedding, self.agent_embedding)
         x = self._agent_last(x, observation.shape)
         if state is not None:
             state = state.split(self.core.hidden_size, -1)
@@ -352,24 +359,17 @@ class DRQN(nn.Module):
         return x if self.share_params else x.transpose(0, 1).unflatten(0, shape[:-2])
 
     def _encode(
-        self,
-        observation: Tensor,
-        previous_action: Tensor,
-        agent: Tensor | None,
-        blank: Tensor | None = None,
+        self, observation: Tensor, previous_action: Tensor, embedding: Tensor, agent: Tensor | None
     ) -> Tensor:
         """Features ``[A, N, H]`` of scaled observations ``[A, N, F]`` and actions ``[A, N]``.
 
         With shared parameters ``[*B, A]`` may stand for ``[A, N]``. ``agent`` is what the agents'
-        indices add. Where ``blank`` ``[A, N, 1]``, no action enters.
+        indices add.
         """
-        action = self._rows(self.action_embedding, previous_action)
-        if blank is not None:
-            action = action.masked_fill(blank, 0.0)
-        x = self.encoder(observation, action)
+        x = self.encoder(observation, self._rows(embedding, previous_action))
         return (x if agent is None else x + agent).relu_()
 
-    def _check(self, observation: Tensor, previous_action: Tensor) -> None:
+    def _check(self, observation: Tensor, previous_action: Tensor) -> Tensor:
         shape = observation.shape
         if observation.ndim < 3 or shape[-3] != self.n_agents or shape[-1] != self.observation_size:
             raise ValueError(
@@ -377,12 +377,15 @@ class DRQN(nn.Module):
                 f"observation_size={self.observation_size}], received {list(shape)}. Put a "
                 "HistoryWindow transform on the environment to get windows."
             )
-        self._check_actions(observation, previous_action)
+        return self._check_actions(observation, previous_action)
 
-    def _check_actions(self, observation: Tensor, previous_action: Tensor) -> None:
+    def _check_actions(
+        self, observation: Tensor, previous_action: Tensor, none: bool = False
+    ) -> Tensor:
         expected = list(observation.shape[:-1])
         if list(previous_action.shape) != expected:
             raise ValueError(
                 f"DRQN: expected previous_action of shape {expected}, received "
                 f"{list(previous_action.shape)}. Pass categorical actions, one per step."
             )
+        return as_actions("DRQN: previous_action", previous_action, self.n_actions, none)

@@ -66,14 +66,15 @@ class DualNetwork(nn.Module):
 
         Args:
             state (Tensor): ``[*B, *state_shape]``.
-            action (Tensor): categorical int64 ``[*B, n_agents]``, or one-hot of any type
+            action (Tensor): categorical, integers ``[*B, n_agents]``, or one-hot of any type
                 ``[*B, n_agents, n_actions]``.
 
         Returns:
             Tensor: dual value ``[*B, 1]``.
 
         Raises:
-            ValueError: if a shape is not as above.
+            ValueError: if a shape or type is not as above.
+            IndexError: if an action is out of bounds.
         """
         batch = state_batch_shape("DualNetwork", state, self.state_shape)
         action = self.action_encoder.embed(action, batch)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from torchrl_drigm.modules.models._agent_linear import look_up
-from torchrl_drigm.modules.models._checks import check_sizes
+from torchrl_drigm.modules.models._checks import as_actions, check_sizes, is_integral
 
 __all__ = ["JointActionEncoder"]
 
@@ -57,7 +57,7 @@ class JointActionEncoder(nn.Module):
         """Embed joint actions.
 
         Args:
-            action (Tensor): categorical int64 ``[*B, n_agents]``, or one-hot of any type
+            action (Tensor): categorical, integers ``[*B, n_agents]``, or one-hot of any type
                 ``[*B, n_agents, n_actions]``.
             batch_size (sequence of int): ``[*B]``, which tells the two apart.
 
@@ -66,13 +66,15 @@ class JointActionEncoder(nn.Module):
 
         Raises:
             ValueError: if the shape or type is neither.
+            IndexError: if an action is out of bounds.
         """
         return self.embed(action, batch_size).relu()
 
     def embed(self, action: Tensor, batch_size: Sequence[int]) -> Tensor:
         """:meth:`forward` before its ReLU."""
         batch = tuple(batch_size)
-        if action.dtype == torch.int64 and action.shape == (*batch, self.n_agents):
+        if is_integral(action) and action.shape == (*batch, self.n_agents):
+            action = as_actions("joint action", action, self.n_actions)
             # [*B, A] -> [A, N] -> [A, N, H] -> [*B, H]
             rows = look_up(self.weight, action.reshape(-1, self.n_agents).t())
             return rows.sum(0).reshape(*batch, -1) + self.bias

@@ -62,8 +62,8 @@ class MultiAgentLSTM(MultiAgentRNN):
 
         Args:
             input (Tensor): ``[*B, T, n_agents, F]``.
-            hx (tuple of Tensor, optional): ``(h, c)``, each ``[*B, n_agents, H]``.
-            is_init (Tensor, optional): bool, ``[*B, T]`` or ``[*B, T, 1]``.
+            hx (tuple of Tensor, optional): as there.
+            is_init (Tensor, optional): as there.
 
         Returns:
             Tensor: hidden states ``[*B, T, n_agents, H]``.
@@ -80,10 +80,11 @@ class MultiAgentLSTM(MultiAgentRNN):
 
         Args:
             input (Tensor): ``[*B, T, n_agents, F]``.
-            hx (tuple of Tensor, optional): initial ``(h, c)``, each ``[*B, n_agents, H]``.
-                Default: zeros.
-            is_init (Tensor, optional): bool, ``[*B, T]`` or ``[*B, T, 1]``. Where ``True`` the
-                carried state is set to zero before that step.
+            hx (tuple of Tensor, optional): initial ``(h, c)``, each ``[*B, n_agents, H]``; or
+                ``(h, c)`` before every step, ``[*B, T, n_agents, H]``. Default: zeros.
+            is_init (Tensor, optional): flags ``[*B, T]`` or ``[*B, T, 1]``. Where one is set,
+                nothing is carried over: that step starts from zeros, or from its own ``hx`` where
+                there is one of every step.
 
         Returns:
             tuple: hidden states ``[*B, T, n_agents, H]`` and the final ``(h, c)``, each
@@ -108,19 +109,30 @@ class MultiAgentLSTM(MultiAgentRNN):
         return o.sigmoid() * tanh(c), c
 
     def _run_compiled(
-        self, x: Tensor, state: State | None, is_init: Tensor | None, n_sequences: int
+        self,
+        x: Tensor,
+        state: State | None,
+        is_init: Tensor | None,
+        starts: State | None,
+        n_sequences: int,
     ) -> tuple[Sequence[Tensor], State]:
         if state is None and is_init is None and n_sequences == 0:
             weight_ih, weight_hh, bias_ih, bias_hh = self._per_network()
             return [], lstm_window(x, weight_ih, weight_hh, bias_ih + bias_hh)
-        return self._run(x, state, is_init, n_sequences)
+        return self._run(x, state, is_init, starts, n_sequences)
 
     def _recurrence(
-        self, x: Tensor, state: State | None, keep: Tensor | None, n_sequences: int
+        self,
+        x: Tensor,
+        state: State | None,
+        keep: Tensor | None,
+        starts: State | None,
+        n_sequences: int,
     ) -> tuple[Sequence[Tensor], State]:
         weight_ih, weight_hh, bias_ih, bias_hh = self._per_network()
         h, c = (None, None) if state is None else state
-        return lstm_recurrence(x, weight_ih, weight_hh, bias_ih + bias_hh, h, c, keep, n_sequences)
+        bias = bias_ih + bias_hh
+        return lstm_recurrence(x, weight_ih, weight_hh, bias, h, c, keep, n_sequences, starts)
 
 
 class MultiAgentGRU(MultiAgentRNN):
@@ -160,8 +172,8 @@ class MultiAgentGRU(MultiAgentRNN):
 
         Args:
             input (Tensor): ``[*B, T, n_agents, F]``.
-            hx (Tensor, optional): ``[*B, n_agents, H]``.
-            is_init (Tensor, optional): bool, ``[*B, T]`` or ``[*B, T, 1]``.
+            hx (Tensor, optional): as there.
+            is_init (Tensor, optional): as there.
 
         Returns:
             Tensor: hidden states ``[*B, T, n_agents, H]``.
@@ -175,9 +187,11 @@ class MultiAgentGRU(MultiAgentRNN):
 
         Args:
             input (Tensor): ``[*B, T, n_agents, F]``.
-            hx (Tensor, optional): initial state ``[*B, n_agents, H]``. Default: zeros.
-            is_init (Tensor, optional): bool, ``[*B, T]`` or ``[*B, T, 1]``. Where ``True`` the
-                carried state is set to zero before that step.
+            hx (Tensor, optional): initial state ``[*B, n_agents, H]``, or that before every step,
+                ``[*B, T, n_agents, H]``. Default: zeros.
+            is_init (Tensor, optional): flags ``[*B, T]`` or ``[*B, T, 1]``. Where one is set,
+                nothing is carried over: that step starts from zeros, or from its own ``hx`` where
+                there is one of every step.
 
         Returns:
             tuple: hidden states ``[*B, T, n_agents, H]`` and the final one ``[*B, n_agents, H]``.
@@ -204,8 +218,14 @@ class MultiAgentGRU(MultiAgentRNN):
         return (n * (1.0 - z) if state is None else torch.addcmul(n, z, state[0] - n),)
 
     def _recurrence(
-        self, x: Tensor, state: State | None, keep: Tensor | None, n_sequences: int
+        self,
+        x: Tensor,
+        state: State | None,
+        keep: Tensor | None,
+        starts: State | None,
+        n_sequences: int,
     ) -> tuple[Sequence[Tensor], State]:
         h = None if state is None else state[0]
-        outputs, last = gru_recurrence(x, *self._per_network(), h, keep, n_sequences > 0)
+        start = None if starts is None else starts[0]
+        outputs, last = gru_recurrence(x, *self._per_network(), h, keep, n_sequences > 0, start)
         return (outputs,)[:n_sequences], (last,)

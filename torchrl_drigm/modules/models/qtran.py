@@ -102,7 +102,7 @@ class QTRANJointValue(nn.Module):
 
         Args:
             state (Tensor): ``[*B, *state_shape]``.
-            action (Tensor): int64 ``[*B, n_agents]`` or one-hot ``[*B, n_agents, n_actions]``.
+            action (Tensor): integers ``[*B, n_agents]`` or one-hot ``[*B, n_agents, n_actions]``.
             features (Tensor, optional): ``[*B, n_agents, feature_size]``.
 
         Returns:
@@ -110,6 +110,7 @@ class QTRANJointValue(nn.Module):
 
         Raises:
             ValueError: if a shape is not as above, or features are missing or unexpected.
+            IndexError: if an action is out of bounds.
         """
         return self._value(self.encoder(state, features), action)
 
@@ -123,7 +124,7 @@ class QTRANJointValue(nn.Module):
 
         Args:
             state (Tensor): ``[*B, *state_shape]``.
-            action (Tensor): int64 ``[*B, n_agents]`` or one-hot ``[*B, n_agents, n_actions]``.
+            action (Tensor): integers ``[*B, n_agents]`` or one-hot ``[*B, n_agents, n_actions]``.
             other (Tensor): as ``action``.
             features (Tensor, optional): ``[*B, n_agents, feature_size]``.
 

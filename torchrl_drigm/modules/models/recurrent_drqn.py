@@ -23,16 +23,26 @@ class RecurrentDRQN(TensorDictModuleBase):
     written under ``"next"``. In TorchRL's recurrent mode, in which every loss runs, a tensordict
     ``[*B, T]`` is a batch of sequences: the state is that of the first step, is carried along, and
     the state after *every* step is written, so that single steps can go on from any of them.
-    ``"is_init"`` starts episodes over in both modes, in mid-sequence as well.
 
-    Where the tensordict has no state, it is zero; where it has no flags, no episode starts.
+    ``"is_init"`` means what it means to TorchRL's modules. While acting it marks the first step of
+    an episode, where the state is zero whatever is read. In recurrent mode it marks where a
+    sequence falls into pieces, each of which starts from the state that its own first step has
+    stored: an episode from the zeros that the primer put there, and a slice of a ``SliceSampler``,
+    which marks its first step too, from wherever the agents were. Slices may follow each other
+    along ``T``, as they are sampled; in a dimension of their own, ``[*B, T]``, they take less time.
+
+    Whether an action led to an observation is no matter of the flag, which a slice has as well:
+    :class:`~torchrl_drigm.envs.transforms.PreviousAction` writes ``n_actions`` where none did.
+
+    Where the tensordict has no state, it is zero; where it has no flags, nothing starts.
 
     Args:
         drqn (DRQN): the networks.
         in_keys (sequence of NestedKey): of the observation ``[*B, n_agents, F]``, the previous
-            action int64 ``[*B, n_agents]``, the state ``[*B, n_agents, S]`` and the flag of first
-            steps, bool ``[*B, 1]``. Default: ``("agents", "observation")``,
-            ``("agents", "previous_action")``, ``("agents", "recurrent_state")`` and ``"is_init"``.
+            action, integers ``[*B, n_agents]`` up to ``n_actions`` for none, the state
+            ``[*B, n_agents, S]`` and the flag of first steps, ``[*B, 1]``. Default:
+            ``("agents", "observation")``, ``("agents", "previous_action")``,
+            ``("agents", "recurrent_state")`` and ``"is_init"``.
         out_key (NestedKey): where to write the action values ``[*B, n_agents, n_actions]``.
             Default: ``("agents", "action_value")``.
         features_key (NestedKey, optional): where to write the input of the head,
@@ -89,8 +99,6 @@ class RecurrentDRQN(TensorDictModuleBase):
             for key, optional in zip(self.in_keys, (False, False, True, True), strict=True)
         )
         if recurrent_mode():
-            if state is not None:
-                state = state.select(tensordict.ndim - 1, 0)
             value, states = self.drqn.unroll(observation, action, state, is_init)
         else:
             time = tensordict.ndim

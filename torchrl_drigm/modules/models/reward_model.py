@@ -112,14 +112,15 @@ class GroupRewardModel(nn.Module):
 
         Args:
             state (Tensor): ``[*B, *state_shape]``.
-            action (Tensor): categorical int64 ``[*B, n_agents]``, or one-hot of any type
+            action (Tensor): categorical, integers ``[*B, n_agents]``, or one-hot of any type
                 ``[*B, n_agents, n_actions]``.
 
         Returns:
             Tensor: predicted team rewards ``[*B, n_groups]``.
 
         Raises:
-            ValueError: if a shape is not as above.
+            ValueError: if a shape or type is not as above.
+            IndexError: if an action is out of bounds.
         """
         batch = state_batch_shape("GroupRewardModel", state, self.state_shape)
         scaled = (state - self.state_loc) / self.state_scale
