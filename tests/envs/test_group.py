@@ -152,6 +152,15 @@ class TestWorstGroupReward:
         assert torch.equal(sample["next", "reward"], worst)
         assert sample["next", "reward"].max() < 1000
 
+    def test_looking_at_stored_data_does_not_change_it(self):
+        data = TransformedEnv(CountingEnv(), Compose()).rollout(4)[:, 0]
+        buffer = ReplayBuffer(
+            storage=LazyTensorStorage(3), transform=WorstGroupReward(KnownRewards()), batch_size=3
+        )
+        buffer.extend(data)
+        assert not (buffer[:]["next", "reward"] == data["next", "reward"]).any()
+        assert (buffer.storage[:]["next", "reward"] == data["next", "reward"]).all()
+
     def test_model_is_in_the_state_dict(self):
         env = TransformedEnv(CountingEnv(), WorstGroupReward(KnownRewards()))
         assert "reward_model.scale" in env.transform.state_dict()

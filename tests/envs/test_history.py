@@ -4,10 +4,19 @@ import pytest
 import torch
 from tensordict import TensorDict
 from torchrl.collectors import Collector
-from torchrl.data import Categorical, Composite, OneHot, Unbounded
+from torchrl.data import (
+    Categorical,
+    Composite,
+    LazyTensorStorage,
+    OneHot,
+    ReplayBuffer,
+    TensorDictReplayBuffer,
+    Unbounded,
+)
 from torchrl.envs import EnvBase, ParallelEnv, SerialEnv, TransformedEnv, check_env_specs
+from torchrl.envs.transforms import Compose, ExcludeTransform
 
-from torchrl_drigm.envs.transforms import HistoryWindow
+from torchrl_drigm.envs.transforms import HistoryWindow, NextHistory
 
 N_AGENTS, F, N_ACTIONS, W = 2, 3, 5, 4
 OBSERVATION, ACTION = ("agents", "history", "observation"), ("agents", "history", "action")
@@ -199,6 +208,45 @@ def test_in_keys_can_be_renamed():
     rollout["agents", "observation"] = rollout["team", "observation"]
     rollout["next", "agents", "observation"] = rollout["next", "team", "observation"]
     assert_windows(rollout)
+
+
+WRAPPED = {
+    "alone": lambda transform: transform,
+    "in a Compose": Compose,
+    "in a Compose of a Compose": lambda transform: Compose(
+        ExcludeTransform("done", inverse=True), Compose(transform)
+    ),
+}
+
+
+@pytest.mark.parametrize("wrap", WRAPPED.values(), ids=WRAPPED)
+@pytest.mark.parametrize("cls", [ReplayBuffer, TensorDictReplayBuffer])
+class TestNextHistory:
+    def test_stores_each_window_once_and_samples_both(self, cls, wrap):
+        steps = make().rollout(12, break_when_any_done=False).flatten()
+        transform = wrap(NextHistory())
+        buffer = cls(storage=LazyTensorStorage(len(steps)), transform=transform, batch_size=8)
+        buffer.extend(steps)
+        stored = buffer.storage[:].keys(True)
+        assert OBSERVATION in stored and ACTION in stored
+        assert ("next", *OBSERVATION) not in stored and ("next", *ACTION) not in stored
+        for key in (OBSERVATION, ACTION):
+            torch.testing.assert_close(buffer[:]["next", *key], steps["next", *key])
+        buffer.add(steps[3])
+        assert ("next", *OBSERVATION) not in buffer.storage[:].keys(True)
+        assert ("next", *ACTION) in buffer.sample().keys(True)
+
+    def test_keys_can_be_renamed(self, cls, wrap):
+        keys = (("team", "w"), ("elsewhere", "a"))
+        window = HistoryWindow(W, ("team", "observation"), ("team", "action"), keys)
+        env = TransformedEnv(CountingEnv(group="team"), window)
+        steps = env.rollout(6, break_when_any_done=False).flatten()
+        transform = wrap(NextHistory(*window.in_keys, keys))
+        buffer = cls(storage=LazyTensorStorage(len(steps)), transform=transform, batch_size=8)
+        buffer.extend(steps)
+        for key in keys:
+            assert ("next", *key) not in buffer.storage[:].keys(True)
+            torch.testing.assert_close(buffer[:]["next", *key], steps["next", *key])
 
 
 class TestErrors:

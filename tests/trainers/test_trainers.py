@@ -105,6 +105,20 @@ def test_every_combination_trains_and_is_reproducible(tmp_path, mixer, uncertain
     assert metrics["epsilon"].iloc[0] > metrics["epsilon"].iloc[-1]
 
 
+@pytest.mark.parametrize("preset", ["fast", "paper"])
+def test_replay_stores_each_window_once(tmp_path, preset):
+    trainer = build(tmp_path, f"preset={preset}", "collector.total_frames=32")
+    trainer.train()
+    windows = {("agents", "history", name) for name in ("observation", "action")}
+    stored = set(trainer.replay_buffer.storage[:].keys(True))
+    assert windows <= stored
+    assert not stored & {("next", *key) for key in windows}
+    keeps_next_value = ("next", "team_value") in stored
+    assert keeps_next_value == (preset == "paper")
+    if not keeps_next_value:  # the loss needs them
+        assert {("next", *key) for key in windows} <= set(trainer.replay_buffer.sample().keys(True))
+
+
 def test_another_seed_is_another_run(tmp_path):
     reached = []
     for seed in (0, 1):

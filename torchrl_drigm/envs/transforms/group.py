@@ -132,8 +132,9 @@ class WorstGroupReward(Transform):
         return next_tensordict.set(self.out_keys[0], self._worst(tensordict))
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
-        """Replaces the reward of stored transitions ``[*B]``."""
-        return tensordict.set(("next", self.out_keys[0]), self._worst(tensordict))
+        """A copy of stored transitions ``[*B]``, on the same tensors, with the other reward."""
+        # a buffer hands over its own storage where all is asked for
+        return tensordict.copy().set(("next", self.out_keys[0]), self._worst(tensordict))
 
     def transform_reward_spec(self, reward_spec: TensorSpec) -> TensorSpec:
         """The predicted reward has no bounds."""

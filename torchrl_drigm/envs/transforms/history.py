@@ -212,6 +212,8 @@ class NextHistory(Transform):
         >>> _ = buffer.extend(step)
         >>> buffer.sample()["next", "agents", "history", "action"][0]
         tensor([[1, 2, 3, 4, 5, 6, 7, 8]])
+        >>> ("next", "agents", "history", "action") in buffer.storage[:].keys(True)
+        False
     """
 
     def __init__(
@@ -225,14 +227,15 @@ class NextHistory(Transform):
         self._windows = tuple(history_keys)
         self._next_windows = [unravel_key(("next", key)) for key in history_keys]
 
-    def inv(self, tensordict: TensorDictBase) -> TensorDictBase:
-        """Without the next windows."""
+    # what a Compose calls, and a buffer puts every transform into one
+    def _inv_call(self, tensordict: TensorDictBase) -> TensorDictBase:
         return tensordict.exclude(*self._next_windows)
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
-        """With the next windows."""
+        """A copy, on the same tensors, with the next windows."""
         known = (*self._windows, *self._new)
         windows = _move_on(*(tensordict.get(key) for key in known))
+        tensordict = tensordict.copy()  # a buffer hands over its own storage where all is asked for
         for key, value in zip(self._next_windows, windows, strict=True):
             tensordict.set(key, value)
         return tensordict
