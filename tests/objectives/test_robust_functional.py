@@ -11,6 +11,7 @@ from torchrl_drigm.objectives.value import (
     tv_dual_objective,
     worst_case_expectation,
 )
+from torchrl_drigm.objectives.value._checks import check_gamma, resolve_worst_value
 
 N_DISTRIBUTIONS = 1_000
 
@@ -157,7 +158,99 @@ def test_paper_form_of_the_dual_at_zero_worst_value():
     torch.testing.assert_close(tv_dual_objective(next_value, eta, 0.3), paper)
 
 
-@pytest.mark.parametrize("rho", [-0.1, 1.1, float("nan"), float("inf")])
+NO_NUMBERS = [float("nan"), float("inf"), -float("inf"), True, "1", None, torch.zeros(2)]
+NO_NUMBERS += [torch.tensor(True), torch.tensor(float("nan"))]
+
+
+@pytest.mark.parametrize("worst_value", [v for v in NO_NUMBERS if v is not None], ids=str)
+def test_worst_value_is_a_finite_number(worst_value):
+    one = torch.ones(3)
+    for call in (
+        lambda: contamination_backup(one, 0.5, worst_value),
+        lambda: tv_backup(one, one, 0.5, worst_value),
+        lambda: tv_dual_objective(one, one, 0.5, worst_value),
+        lambda: worst_case_expectation(torch.ones(1), torch.ones(1), 0.5, "tv", worst_value),
+    ):
+        with pytest.raises(ValueError, match="worst_value must be a"):
+            call()
+
+
+@pytest.mark.parametrize("uncertainty", ["tv", "contamination"])
+class TestWorstCaseExpectationOf:
+    def test_integers(self, uncertainty):
+        """The worst value is not cut to one."""
+        values, probs = torch.tensor([4, 0]), torch.tensor([1, 0])
+        worst = worst_case_expectation(values, probs, 0.5, uncertainty, -0.5)
+        assert worst.dtype == torch.float32
+        assert worst.item() == 1.75  # 0.5 * 4 - 0.5 * 0.5
+        values = torch.tensor([4, 0], dtype=torch.int32)
+        probs = torch.tensor([0.5, 0.5], dtype=torch.float64)
+        worst = worst_case_expectation(values, probs, 1.0, uncertainty, torch.tensor(-1))
+        assert worst.dtype == torch.float64 and worst.item() == -1.0
+
+    @pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
+    def test_numbers_that_are_not_finite(self, uncertainty, bad):
+        values, probs = torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.full((2, 2), 0.5)
+        worst = torch.zeros(2)
+        for name, tensor in (("values", values), ("probs", probs), ("worst_value", worst)):
+            broken = {"values": values, "probs": probs, "worst_value": worst}
+            broken[name] = tensor.clone()
+            broken[name].view(-1)[1] = bad
+            with pytest.raises(ValueError, match=f"{name} must be"):
+                worst_case_expectation(**broken, rho=0.5, uncertainty=uncertainty)
+
+    def test_worst_values_one_or_as_many_as_distributions(self, uncertainty):
+        values, probs = torch.arange(12.0).view(2, 3, 2), torch.full((2, 3, 2), 0.5)
+        v = torch.randn(2, 3)
+        worst = worst_case_expectation(values, probs, 0.3, uncertainty, v)
+        for i in range(2):
+            for j in range(3):
+                one = worst_case_expectation(values[i, j], probs[i, j], 0.3, uncertainty, v[i, j])
+                torch.testing.assert_close(worst[i, j], one)
+        for shape in [(3,), (2, 1), (1, 3), (2, 3, 1), (2, 3, 2), (1,)]:
+            with pytest.raises(ValueError, match=r"one for each distribution, \[2, 3\], got"):
+                worst_case_expectation(values, probs, 0.3, uncertainty, torch.zeros(shape))
+        with pytest.raises(ValueError, match="must be finite numbers"):
+            flags = torch.zeros(2, 3, dtype=torch.bool)
+            worst_case_expectation(values, probs, 0.3, uncertainty, flags)
+
+    def test_no_outcomes(self, uncertainty):
+        with pytest.raises(ValueError, match="n of at least 1"):
+            worst_case_expectation(torch.ones(2, 0), torch.ones(2, 0), 0.1, uncertainty)
+
+
+@pytest.mark.parametrize("gamma", [-0.1, 1.1, *NO_NUMBERS], ids=str)
+def test_gamma_is_a_discount_factor(gamma):
+    for call in (check_gamma, lambda gamma: resolve_worst_value(gamma, None, -1.0)):
+        with pytest.raises(ValueError, match=r"gamma must be a finite number in \[0, 1\], got"):
+            call(gamma)
+
+
+def test_gamma_may_be_a_tensor():
+    gamma = torch.tensor([0.5])
+    assert check_gamma(gamma) is gamma
+    assert resolve_worst_value(gamma, None, torch.tensor(-3)) == -6.0
+    assert [check_gamma(bound) for bound in (0, 1)] == [0, 1]
+
+
+@pytest.mark.parametrize("number", [n for n in NO_NUMBERS if n is not None], ids=str)
+def test_worst_value_or_bound_of_the_estimators_is_a_finite_number(number):
+    with pytest.raises(ValueError, match="worst_value must be a finite number"):
+        resolve_worst_value(0.5, number, None)
+    with pytest.raises(ValueError, match="needs a finite bound and gamma < 1"):
+        resolve_worst_value(0.5, None, number)
+
+
+def test_worst_value_of_the_estimators():
+    assert resolve_worst_value(1.0, None, None) == 0.0
+    assert resolve_worst_value(1.0, -3, None) == -3.0
+    with pytest.raises(ValueError, match="gamma=1 pass worst_value"):
+        resolve_worst_value(1.0, None, -3.0)
+    with pytest.raises(ValueError, match="exclude each other"):
+        resolve_worst_value(0.5, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("rho", [-0.1, 1.1, *NO_NUMBERS], ids=str)
 def test_rho_out_of_range(rho):
     one = torch.ones(1)
     for call in (

@@ -5,10 +5,15 @@ import torch
 
 from torchrl_drigm.tabular import (
     DecPOMDP,
+    UncertaintySet,
+    additive_decomposition,
+    anchored_decomposition,
     greedy_joint_actions,
     optimal_values,
     policy_evaluation,
     random_dec_pomdp,
+    robust_individual_values,
+    robust_values,
 )
 
 
@@ -41,6 +46,8 @@ class TestModel:
             ({"kernel": torch.tensor([1.5, -0.5]).expand(2, 2, 3, 2)}, r"smallest entry -0\.5"),
             ({"gamma": 1.0}, r"gamma must be in \(0, 1\), got 1\.0"),
             ({"gamma": 0.0}, r"gamma must be in \(0, 1\), got 0\.0"),
+            ({"gamma": torch.nan}, r"gamma must be in \(0, 1\), got nan"),
+            ({"gamma": torch.tensor([0.5, 0.5])}, r"gamma must be in \(0, 1\), got tensor"),
             ({"reward": torch.full((2, 2, 3), torch.inf)}, "must be finite, got 12 entries"),
             ({"terminal": torch.tensor([0, 1])}, r"bool mask \[S\] = \[2\], got torch.int64 \[2\]"),
             ({"terminal": torch.tensor([True])}, r"bool mask .* got torch.bool \[1\]"),
@@ -84,9 +91,9 @@ class TestModel:
         assert closed.observation[3].tolist() == [3, 3]
         assert v.shape == (4,)
 
-    @pytest.mark.parametrize("worst_value", [torch.inf, torch.nan])
+    @pytest.mark.parametrize("worst_value", [torch.inf, torch.nan, True])
     def test_fail_state_must_be_finite(self, worst_value):
-        with pytest.raises(ValueError, match="reward must be finite, got 6 entries"):
+        with pytest.raises(ValueError, match="worst_value must be a finite number, got"):
             DecPOMDP(**parts()).with_fail_state(worst_value)
 
 
@@ -129,16 +136,45 @@ class TestFixedKernel:
     @pytest.mark.parametrize(
         "policy, message",
         [
-            (torch.zeros(2, 1).long(), r"action indices \[S, N\] = \[2, 2\].* got \[2, 1\]"),
+            (torch.zeros(2, 1).long(), r"action indices \[S, N\] = \[2, 2\].* got .* \[2, 1\]"),
             (torch.tensor([[0, 3], [0, 0]]), r"each below \[2, 3\]"),
             (torch.tensor([[0, 0], [-1, 0]]), r"each below \[2, 3\]"),
+            (torch.zeros(2, 2, dtype=torch.bool), r"got torch.bool \[2, 2\]"),
             (torch.ones(2, 2, 3), "that sum to 1 in every state"),
-            (torch.ones(2, 6) / 6, r"= \[2, 2, 3\] .* got \[2, 6\]"),
+            (torch.full((2, 2, 3), torch.nan), "that sum to 1 in every state"),
+            (
+                torch.tensor([1.5, -0.5, 0, 0, 0, 0]).reshape(1, 2, 3).expand(2, 2, 3),
+                r"none negative, .* smallest -0\.5",
+            ),
+            (torch.ones(2, 6) / 6, r"= \[2, 2, 3\], .* got \[2, 6\]"),
         ],
     )
     def test_refuses_a_policy(self, policy, message):
         with pytest.raises(ValueError, match=message):
             policy_evaluation(DecPOMDP(**parts()), policy)
+
+    @pytest.mark.parametrize("dtype", [torch.uint8, torch.int32])
+    def test_actions_are_integers_of_any_type(self, dtype):
+        """Bytes would be a mask if they were an index as they are."""
+        model = random_dec_pomdp(3, (2, 2), seed=0)
+        policy = greedy_joint_actions(optimal_values(model)[0])
+        expected = policy_evaluation(model, policy)
+        torch.testing.assert_close(policy_evaluation(model, policy.to(dtype)), expected)
+        q = optimal_values(model)[0]
+        torch.testing.assert_close(
+            anchored_decomposition(q, policy.to(dtype)), anchored_decomposition(q, policy)
+        )
+        tv = UncertaintySet("tv", rho=0.1)
+        robust = greedy_joint_actions(robust_values(model, tv))
+        torch.testing.assert_close(
+            robust_individual_values(model, tv, joint_action=robust.to(dtype)),
+            robust_individual_values(model, tv, joint_action=robust),
+        )
+
+    def test_integer_rewards(self):
+        q = torch.tensor([[[7, 4], [10, 7]]])
+        received, expected = additive_decomposition(q), additive_decomposition(q.double())
+        torch.testing.assert_close(received, expected)
 
     def test_refuses_a_kernel(self):
         for function in (optimal_values, lambda m, k: policy_evaluation(m, m.observation, k)):

@@ -68,6 +68,26 @@ class TestUncertaintySet:
         assert inside("contamination", [0.4, 0.4, 0.0, 0.2], 0.0)
         assert not inside("contamination", [0.45, 0.45, 0.0, 0.1], 0.0)
         assert not UncertaintySet("none").contains(probs, torch.tensor([0.4, 0.6, 0.0]))
+        # what is no distribution is in no set
+        assert not inside("tv", [0.5, 0.5, 0.1]) and not inside("tv", [0.6, 0.5, -0.1])
+        assert not inside("contamination", [0.5, 0.6, 0.0])
+        assert not inside("tv", [0.4, 0.5, 0.0, 0.0], 0.0)
+        assert not inside("tv", [torch.nan, 0.5, 0.5])
+        for row, worst_value in (([0.5, 0.5, 0.0], 0.0), ([0.5, 0.5, 0.0, 0.0], None)):
+            with pytest.raises(ValueError, match="fail state last"):
+                inside("tv", row, worst_value)
+
+    @pytest.mark.parametrize("kind", ["none", "contamination", "tv"])
+    def test_values_are_one_finite_number_per_state(self, kind):
+        uncertainty = UncertaintySet(kind, 0.0 if kind == "none" else 0.25)
+        probs = torch.tensor([[0.5, 0.5], [0.25, 0.75]])
+        for function in (uncertainty.expectation, uncertainty.worst_kernel):
+            for values in (torch.zeros(1), torch.zeros(2, 2), torch.tensor([0.0, torch.nan])):
+                with pytest.raises(ValueError, match="one finite number per next state"):
+                    function(probs, values)
+            torch.testing.assert_close(
+                function(probs, torch.tensor([1, 3])), function(probs, torch.tensor([1.0, 3.0]))
+            )
 
     @pytest.mark.parametrize(
         "arguments, message",
@@ -76,7 +96,12 @@ class TestUncertaintySet:
             (("tv", 1.5), r"finite number in \[0, 1\], got 1\.5"),
             (("tv", torch.nan), r"finite number in \[0, 1\], got nan"),
             (("none", 0.1), "kind 'none' .* rho must be 0, got 0.1"),
-            (("tv", 0.1, -torch.inf), "worst_value must be finite or None, got -inf"),
+            (("tv", True), r"finite number in \[0, 1\], got True"),
+            (("tv", "0.1"), r"finite number in \[0, 1\], got 0\.1"),
+            (("tv", 0.1, -torch.inf), "worst_value must be a finite number, got -inf"),
+            (("tv", 0.1, torch.nan), "worst_value must be a finite number, got nan"),
+            (("tv", 0.1, True), "worst_value must be a finite number, got True"),
+            (("tv", 0.1, torch.zeros(2)), "worst_value must be a finite number, got tensor"),
         ],
     )
     def test_refuses(self, arguments, message):
@@ -106,3 +131,5 @@ class TestFiniteSet:
         for function in (hull.expectation, hull.worst_kernel):
             with pytest.raises(ValueError, match=r"shape of the model's, \[2, 2, 2, 3\]"):
                 function(kernel[:2], torch.zeros(3).double())
+            with pytest.raises(ValueError, match="one finite number per next state"):
+                function(kernel, torch.full((3,), torch.nan))

@@ -347,3 +347,7 @@ class TestErrors:
         for function in (robust_bellman, worst_case_kernel):
             with pytest.raises(ValueError, match=r"\[S\] = \[3\], got \[3, 1\]"):
                 function(model, UncertaintySet("tv", 0.1), torch.zeros(3, 1))
+            values = torch.zeros(3)
+            values[0] = torch.nan
+            with pytest.raises(ValueError, match=r"values must be finite, got \[nan, 0\.0"):
+                function(model, UncertaintySet("tv", 0.1), values)

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from torchrl_drigm.objectives.value._checks import check_worst_value, is_finite_number
+
 __all__ = ["DecPOMDP", "check_kernel"]
 
 # Rows of a kernel must sum to 1 this closely.
@@ -101,6 +103,8 @@ class DecPOMDP:
                 f"and one action each, got {list(reward.shape)}."
             )
         n_states, n_agents = reward.shape[0], reward.ndim - 1
+        if not is_finite_number(self.gamma) or not 0.0 < self.gamma < 1.0:
+            raise ValueError(f"gamma must be in (0, 1), got {self.gamma}.")
         terminal, observation = self.terminal, self.observation
         if terminal is None:
             terminal = torch.zeros(n_states, dtype=torch.bool)
@@ -118,8 +122,6 @@ class DecPOMDP:
         self._check()
 
     def _check(self) -> None:
-        if not 0.0 < self.gamma < 1.0:
-            raise ValueError(f"gamma must be in (0, 1), got {self.gamma}.")
         if not self.reward.isfinite().all():
             bad = int((~self.reward.isfinite()).sum())
             raise ValueError(f"reward must be finite, got {bad} entries that are not.")
@@ -196,7 +198,7 @@ class DecPOMDP:
         own. At ``worst_value=0`` it is terminal: the paper's fail state.
 
         Raises:
-            ValueError: if ``worst_value`` is not finite.
+            ValueError: if ``worst_value`` is no finite number.
 
         Examples:
             >>> model = DecPOMDP(torch.ones(1, 2, 1), torch.zeros(1, 2), gamma=0.5)
@@ -204,6 +206,7 @@ class DecPOMDP:
             tensor([[ 0.0000,  0.0000],
                     [-1.5000, -1.5000]], dtype=torch.float64)
         """
+        worst_value = check_worst_value(worst_value)
         n, n_actions = self.n_states, self.n_actions
         kernel = torch.zeros(n + 1, *n_actions, n + 1, dtype=torch.float64)
         kernel[:n, ..., :n] = self.kernel

@@ -49,6 +49,8 @@ def additive_decomposition(q: Tensor) -> AdditiveDecomposition:
         >>> additive_decomposition(torch.tensor([[[8.0, -12.0], [-12.0, 0.0]]])).residual
         tensor([8.])
     """
+    if not q.is_floating_point():
+        q = q.double()
     n_agents = q.ndim - 1
     grand = q.flatten(1).mean(1, keepdim=True)
     values, fit = [], torch.zeros_like(q)
@@ -86,6 +88,7 @@ def anchored_decomposition(q: Tensor, joint_action: Tensor) -> tuple[Tensor, ...
         (tensor([[0.0000, 0.5000]]), tensor([[-0.2500,  0.5000]]))
     """
     n_agents, states = q.ndim - 1, torch.arange(q.shape[0])
+    joint_action = joint_action.long()  # an index of bytes would be a mask
     anchor = q[(states, *joint_action.unbind(-1))].unsqueeze(-1)
     values = []
     for agent in range(n_agents):
@@ -151,6 +154,7 @@ def robust_individual_values(
         raise ValueError(
             f"joint_action must be [S, N] = {list(greedy.shape)}, got {list(joint_action.shape)}."
         )
+    joint_action = joint_action.long()
     best = robust_q.flatten(1).amax(1)
     short = best - robust_q[(states, *joint_action.unbind(-1))]
     if (short > 1e-8 * (1.0 + best.abs())).any():

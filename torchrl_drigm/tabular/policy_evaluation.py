@@ -66,26 +66,34 @@ def policy_evaluation(
 def _joint_weights(model: DecPOMDP, policy: Tensor) -> Tensor:
     shape = model.reward.shape
     if policy.is_floating_point():
-        if policy.shape != shape or not torch.allclose(
-            policy.flatten(1).sum(1).double(), torch.ones(shape[0], dtype=torch.float64)
+        # written so that a NaN fails it too
+        if (
+            policy.shape != shape
+            or not (policy >= 0).all()
+            or not torch.allclose(
+                policy.flatten(1).sum(1).double(), torch.ones(shape[0], dtype=torch.float64)
+            )
         ):
             raise ValueError(
                 "a stochastic policy must be probabilities of joint actions [S, A_1, ..., A_N] = "
-                f"{list(shape)} that sum to 1 in every state, got {list(policy.shape)}."
+                f"{list(shape)}, none negative, that sum to 1 in every state, got "
+                f"{list(policy.shape)}, smallest {policy.min().item():.3g}."
             )
         return policy.double()
     limits = torch.tensor(model.n_actions)
     if (
-        policy.shape != (model.n_states, model.n_agents)
+        policy.dtype == torch.bool
+        or policy.shape != (model.n_states, model.n_agents)
         or ((policy < 0) | (policy >= limits)).any()
     ):
         raise ValueError(
             "a deterministic policy must be action indices [S, N] = "
             f"{[model.n_states, model.n_agents]}, each below {list(model.n_actions)}, got "
-            f"{list(policy.shape)}."
+            f"{policy.dtype} {list(policy.shape)}."
         )
     weights = torch.zeros(shape, dtype=torch.float64)
-    weights[(torch.arange(model.n_states), *policy.unbind(-1))] = 1.0
+    # an index of bytes would be a mask
+    weights[(torch.arange(model.n_states), *policy.long().unbind(-1))] = 1.0
     return weights
 
 

@@ -7,7 +7,6 @@ What :func:`~torchrl_drigm.tabular.robust_value_iteration` needs of one is ``rec
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -15,6 +14,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from torchrl_drigm.objectives.value._checks import check_worst_value
 from torchrl_drigm.objectives.value.robust_functional import check_rho, worst_case_expectation
 from torchrl_drigm.tabular.dec_pomdp import check_kernel
 
@@ -48,7 +48,7 @@ class UncertaintySet:
 
     Raises:
         ValueError: for an unknown kind, ``rho`` outside [0, 1] or not finite, a ``"none"`` of
-            some size, a ``worst_value`` that is not finite.
+            some size, a ``worst_value`` that is no finite number.
 
     Examples:
         >>> probs, values = torch.tensor([0.5, 0.5, 0.0]), torch.tensor([1.0, 3.0, 0.0])
@@ -75,8 +75,8 @@ class UncertaintySet:
                 f"kind 'none' is the nominal kernel alone: rho must be 0, got {self.rho}. Name a "
                 "set, 'contamination' or 'tv', to give it a size."
             )
-        if self.worst_value is not None and not math.isfinite(self.worst_value):
-            raise ValueError(f"worst_value must be finite or None, got {self.worst_value}.")
+        if self.worst_value is not None:
+            object.__setattr__(self, "worst_value", check_worst_value(self.worst_value))
 
     def expectation(self, probs: Tensor, values: Tensor) -> Tensor:
         """Worst-case expectation of the next value over the set.
@@ -88,13 +88,17 @@ class UncertaintySet:
         Returns:
             Tensor ``[...]``.
 
+        Raises:
+            ValueError: if ``values`` has another shape or is not finite.
+
         Examples:
             >>> probs, values = torch.tensor([0.5, 0.5]), torch.tensor([1.0, 3.0])
             >>> UncertaintySet("tv", rho=0.25).expectation(probs, values)
             tensor(1.5000)
         """
+        values = _check_values(values, probs)
         if self.kind == "none":
-            return probs @ values
+            return probs.to(values.dtype) @ values
         values = values.expand_as(probs)
         return worst_case_expectation(values, probs, self.rho, self.kind, self.worst_value)
 
@@ -109,7 +113,11 @@ class UncertaintySet:
 
         Returns:
             Tensor ``[..., S']``; with a ``worst_value`` ``[..., S' + 1]``, the fail state last.
+
+        Raises:
+            ValueError: if ``values`` has another shape or is not finite.
         """
+        values = _check_values(values, probs)
         if self.kind == "none":
             taken = torch.zeros_like(probs)
         elif self.kind == "contamination":
@@ -139,14 +147,31 @@ class UncertaintySet:
             atol (float): slack per entry.
 
         Returns:
-            Tensor ``[...]`` bool.
+            Tensor ``[...]`` bool; rows that are no distributions are in no set.
+
+        Raises:
+            ValueError: if ``other`` has another shape.
 
         Examples:
             >>> probs, other = torch.tensor([0.5, 0.5]), torch.tensor([0.75, 0.25])
             >>> [UncertaintySet(k, 0.25).contains(probs, other).item() for k in KINDS[1:]]
             [False, True]
         """
-        states = other[..., : probs.shape[-1]]
+        n_states = probs.shape[-1]
+        expected = (*probs.shape[:-1], n_states + (self.worst_value is not None))
+        if other.shape != expected:
+            raise ValueError(
+                f"other must have the shape {list(expected)}, got {list(other.shape)}: a set with "
+                "a worst_value has the probability of its fail state last, others have none."
+            )
+        states = other[..., :n_states]
+        total = other.sum(-1) - 1.0
+        rounding = torch.finfo(other.dtype).eps
+        is_distribution = (other >= -atol).all(-1) & (total.abs() <= n_states * (atol + rounding))
+        return is_distribution & self._near(probs, states, atol)
+
+    def _near(self, probs: Tensor, states: Tensor, atol: float) -> Tensor:
+        """:meth:`contains` of distributions, whose part within the model is ``states``."""
         if self.kind == "none":
             return ((states - probs).abs() <= atol).all(-1)
         if self.kind == "contamination":
@@ -192,6 +217,16 @@ class UncertaintySet:
             distance = 0.5 * (target - probs).abs().sum(-1, keepdim=True).clamp_min(1e-12)
             step = (self.rho * _reach(rand, rows) / distance).clamp_max(1.0)
         return (1 - step) * probs + step * target
+
+
+def _check_values(values: Tensor, probs: Tensor) -> Tensor:
+    """Values of the next states ``[S']``, in the type of the probabilities or a wider one."""
+    if values.shape != probs.shape[-1:] or not values.isfinite().all():
+        raise ValueError(
+            f"values must be one finite number per next state, [S'] = {list(probs.shape[-1:])}, "
+            f"got {list(values.shape)}, {int((~values.isfinite()).sum())} of them not finite."
+        )
+    return values.to(torch.promote_types(values.dtype, probs.dtype))
 
 
 def _reach(rand, rows: torch.Size) -> Tensor:
@@ -250,19 +285,21 @@ class FiniteSet:
         ``probs``, the nominal kernel, gives the shape only: the set is no ball around it.
 
         Raises:
-            ValueError: if ``probs`` has another shape than the kernels.
+            ValueError: if ``probs`` has another shape than the kernels, or ``values`` has another
+                one or is not finite.
         """
         self._check(probs)
-        return (self.kernels @ values).amin(0)
+        return (self.kernels @ _check_values(values, self.kernels)).amin(0)
 
     def worst_kernel(self, probs: Tensor, values: Tensor) -> Tensor:
         """The rows that attain :meth:`expectation`, ``[S, A_1, ..., A_N, S']``.
 
         Raises:
-            ValueError: if ``probs`` has another shape than the kernels.
+            ValueError: if ``probs`` has another shape than the kernels, or ``values`` has another
+                one or is not finite.
         """
         self._check(probs)
-        which = (self.kernels @ values).argmin(0)
+        which = (self.kernels @ _check_values(values, self.kernels)).argmin(0)
         return self.kernels.take_along_dim(which[None, ..., None], 0).squeeze(0)
 
     def _check(self, probs: Tensor) -> None:

@@ -60,7 +60,7 @@ def robust_bellman(
         Tensor ``[S, A_1, ..., A_N]``; 0 in terminal states.
 
     Raises:
-        ValueError: if the set is not rectangular, or ``values`` is not ``[S]``.
+        ValueError: if the set is not rectangular, or ``values`` is not ``[S]`` or not finite.
 
     Examples:
         >>> kernel = torch.tensor([0.5, 0.5]).expand(2, 1, 2)
@@ -176,7 +176,7 @@ def worst_case_kernel(
         ``model.with_fail_state(uncertainty.worst_value)``, ``[S + 1, A_1, ..., A_N, S' + 1]``.
 
     Raises:
-        ValueError: if the set is not rectangular, or ``values`` is not ``[S]``.
+        ValueError: if the set is not rectangular, or ``values`` is not ``[S]`` or not finite.
 
     Examples:
         >>> kernel = torch.tensor([0.5, 0.5]).expand(2, 1, 2)
@@ -215,6 +215,10 @@ def _next_values(model: DecPOMDP, uncertainty, values: Tensor) -> Tensor:
     if values.shape != (model.n_states,):
         raise ValueError(
             f"values must be one per state, [S] = [{model.n_states}], got {list(values.shape)}."
+        )
+    if not values[~model.terminal].isfinite().all():
+        raise ValueError(
+            f"values must be finite, got {values.tolist()}. Those of terminal states count as 0."
         )
     return values.to(torch.float64).masked_fill(model.terminal, 0.0)
 

@@ -3,8 +3,45 @@
 from __future__ import annotations
 
 import math
+import numbers
 
+import torch
 from torch import Tensor
+
+
+def is_finite_number(value: object) -> bool:
+    """Whether a value is one finite real number, a tensor of one element included; no flag is.
+
+    Examples:
+        >>> [is_finite_number(value) for value in (0.5, 2, True, "2", float("nan"))]
+        [True, True, False, False, False]
+    """
+    if isinstance(value, Tensor):
+        is_number = value.numel() == 1 and value.dtype != torch.bool and not value.is_complex()
+    else:
+        # a float first: what the loss passes at every call
+        is_number = isinstance(value, float) or (
+            isinstance(value, numbers.Real) and not isinstance(value, bool)
+        )
+    return is_number and math.isfinite(value)
+
+
+def check_worst_value(worst_value: float | Tensor) -> float:
+    """Return a worst value as a float, or raise if it is no finite number.
+
+    Raises:
+        ValueError: naming the value.
+
+    Examples:
+        >>> check_worst_value(-3)
+        -3.0
+    """
+    if not is_finite_number(worst_value):
+        raise ValueError(
+            f"worst_value must be a finite number, got {worst_value!r}. It is a value over all "
+            "states, in units of return."
+        )
+    return float(worst_value)
 
 
 def resolve_worst_value(
@@ -19,24 +56,22 @@ def resolve_worst_value(
             step; the value is then :math:`r_{min} / (1 - \gamma)`.
 
     Raises:
-        ValueError: if both are given, a number is not finite, or ``gamma`` is 1 with a bound.
+        ValueError: if both are given, one is no finite number, or ``gamma`` is no discount factor
+            or is 1 with a bound.
 
     Examples:
         >>> resolve_worst_value(0.75, None, -3.0)
         -12.0
     """
+    gamma = float(check_gamma(gamma))
     if reward_lower_bound is None:
-        value = 0.0 if worst_value is None else float(worst_value)
-        if not math.isfinite(value):
-            raise ValueError(f"worst_value must be a finite number, got {worst_value}.")
-        return value
+        return 0.0 if worst_value is None else check_worst_value(worst_value)
     if worst_value is not None:
         raise ValueError(
             f"worst_value={worst_value} and reward_lower_bound={reward_lower_bound} exclude each "
             "other: give the worst value itself, or the reward bound that it is computed from."
         )
-    gamma = float(gamma)
-    if not math.isfinite(reward_lower_bound) or not gamma < 1.0:
+    if not is_finite_number(reward_lower_bound) or not gamma < 1.0:
         raise ValueError(
             "reward_lower_bound needs a finite bound and gamma < 1, got "
             f"reward_lower_bound={reward_lower_bound} and gamma={gamma}; with gamma=1 pass "
@@ -48,11 +83,14 @@ def resolve_worst_value(
 def check_gamma(gamma: float | Tensor) -> float | Tensor:
     """Return ``gamma``, or raise if it is no discount factor in [0, 1].
 
+    Raises:
+        ValueError: if it is not one finite number there.
+
     Examples:
         >>> check_gamma(0.997)
         0.997
     """
-    if not 0.0 <= float(gamma) <= 1.0:
+    if not is_finite_number(gamma) or not 0.0 <= float(gamma) <= 1.0:
         raise ValueError(f"gamma must be a finite number in [0, 1], got {gamma}.")
     return gamma
 

@@ -10,10 +10,10 @@ Symbols, as in the DrIGM paper (equation numbers are the paper's):
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
+
+from torchrl_drigm.objectives.value._checks import check_worst_value, is_finite_number
 
 __all__ = [
     "contamination_backup",
@@ -35,13 +35,12 @@ def check_rho(rho: float) -> float:
         >>> check_rho(0.2)
         0.2
     """
-    value = float(rho)
-    if not math.isfinite(value) or not 0.0 <= value <= 1.0:
+    if not is_finite_number(rho) or not 0.0 <= float(rho) <= 1.0:
         raise ValueError(
             f"rho must be a finite number in [0, 1], got {rho}. It is the share of the probability "
             "mass that the adversary may move; rho=0 is the nominal model."
         )
-    return value
+    return float(rho)
 
 
 def _check_same_shape(next_value: Tensor, dual_value: Tensor) -> None:
@@ -70,14 +69,14 @@ def contamination_backup(next_value: Tensor, rho: float, worst_value: float = 0.
         Tensor of the shape of ``next_value``.
 
     Raises:
-        ValueError: if ``rho`` is outside [0, 1] or not finite.
+        ValueError: if ``rho`` is outside [0, 1], or either is no finite number.
 
     Examples:
         >>> contamination_backup(torch.tensor([1.0, 3.0]), rho=0.5, worst_value=-2.0)
         tensor([-0.5000,  0.5000])
     """
     rho = check_rho(rho)
-    return (1.0 - rho) * next_value + rho * worst_value
+    return (1.0 - rho) * next_value + rho * check_worst_value(worst_value)
 
 
 def tv_backup(
@@ -102,7 +101,8 @@ def tv_backup(
         Tensor of the shape of ``next_value``.
 
     Raises:
-        ValueError: if the shapes differ, or ``rho`` is outside [0, 1] or not finite.
+        ValueError: if the shapes differ, ``rho`` is outside [0, 1], or it or the worst value is no
+            finite number.
 
     Examples:
         >>> next_value, eta = torch.tensor([1.0, 3.0]), torch.tensor([2.0, 2.0])
@@ -111,6 +111,7 @@ def tv_backup(
     """
     rho = check_rho(rho)
     _check_same_shape(next_value, dual_value)
+    worst_value = check_worst_value(worst_value)
     # eta - (eta - V')_+ is min(eta, V'): one kernel, and exact where the difference would round.
     return torch.minimum(dual_value, next_value) - rho * torch.relu(dual_value - worst_value)
 
@@ -138,7 +139,8 @@ def tv_dual_objective(
         Tensor of the shape of ``next_value``.
 
     Raises:
-        ValueError: if the shapes differ, or ``rho`` is outside [0, 1] or not finite.
+        ValueError: if the shapes differ, ``rho`` is outside [0, 1], or it or the worst value is no
+            finite number.
 
     Examples:
         >>> next_value, eta = torch.tensor([1.0, 3.0]), torch.tensor([2.0, 2.0])
@@ -173,11 +175,11 @@ def worst_case_expectation(
             ``v = min(values)``.
 
     Returns:
-        Tensor ``[...]``.
+        Tensor ``[...]``, in floating point also where ``values`` and ``probs`` are integers.
 
     Raises:
-        ValueError: for an unknown set, differing shapes, ``rho`` outside [0, 1], or ``probs``
-            that are no distribution.
+        ValueError: for an unknown set, shapes that differ, ``rho`` outside [0, 1], ``probs`` that
+            are no distribution, and numbers that are not finite.
 
     Examples:
         >>> values, probs = torch.tensor([0.0, 1.0, 3.0]), torch.tensor([0.25, 0.5, 0.25])
@@ -189,23 +191,31 @@ def worst_case_expectation(
     rho = check_rho(rho)
     if uncertainty not in UNCERTAINTY_SETS:
         raise ValueError(f"uncertainty must be one of {UNCERTAINTY_SETS}, got {uncertainty!r}.")
-    if values.shape != probs.shape or values.ndim == 0:
+    if values.shape != probs.shape or values.ndim == 0 or values.shape[-1] == 0:
         raise ValueError(
-            "values and probs must share one shape [..., n], got "
+            "values and probs must share one shape [..., n] with n of at least 1, got "
             f"{tuple(values.shape)} and {tuple(probs.shape)}."
         )
+    dtype = torch.promote_types(values.dtype, probs.dtype)
+    if not dtype.is_floating_point:
+        dtype = torch.get_default_dtype()
+    values, probs = values.to(dtype), probs.to(dtype)
+    if not values.isfinite().all():
+        bad = int((~values.isfinite()).sum())
+        raise ValueError(
+            f"values must be finite, got {bad} entries that are not. Leave out outcomes that "
+            "cannot happen, or give them a value."
+        )
     total = probs.sum(-1)
-    if (probs < 0).any() or not torch.allclose(total, torch.ones_like(total), atol=1e-5):
+    # written so that a NaN fails it too
+    if not ((probs >= 0).all() and torch.allclose(total, torch.ones_like(total), atol=1e-5)):
         raise ValueError(
             "probs must be non-negative and sum to 1 over the last dimension, got sums between "
             f"{total.min().item():.6g} and {total.max().item():.6g} and smallest entry "
             f"{probs.min().item():.6g}."
         )
     expectation = (probs * values).sum(-1)
-    if worst_value is None:
-        v = values.min(-1).values
-    else:
-        v = torch.as_tensor(worst_value, dtype=values.dtype, device=values.device)
+    v = values.min(-1).values if worst_value is None else _as_worst_value(worst_value, expectation)
     if uncertainty == "contamination":
         return (1.0 - rho) * expectation + rho * v
     best_first = values.argsort(-1, descending=True)
@@ -213,3 +223,20 @@ def worst_case_expectation(
     mass_above = probs.cumsum(-1) - probs
     moved = torch.minimum((rho - mass_above).clamp_min(0.0), probs)
     return expectation - (moved * torch.relu(values - v.unsqueeze(-1))).sum(-1)
+
+
+def _as_worst_value(worst_value: float | Tensor, expectation: Tensor) -> Tensor:
+    """Worst values of the type of the expectation ``[...]``, one or as many."""
+    if not isinstance(worst_value, Tensor) or worst_value.ndim == 0:
+        return expectation.new_tensor(check_worst_value(worst_value))
+    if worst_value.shape != expectation.shape:
+        raise ValueError(
+            "worst_value must be a number, or one for each distribution, "
+            f"{list(expectation.shape)}, got {list(worst_value.shape)}."
+        )
+    if worst_value.dtype == torch.bool or not worst_value.isfinite().all():
+        raise ValueError(
+            f"worst_value must be finite numbers, got {worst_value.tolist()}. They are values over "
+            "all states, in units of return."
+        )
+    return worst_value.to(expectation)
