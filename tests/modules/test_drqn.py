@@ -166,9 +166,17 @@ class TestErrors:
         with pytest.raises(ValueError, match=r"core must be one of \['gru', 'lstm'\].*'rnn'"):
             make(core="rnn")
 
-    def test_scale(self):
-        with pytest.raises(ValueError, match="observation_scale must be positive"):
-            make(observation_scale=0.0)
+    @pytest.mark.parametrize("bad", [0.0, -1.0, torch.inf, torch.nan])
+    def test_scale(self, bad):
+        """One feature's is enough."""
+        for scale in (bad, [*[1.0] * (F - 1), bad]):
+            with pytest.raises(ValueError, match="observation_scale must be positive everywhere"):
+                make(observation_scale=scale)
+
+    @pytest.mark.parametrize("bad", [-torch.inf, torch.nan])
+    def test_loc(self, bad):
+        with pytest.raises(ValueError, match="observation_loc must be finite, received"):
+            make(observation_loc=[*[1.0] * (F - 1), bad])
 
     @pytest.mark.parametrize(
         "shape", [(2, N_AGENTS + 1, W, F), (2, N_AGENTS, W, F + 1), (N_AGENTS, F)]

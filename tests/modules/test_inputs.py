@@ -113,6 +113,13 @@ class TestFlags:
         is_init = torch.rand(B, T) < 0.5
         torch.testing.assert_close(core(x, None, is_init.to(dtype)), core(x, None, is_init))
 
+    @pytest.mark.parametrize("cls", [MultiAgentGRU, MultiAgentLSTM])
+    def test_that_are_none(self, cls, dtype):
+        is_init = torch.zeros(B, T)
+        is_init[1, 1] = torch.nan if dtype == torch.float32 else 2
+        with pytest.raises(ValueError, match=f"{cls.__name__}: is_init must hold True and False"):
+            cls(F, 8, A)(torch.randn(B, T, A, F), None, is_init.to(dtype))
+
     @pytest.mark.parametrize("mode", [False, True])
     @pytest.mark.parametrize("stored", [False, True])
     def test_of_agents(self, dtype, mode, stored):

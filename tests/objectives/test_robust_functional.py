@@ -11,7 +11,7 @@ from torchrl_drigm.objectives.value import (
     tv_dual_objective,
     worst_case_expectation,
 )
-from torchrl_drigm.objectives.value._checks import check_gamma, resolve_worst_value
+from torchrl_drigm.objectives.value._checks import check_gamma, check_lmbda, resolve_worst_value
 
 N_DISTRIBUTIONS = 1_000
 
@@ -224,6 +224,12 @@ def test_gamma_is_a_discount_factor(gamma):
     for call in (check_gamma, lambda gamma: resolve_worst_value(gamma, None, -1.0)):
         with pytest.raises(ValueError, match=r"gamma must be a finite number in \[0, 1\], got"):
             call(gamma)
+
+
+@pytest.mark.parametrize("lmbda", [-0.1, 1.1, *NO_NUMBERS], ids=str)
+def test_lmbda_is_a_trajectory_discount(lmbda):
+    with pytest.raises(ValueError, match=r"lmbda must be a finite number in \[0, 1\], got"):
+        check_lmbda(lmbda)
 
 
 def test_gamma_may_be_a_tensor():

@@ -191,15 +191,16 @@ class TestHandWorked:
         assert out["loss_dual"].item() == pytest.approx(-(6 - 0.2 * 11))
 
     def test_masks_now_and_next(self):
-        """Agent 2 must take 0 now (joint(0, 0) = 1) and 1 next (joint(1, 1) = 20)."""
+        """Agent 2 must take 0 now (joint(0, 0) = 2) and 1 next (joint(1, 1) = 20)."""
         loss = table_loss(log_values=True)
         loss.make_value_estimator("contamination_td0", gamma=0.5)
         data = table_data([0, 0])
+        data["state"][..., 0] = 2.0  # with 1, the greedy action of agent 2 has the same error
         data["agents", "action_mask"] = torch.tensor([[[True, True], [True, False]]])
         data["next", "agents", "action_mask"] = torch.tensor([[[True, True], [False, True]]])
         out = loss(data)
         assert out["target_value"].item() == pytest.approx(1 + 0.5 * 20)
-        assert out["loss_opt"].item() == pytest.approx((2 + 0 - 1 + 0.5) ** 2)
+        assert out["loss_opt"].item() == pytest.approx((2 + 0 - 2 + 0.5) ** 2)
 
     def test_nominal_is_rho_zero(self):
         nominal, robust = make_loss(), make_loss()

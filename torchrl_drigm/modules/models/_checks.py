@@ -85,11 +85,22 @@ def as_actions(name: str, action: Tensor, n_actions: int, none: bool = False) ->
     return action
 
 
-def as_flags(flags: Tensor) -> Tensor:
-    """Flags as booleans: whatever is not 0 is set.
+def as_flags(name: str, flags: Tensor) -> Tensor:
+    """Flags as booleans, from any type that holds 0 and 1 alone.
+
+    Raises:
+        ValueError: naming the flags, for another number or one that is not finite.
 
     Examples:
-        >>> as_flags(torch.tensor([0.0, 1.0]))
+        >>> as_flags("is_init", torch.tensor([0.0, 1.0]))
         tensor([False,  True])
     """
-    return flags if flags.dtype == torch.bool else flags != 0
+    if flags.dtype == torch.bool:
+        return flags
+    other = (flags != 0) & (flags != 1)
+    if not (is_compiling() or torch._C._are_functorch_transforms_active()) and other.any():
+        raise ValueError(
+            f"{name} must hold True and False, or 0 and 1, received {flags[other][0].item()} among "
+            f"its {flags.dtype} entries. Convert it: flags > 0."
+        )
+    return flags != 0

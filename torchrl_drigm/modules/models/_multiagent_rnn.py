@@ -172,7 +172,8 @@ class MultiAgentRNN(nn.Module):
 
         x = inside(input)
         if is_init is not None:
-            is_init = as_flags(is_init).reshape(n_batch, n_steps, 1)
+            is_init = as_flags(f"{type(self).__name__}: is_init", is_init)
+            is_init = is_init.reshape(n_batch, n_steps, 1)
         starts = None
         if state is not None and state[0].ndim == input.ndim:
             starts, state = state, tuple(s.select(-3, 0) for s in state)

@@ -37,10 +37,15 @@ def _scaling(
 
     loc = buffer(0.0 if loc is None else loc)
     scale = buffer(1.0 if scale is None else scale)
-    if not (scale > 0).all():
+    if not ((scale > 0) & scale.isfinite()).all():
         raise ValueError(
-            f"{name}_scale must be positive everywhere, received {scale.tolist()}. Use 1 for "
-            "a feature that is to stay as it is."
+            f"{name}_scale must be positive everywhere, and finite, received {scale.tolist()}. Use "
+            "1 for a feature that is to stay as it is."
+        )
+    if not loc.isfinite().all():
+        raise ValueError(
+            f"{name}_loc must be finite, received {loc.tolist()}. Use 0 for a feature that is to "
+            "stay as it is."
         )
     return loc, scale
 
@@ -79,7 +84,8 @@ class DRQN(nn.Module):
         device (torch.device, optional): where the parameters live.
 
     Raises:
-        ValueError: for an unknown core or a scale that is not positive.
+        ValueError: for an unknown core, a scale that is not positive, or a location or scale that
+            is not finite.
 
     Examples:
         >>> import torch

@@ -98,10 +98,13 @@ def check_gamma(gamma: float | Tensor) -> float | Tensor:
 def check_lmbda(lmbda: float | Tensor) -> float | Tensor:
     """Return ``lmbda``, or raise if it is no trajectory discount in [0, 1].
 
+    Raises:
+        ValueError: if it is not one finite number there.
+
     Examples:
         >>> check_lmbda(0.8)
         0.8
     """
-    if not 0.0 <= float(lmbda) <= 1.0:
+    if not is_finite_number(lmbda) or not 0.0 <= float(lmbda) <= 1.0:
         raise ValueError(f"lmbda must be a finite number in [0, 1], got {lmbda}.")
     return lmbda
