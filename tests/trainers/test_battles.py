@@ -13,6 +13,7 @@ pytest.importorskip("jaxmarl", reason='needs jaxmarl: pip install "torchrl_drigm
 from torchrl_drigm.evaluation import play_battles, plot_noise_levels, read_metrics
 from torchrl_drigm.trainers import (
     EvaluateBattles,
+    battle_seeds,
     load_checkpoint,
     make_agents,
     make_dual,
@@ -170,7 +171,7 @@ def test_noise_levels_of_a_trained_team(tmp_path):
     assert battles["std"].tolist() == [0.0] * 4 + [0.75] * 4
     # without noise they are those of the team itself
     env = trainer._modules["evaluate_battles"].envs["clean"]
-    env.set_seed(5)
+    env.set_seed(*battle_seeds("test", 5))
     own = play_battles(trainer._modules["evaluate_battles"].policy, env, 4)
     pd.testing.assert_frame_equal(battles[battles["std"] == 0].drop(columns="std"), own)
     runs = [battles.groupby("std")["won"].mean().reset_index().assign(run="a", method="VDN")]

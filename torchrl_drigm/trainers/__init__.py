@@ -6,6 +6,7 @@ from torchrl_drigm.trainers.checkpoint import CollectionState, load_checkpoint, 
 from torchrl_drigm.trainers.environments import make_env, make_memory
 from torchrl_drigm.trainers.group_dr import fit_reward_model
 from torchrl_drigm.trainers.hooks import AnnealEpsilon, LogEpisodeReturn
+from torchrl_drigm.trainers.seeds import battle_seeds
 from torchrl_drigm.trainers.stepper import PerPartStepper
 from torchrl_drigm.trainers.training import make_trainer
 
@@ -15,6 +16,7 @@ __all__ = [
     "EvaluateBattles",
     "LogEpisodeReturn",
     "PerPartStepper",
+    "battle_seeds",
     "fit_reward_model",
     "load_checkpoint",
     "locate_run",

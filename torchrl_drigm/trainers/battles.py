@@ -18,6 +18,7 @@ from torchrl_drigm.envs.transforms import ObservationNoise
 from torchrl_drigm.evaluation import play_battles
 from torchrl_drigm.trainers.builders import make_agents, make_dual, make_loss, make_mixer
 from torchrl_drigm.trainers.environments import make_battles, make_memory
+from torchrl_drigm.trainers.seeds import battle_seeds
 
 __all__ = ["EvaluateBattles", "make_test_envs", "play_noise_levels"]
 
@@ -31,7 +32,7 @@ def make_test_envs(cfg: DictConfig, agents: nn.Module) -> dict[str, TransformedE
     noise = {"std": cfg.evaluation.noise_std, "visible_only": cfg.evaluation.visible_only}
 
     def make(noise: dict[str, float | bool] | None) -> TransformedEnv:
-        env = make_battles(cfg, cfg.evaluation.num_envs, cfg.evaluation.seed, noise)
+        env = make_battles(cfg, cfg.evaluation.num_envs, "test", cfg.evaluation.seed, noise)
         for transform in make_memory(cfg, agents):
             env.append_transform(transform)
         return env
@@ -79,10 +80,11 @@ class EvaluateBattles(TrainerHookBase):
         rates = {}
         for name, env in self.envs.items():
             if self.seed is not None:
-                env.set_seed(self.seed + frames)
+                (seed,) = battle_seeds("test", self.seed, frames)
+                env.set_seed(seed)
                 for transform in env.transform:
                     if isinstance(transform, ObservationNoise):
-                        transform.set_seed(self.seed + frames)
+                        transform.set_seed(seed)
             battles = play_battles(self.policy, env, self.episodes)
             rates[f"win_rate_{name}"] = float(battles["won"].mean())
         return rates
@@ -132,7 +134,7 @@ def play_noise_levels(
     agents, tables = None, []
     for std in stds:
         noise = {"std": float(std), "visible_only": cfg.evaluation.visible_only}
-        env = make_battles(cfg, num_envs, seed, noise)
+        env = make_battles(cfg, num_envs, "test", seed, noise)
         try:
             if agents is None:
                 agents = make_agents(cfg, env)

@@ -36,6 +36,7 @@ from torchrl_drigm.envs.transforms import (
 from torchrl_drigm.evaluation import get_suite
 from torchrl_drigm.modules import GroupRewardModel
 from torchrl_drigm.trainers.builders import GROUP_DR, check_choice
+from torchrl_drigm.trainers.seeds import battle_seeds
 
 __all__ = ["make_battles", "make_env", "make_memory", "training_climates"]
 
@@ -81,7 +82,7 @@ def make_env(cfg: DictConfig, reward_model: GroupRewardModel | None = None) -> T
             f"uncertainty.name={GROUP_DR!r} is for buildings, whose climates are its groups; "
             f"env.name={cfg.env.name!r} has none."
         )
-    env = make_battles(cfg, cfg.env.num_envs, cfg.seed)
+    env = make_battles(cfg, cfg.env.num_envs, "train", cfg.seed)
     for transform in (*make_memory(cfg), RewardSum(), RewardScaling(0.0, cfg.env.reward_scale)):
         env.append_transform(transform)
     if cfg.env.name == "smax":
@@ -106,21 +107,24 @@ def make_memory(cfg: DictConfig, agents: nn.Module | None = None) -> list[Transf
 
 
 def make_battles(
-    cfg: DictConfig, num_envs: int, seed: int, noise: dict[str, Any] | None = None
+    cfg: DictConfig, num_envs: int, purpose: str, seed: int, noise: dict[str, Any] | None = None
 ) -> TransformedEnv:
     """``num_envs`` StarCraft battles at once: in SMAX, or in as many games of StarCraft II.
 
     Args:
         cfg (DictConfig): the composed config.
         num_envs (int): number of battles.
-        seed (int): of the battles, and of the noise.
+        purpose (str): ``"train"`` or ``"test"``: no battle is played for both.
+        seed (int): of the battles and of the noise, by :func:`battle_seeds`.
         noise (dict, optional): arguments of the :class:`ObservationNoise` on the observations.
     """
     if cfg.env.name == "smax":
+        (seed,) = battle_seeds(purpose, seed)
         env = SMAXEnv(cfg.env.map_name, num_envs=num_envs, seed=seed, device=cfg.device)
         transforms = [] if noise is None else [ObservationNoise(seed=seed, **noise)]
         return TransformedEnv(env, Compose(*transforms))
-    games = [partial(_game, cfg.env.map_name, seed + i, noise) for i in range(num_envs)]
+    seeds = battle_seeds(purpose, seed, n=num_envs)
+    games = [partial(_game, cfg.env.map_name, seed, noise) for seed in seeds]
     env = (
         ParallelEnv(num_envs, games, mp_start_method="spawn")
         if num_envs > 1
