@@ -5,7 +5,7 @@
     python examples/vmas_rqmix.py --scenario balance --frames 400_000
 
 Prints the mean episode return while it learns, and at the end that of the greedy team beside random
-play.
+play. Returns are those of whole episodes.
 """
 
 import argparse
@@ -35,6 +35,13 @@ def team_view(tensordict):
         tensordict["reward"] = tensordict["agents", "reward"].sum(-2)
         tensordict["episode_return"] = tensordict["agents", "episode_reward"].sum(-2)
     return tensordict
+
+
+def whole_returns(env, policy, max_steps):
+    """Return of every copy's first episode, from its start to its end; ``[num_envs]``."""
+    steps = env.rollout(max_steps, policy, break_when_any_done=False)["next"]
+    end = steps["done"].squeeze(-1).int().argmax(-1)  # the first, of max_steps steps at the latest
+    return team_view(steps)["episode_return"][torch.arange(len(end)), end].squeeze(-1)
 
 
 def main() -> None:
@@ -107,10 +114,10 @@ def main() -> None:
             bar.set_description(f"return {mean:.2f}, loss {losses['loss'].item():.3f}")
     bar.close()
 
+    qnet.eval()
     with torch.no_grad(), set_exploration_type(ExplorationType.DETERMINISTIC):
         for name, policy in {"random play": None, "robust QMIX, greedy": qnet}.items():
-            last = env.rollout(max_steps, policy, break_when_any_done=False)["next"][:, -1]
-            returns = team_view(last)["episode_return"]
+            returns = whole_returns(env, policy, max_steps)
             error = returns.std() / num_envs**0.5
             print(f"{name:20s} {returns.mean():8.2f} ± {error:.2f} (return, {num_envs} episodes)")
 

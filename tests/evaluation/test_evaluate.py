@@ -10,9 +10,10 @@ from torch import nn
 from torchrl.envs import Compose, RewardScaling
 from torchrl.envs.utils import ExplorationType, exploration_type
 from torchrl.modules import EGreedyModule, QValueModule
+from torchrl.modules.utils import get_primers_from_module
 
 from torchrl_drigm.envs import SustainGymEnv
-from torchrl_drigm.envs.transforms import HistoryWindow
+from torchrl_drigm.envs.transforms import HistoryWindow, PreviousAction
 from torchrl_drigm.evaluation import (
     REFERENCES,
     SUITES,
@@ -26,7 +27,7 @@ from torchrl_drigm.evaluation import (
     evaluate,
     power_to_level,
 )
-from torchrl_drigm.modules import DRQN
+from torchrl_drigm.modules import DRQN, RecurrentDRQN
 
 pytest.importorskip(
     "sustaingym", reason='needs SustainGym: pip install "torchrl_drigm[sustaingym]"'
@@ -187,6 +188,21 @@ class TestEvaluate:
             greedy, EGreedyModule(env.action_spec, eps_init=1.0, action_key=ACTION)
         )
         assert evaluate(exploring, TWO, episodes=2, transform=transform).equals(first)
+
+    def test_recurrent_team_without_its_memory(self):
+        qnet = RecurrentDRQN(DRQN(5, 200, 6, hidden_size=8))
+        head = QValueModule(
+            "categorical",
+            action_value_key=("agents", "action_value"),
+            out_keys=[ACTION, ("agents", "action_value"), ("agents", "chosen_action_value")],
+        )
+        team = TensorDictSequential(qnet, head)
+        with pytest.raises(
+            ValueError, match=r"carries .*recurrent_state.*would play without memory"
+        ):
+            evaluate(team, TWO, episodes=1, transform=PreviousAction())
+        memory = Compose(PreviousAction(), get_primers_from_module(team))
+        assert len(evaluate(team, TWO, episodes=1, transform=memory)) == 2
 
     def test_scaled_rewards_do_not_change_returns(self):
         transform = Compose(RewardScaling(loc=1.0, scale=0.1), HistoryWindow(2))

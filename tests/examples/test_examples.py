@@ -1,5 +1,6 @@
 """The example scripts, run as a newcomer would, with small numbers."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 from torchrl_drigm.evaluation import read_metrics
 
@@ -89,6 +91,43 @@ class TestSustainGym:
         assert done.returncode == 0
         for text in ("uncertainty: contamination, group_dr, none, tv", "total_frames"):
             assert text in done.stdout
+
+
+@pytest.mark.vmas
+class TestWholeReturns:
+    """On balance episodes end early, and copies are in the middle of another at the last step."""
+
+    @pytest.fixture
+    def vmas(self):
+        pytest.importorskip("vmas", reason='needs vmas: pip install "torchrl_drigm[vmas]"')
+        spec = importlib.util.spec_from_file_location("vmas", ROOT / "examples" / "vmas_rqmix.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    def make(self, max_steps, scenario):
+        from torchrl.envs import Compose, RewardSum, StepCounter, TransformedEnv, VmasEnv
+
+        env = VmasEnv(scenario, num_envs=30, continuous_actions=False, seed=0)
+        transforms = Compose(StepCounter(max_steps), RewardSum(in_keys=[env.reward_key]))
+        return TransformedEnv(env, transforms)
+
+    @pytest.mark.parametrize("scenario", ["balance", "navigation"])
+    def test_every_copy_plays_one_episode_to_its_end(self, vmas, scenario):
+        env, max_steps = self.make(60, scenario), 60
+        torch.manual_seed(0)
+        env.set_seed(0)
+        returns = vmas.whole_returns(env, None, max_steps)
+        torch.manual_seed(0)
+        env.set_seed(0)
+        # by hand, from the rewards of each step
+        tensordict, expected = env.reset(), torch.zeros(30)
+        going = torch.ones(30, dtype=torch.bool)
+        while going.any():
+            stepped, tensordict = env.step_and_maybe_reset(env.rand_action(tensordict))
+            expected += going * stepped["next", "agents", "reward"].sum((-2, -1))
+            going &= ~stepped["next", "done"].squeeze(-1)
+        torch.testing.assert_close(returns, expected)
 
 
 @pytest.mark.vmas

@@ -8,7 +8,8 @@ import pandas as pd
 import torch
 from tensordict import TensorDictBase
 from torchrl.envs import EnvBase
-from torchrl.envs.utils import ExplorationType, set_exploration_type
+
+from torchrl_drigm.evaluation._playing import check_memory, evaluation_mode
 
 __all__ = ["play_battles"]
 
@@ -21,8 +22,9 @@ def play_battles(
 ) -> pd.DataFrame:
     """Plays whole battles with a policy, and tells which were won.
 
-    All copies of the environment play at once. The policy acts without gradients and with
-    deterministic exploration.
+    All copies of the environment play at once. The policy acts without gradients, in evaluation
+    mode and with deterministic exploration; its modes are as before afterwards. A battle whose
+    game was lost (``("info", "connection_lost")``) is played again: nobody won or lost it.
 
     Args:
         policy: writes the actions ``("agents", "action")``. What it needs on its environment must
@@ -37,7 +39,8 @@ def play_battles(
         One row per battle, with the columns ``episode``, ``won``, ``return`` and ``steps``.
 
     Raises:
-        ValueError: ``episodes`` is no positive multiple of ``B``, or a battle has not ended.
+        ValueError: ``episodes`` is no positive multiple of ``B``, a battle has not ended, or the
+            environment does not carry a recurrent policy's state.
 
     Example:
         >>> from torchrl_drigm.envs import SMAXEnv
@@ -53,7 +56,7 @@ def play_battles(
             "copies, all of which play to the end."
         )
     rows = []
-    with torch.no_grad(), set_exploration_type(ExplorationType.DETERMINISTIC):
+    with evaluation_mode(policy):
         for _ in range(episodes // n_copies):
             rows += _play_once(policy, env, max_steps)
     return pd.DataFrame({"episode": range(episodes)}).join(pd.DataFrame(rows))
@@ -62,8 +65,9 @@ def play_battles(
 def _play_once(
     policy: Callable[[TensorDictBase], TensorDictBase], env: EnvBase, max_steps: int
 ) -> list[dict[str, bool | float | int]]:
-    """The first battle of every copy. Copies that end start over, and what follows is ignored."""
+    """The first whole battle of every copy. Copies start over, and what follows is ignored."""
     tensordict = env.reset()
+    check_memory(policy, tensordict)
     going = torch.ones(env.batch_size, dtype=torch.bool)
     won = torch.zeros_like(going)
     steps = torch.zeros(env.batch_size, dtype=torch.int64)
@@ -74,6 +78,11 @@ def _play_once(
         steps += going
         returns += torch.where(going, step["reward"].squeeze(-1), 0.0)
         done = step["done"].squeeze(-1)
+        lost = step.get(("info", "connection_lost"), None)
+        if lost is not None:
+            lost = lost.squeeze(-1) & going
+            steps[lost], returns[lost] = 0, 0.0
+            done = done & ~lost
         won |= going & done & step["info", "battle_won"].squeeze(-1)
         going &= ~done
         if not going.any():

@@ -5,19 +5,18 @@ Axes: ``S`` shifts, ``E`` episodes of each, ``B = S * E`` copies of the environm
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
 import torch
 from tensordict import TensorDictBase
-from torch import Tensor, nn
+from torch import Tensor
 from torchrl.envs import Compose, EnvBase, RewardSum, Transform, TransformedEnv
-from torchrl.envs.utils import ExplorationType, set_exploration_type
 from tqdm import tqdm
 
 from torchrl_drigm.envs import SustainGymEnv
+from torchrl_drigm.evaluation._playing import check_memory, evaluation_mode
 from torchrl_drigm.evaluation.suites import Shift, Suite, get_suite
 
 __all__ = ["evaluate"]
@@ -98,8 +97,9 @@ def evaluate(
     env = TransformedEnv(base_env, Compose(*transforms))
     if hasattr(policy, "bind"):
         policy.bind(base_env)
-    with torch.no_grad(), set_exploration_type(ExplorationType.DETERMINISTIC), _eval_mode(policy):
+    with evaluation_mode(policy):
         start = env.reset(day=days.flatten(), climate=climate.repeat_interleave(episodes))
+        check_memory(policy, start)
         returns = _play(env, policy, start, progress)
 
     results = pd.DataFrame(
@@ -131,20 +131,6 @@ def _draw_days(shift: Shift, episodes: int, seed: int) -> Tensor:
     if episodes <= high - low:
         return low + torch.randperm(high - low, generator=generator)[:episodes]
     return torch.randint(low, high, (episodes,), generator=generator)
-
-
-@contextmanager
-def _eval_mode(policy: object) -> Iterator[None]:
-    """Evaluation mode for all modules of a policy, each put back into its own mode afterwards."""
-    modules = list(policy.modules()) if isinstance(policy, nn.Module) else []
-    modes = [module.training for module in modules]
-    if modules:
-        policy.eval()
-    try:
-        yield
-    finally:
-        for module, mode in zip(modules, modes, strict=True):
-            module.training = mode
 
 
 def _play(

@@ -18,6 +18,7 @@ from torchrl.envs.utils import ExplorationType, set_exploration_type
 from torchrl.modules import EGreedyModule
 
 from torchrl_drigm.envs.transforms import GroupIndex
+from torchrl_drigm.evaluation._playing import evaluation_mode
 from torchrl_drigm.modules import GroupRewardModel
 from torchrl_drigm.objectives import GroupRewardLoss
 from torchrl_drigm.trainers.builders import (
@@ -139,7 +140,7 @@ def _collect(
     # [G * E, 1]: one ε per day, against the module's random number per copy and agent
     epsilon = torch.linspace(0.0, cfg.uncertainty.epsilon, episodes, device=cfg.device)
     greedy.eps = epsilon.repeat(n_groups).unsqueeze(-1)
-    with torch.no_grad(), set_exploration_type(ExplorationType.RANDOM):
+    with evaluation_mode(agents), set_exploration_type(ExplorationType.RANDOM):
         # All copies end their day at the same step, which ends the rollout.
         data = env.rollout(
             10**6,

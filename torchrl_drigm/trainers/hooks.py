@@ -118,6 +118,9 @@ class AnnealEpsilon(TrainerHookBase):
 class LogEpisodeReturn(TrainerHookBase):
     """Logs the mean return of the episodes that ended in a batch, and nothing where none did.
 
+    Episodes that a lost connection cut (``("next", "info", "connection_lost")``) are left out: they
+    did not end.
+
     Args:
         scale (float): the return is logged as ``(return + offset) / scale``. Defaults to 1.
         offset (float): see ``scale``. Defaults to 0.
@@ -140,6 +143,9 @@ class LogEpisodeReturn(TrainerHookBase):
     def __call__(self, batch: TensorDictBase) -> dict[str, float] | None:
         """Mean over the episodes that ended."""
         done = batch["next", "done"]
+        lost = batch.get(("next", "info", "connection_lost"), None)
+        if lost is not None:
+            done = done & ~lost
         if not done.any():
             return None
         mean = batch["next", self.return_key][done].mean().item()
