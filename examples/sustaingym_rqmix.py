@@ -99,8 +99,10 @@ def main(cfg: DictConfig) -> None:
         files.append(run_dir / "reward_model.csv")
     if cfg.logger == "csv" and trainer.collected_frames > cfg.log_interval:
         files.append(plot_training_curve(read_metrics(run_dir), run_dir / "training.png"))
-    print("\nNormalised return of a day, mean ± standard error over the days:\n")
-    print(format_table(summarize(results)))
+    summary = summarize(results)
+    measure = summary["measure"].iloc[0].capitalize()
+    print(f"\n{measure} of a day, mean ± standard error over the days:\n")
+    print(format_table(summary))
     print(f"\nTrained in {trained - start:.0f} s, in all {time.perf_counter() - start:.0f} s.")
     print("Left in the run's folder:", *(f"  {file}" for file in files), sep="\n")
 

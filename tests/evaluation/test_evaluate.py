@@ -42,7 +42,7 @@ TUCSON, NEW_YORK = SUITES["climate"].shifts[0].climate, SUITES["climate"].shifts
 
 
 def suite_of(*shifts):
-    return Suite("test", "For a test.", shifts, SUITES["climate"].normalise)
+    return Suite("test", "For a test.", shifts)
 
 
 TWO = suite_of(Shift("train", TUCSON, (0, 200)), Shift("shifted", NEW_YORK, (0, 200)))
@@ -92,8 +92,9 @@ def constant(level):
     return lambda observation: torch.full(observation.shape[:-1], level)
 
 
-def drqn_policy():
-    network = DRQN(5, 200, 6, hidden_size=8, observation_loc=20.0, observation_scale=10.0)
+def drqn_policy(n_actions=200, **kwargs):
+    scaling = {"observation_loc": 20.0, "observation_scale": 10.0}
+    network = DRQN(5, n_actions, 6, hidden_size=8, **scaling, **kwargs)
     history = ("agents", "history")
     return TensorDictSequential(
         TensorDictModule(
@@ -221,6 +222,38 @@ class TestEvaluate:
 
         evaluate(Probe(), TWO, episodes=2, env_kwargs=kwargs)
         assert seen == {(4, 3, 2)}
+
+    def test_only_a_building_with_a_normalisation_has_normalised_returns(self):
+        results = evaluate(DoNothing(), TWO, episodes=1, env_kwargs={"building": "Warehouse"})
+        assert "return" in results and "normalized_return" not in results
+
+    def test_a_team_plays_on_the_action_levels_that_it_was_trained_on(self):
+        torch.manual_seed(0)
+        team, memory = drqn_policy(n_actions=40), HistoryWindow(8)
+        results = evaluate(team, TWO, episodes=1, transform=memory)
+        kwargs = {"n_action_levels": 40}
+        named = evaluate(team, TWO, episodes=1, transform=memory, env_kwargs=kwargs)
+        assert results.equals(named)
+        with pytest.raises(ValueError, match=r"n_action_levels=200, but the policy was made for 4"):
+            evaluate(team, TWO, transform=memory, env_kwargs={"n_action_levels": 200})
+
+    @pytest.mark.parametrize("n_actions", [40, 201])
+    def test_any_policy_that_writes_values_of_other_levels_is_refused(self, n_actions):
+        def act(tensordict):
+            values = torch.zeros(*tensordict.batch_size, 6, n_actions)
+            tensordict.set(("agents", "action_value"), values)
+            return tensordict.set(ACTION, values.argmax(-1))
+
+        message = rf"values {n_actions} actions, but the environment has n_action_levels=200"
+        with pytest.raises(ValueError, match=message):
+            evaluate(act, TWO, episodes=1)
+
+    @pytest.mark.parametrize("share_params", [False, True])
+    def test_a_team_of_another_building_is_refused(self, share_params):
+        team = drqn_policy(share_params=share_params)
+        message = "building='Warehouse' has 3 zones, but the policy was made for 6 agents"
+        with pytest.raises(ValueError, match=message):
+            evaluate(team, TWO, transform=HistoryWindow(8), env_kwargs={"building": "Warehouse"})
 
     def test_progress(self, capsys):
         evaluate(DoNothing(), TWO, episodes=1)

@@ -82,6 +82,13 @@ class TestPlotTrainingCurve:
         plot_training_curve(metrics(4, normalized_return=values), tmp_path / "curve.png")
         assert (figures[0].axes[0].get_ylim()[0] == -0.5) == clipped
 
+    def test_returns_that_are_not_normalised_say_so(self, tmp_path, figures):
+        table = metrics(4, **{"return": [-9e5, -8e5, -7e5, -7e5]})
+        plot_training_curve(table, tmp_path / "curve.png")
+        ax = figures[0].axes[0]
+        assert ax.get_ylabel() == "raw return"
+        assert ax.get_ylim()[0] < -9e5
+
     def test_columns_without_values_have_no_panel(self, tmp_path, figures):
         table = metrics(loss=1.0, loss_dual=np.nan)
         assert_png(plot_training_curve(table, tmp_path / "curve.png"))
@@ -141,6 +148,16 @@ class TestPlotReturns:
         table.iloc[0, -1] = -0.5
         plot_returns(table, tmp_path / "returns.png")
         assert legend(figures[0]) == ["VDN (episodes below the axis: 1)"]
+
+    def test_one_episode_has_no_error_bar_and_says_so(self, tmp_path, figures):
+        single = results("VDN", 0.8).iloc[:1]
+        plot_returns(single, tmp_path / "returns.png")
+        (points,) = figures[0].axes[0].containers
+        (bars,) = points.lines[2]
+        assert all(len(segment) == 0 for segment in bars.get_segments())
+        assert "(none for one episode)" in figures[0].axes[0].get_xlabel()
+        plot_returns(results("VDN", 0.8), tmp_path / "returns.png")
+        assert "none for" not in figures[1].axes[0].get_xlabel()
 
     def test_references_of_other_shifts_are_left_out(self, tmp_path, figures):
         references = results("control", 0.86, 0.1)

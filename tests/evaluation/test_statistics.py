@@ -45,7 +45,7 @@ class TestSummarize:
     def test_without_policies(self):
         summary = summarize(TABLE.drop(columns="policy"))
         assert list(summary.columns) == [
-            *("shift", "location", "mean", "standard_error", "worst", "n")
+            *("shift", "location", "measure", "mean", "standard_error", "worst", "n")
         ]
         assert summary["n"].tolist() == [3, 6]
 
@@ -68,7 +68,7 @@ class TestFormatTable:
         assert format_table(summarize(TABLE)).split("\n") == [
             "policy   env_1 Tucson  env_6 NewYork",
             "vdn     0.600 ± 0.100  0.000 ± 0.408",
-            "qmix      0.900 ± nan  0.500 ± 0.250",
+            "qmix    0.900 (n = 1)  0.500 ± 0.250",
         ]
 
     def test_policy_without_a_shift(self):

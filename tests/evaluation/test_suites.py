@@ -31,10 +31,6 @@ def test_sustaingym_knows_the_climates(name):
     SustainGymEnv("building", climates=list(climates), seed=0)
 
 
-def test_normalise():
-    assert [SUITES["climate"].normalise(value) for value in (-9000, 0, -18000)] == [0, 1, -1]
-
-
 def test_unknown():
     with pytest.raises(ValueError, match="suite='weather' is unknown; valid names: climate"):
         get_suite("weather")

@@ -1,10 +1,16 @@
 """What is logged as the return of training episodes."""
 
+from pathlib import Path
+
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 from tensordict import TensorDict
 
 from torchrl_drigm.trainers import LogEpisodeReturn
+from torchrl_drigm.trainers.environments import make_return_log
+
+CONFIG = Path(__file__).parents[2] / "examples" / "config"
 
 
 def batch(done, returns, **info):
@@ -16,14 +22,32 @@ def batch(done, returns, **info):
 
 
 def test_only_episodes_that_ended_count():
-    logged = LogEpisodeReturn(scale=2.0, offset=4.0)(
-        batch([False, True, False, True], [1.0, 2.0, 50.0, 4.0])
-    )
-    assert logged["normalized_return"] == pytest.approx((3.0 + 4.0) / 2.0)
+    steps = batch([False, True, False, True], [1.0, 2.0, 50.0, 4.0])
+    assert LogEpisodeReturn()(steps)["return"] == pytest.approx(3.0)
+    assert LogEpisodeReturn(2.0, 4.0)(steps)["return"] == pytest.approx((3.0 + 4.0) / 2.0)
     assert LogEpisodeReturn()(batch([False, False], [1.0, 2.0])) is None
 
 
 def test_an_episode_that_a_lost_connection_cut_does_not_count():
     cut = batch([True, True], [1.0, 20.0], connection_lost=[True, False])
-    assert LogEpisodeReturn()(cut)["normalized_return"] == 20.0
+    assert LogEpisodeReturn()(cut)["return"] == 20.0
     assert LogEpisodeReturn()(batch([True], [1.0], connection_lost=[True])) is None
+
+
+@pytest.mark.parametrize(
+    ("example", "overrides", "metric", "logged"),
+    [
+        ("sustaingym_rqmix", [], "normalized_return", 0.9),
+        ("sustaingym_rqmix", ["env=building_all_climates"], "normalized_return", 0.9),
+        # a scale of six zones says nothing of a hospital
+        ("sustaingym_rqmix", ["env.building=Hospital"], "return", -900.0),
+        ("smac_rqmix", ["env=smax"], "normalized_return", -450.0),
+        ("smac_rqmix", ["env=smac"], "normalized_return", -45.0),
+    ],
+)
+def test_a_return_is_normalised_only_where_that_is_defined(example, overrides, metric, logged):
+    with initialize_config_dir(str(CONFIG), version_base=None):
+        cfg = compose(example, overrides=overrides)
+    values = make_return_log(cfg)(batch([True], [-900.0]))
+    values.pop("log_pbar")
+    assert values == {metric: pytest.approx(logged)}

@@ -14,6 +14,7 @@ from torchrl_drigm.evaluation.policies import (
     ReferencePolicy,
     power_to_level,
 )
+from torchrl_drigm.evaluation.returns import RETURN_SCALES, normalise_return
 from torchrl_drigm.evaluation.statistics import format_table, summarize
 from torchrl_drigm.evaluation.suites import SUITES, Shift, Suite, get_suite
 from torchrl_drigm.evaluation.win_rates import (
@@ -27,6 +28,7 @@ from torchrl_drigm.evaluation.win_rates import (
 
 __all__ = [
     "REFERENCES",
+    "RETURN_SCALES",
     "SUITES",
     "DoNothing",
     "OneStepOracle",
@@ -41,6 +43,7 @@ __all__ = [
     "final_win_rates",
     "format_table",
     "get_suite",
+    "normalise_return",
     "play_battles",
     "plot_noise_levels",
     "plot_returns",

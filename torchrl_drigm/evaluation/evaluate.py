@@ -11,13 +11,15 @@ from typing import Any
 import pandas as pd
 import torch
 from tensordict import TensorDictBase
-from torch import Tensor
+from torch import Tensor, nn
 from torchrl.envs import Compose, EnvBase, RewardSum, Transform, TransformedEnv
 from tqdm import tqdm
 
 from torchrl_drigm.envs import SustainGymEnv
 from torchrl_drigm.evaluation._playing import check_memory, evaluation_mode
+from torchrl_drigm.evaluation.returns import RETURN_SCALES, normalise_return
 from torchrl_drigm.evaluation.suites import Shift, Suite, get_suite
+from torchrl_drigm.modules import DRQN
 
 __all__ = ["evaluate"]
 
@@ -53,17 +55,22 @@ def evaluate(
         transform: what the policy needs on its environment, such as
             :class:`~torchrl_drigm.envs.transforms.HistoryWindow`. A clone of it is used. Returns
             are those of the environment below it: scaled rewards do not change them.
-        env_kwargs: more arguments of ``SustainGymEnv``, such as ``building`` or ``device``.
+        env_kwargs: more arguments of ``SustainGymEnv``, such as ``building`` or ``device``. A team
+            of :class:`~torchrl_drigm.modules.DRQN` brings its own ``n_action_levels``. Give the
+            building that the policy was trained in, OfficeSmall if none is named.
         progress: show a progress bar.
 
     Returns:
         One row per shift and episode, with the columns ``suite``, ``shift``, ``climate``,
         ``location``, ``episode``, ``day``, ``return`` (the team's reward summed over the day)
-        and ``normalized_return`` (for ``"climate"``, the paper's Eq. 33).
+        and, where the building has one, ``normalized_return`` (see
+        :func:`~torchrl_drigm.evaluation.normalise_return`).
 
     Raises:
-        ValueError: ``episodes`` is below 1, the suite is unknown, the policy writes no action or
-            not one of the environment's, or returns are not finite.
+        ValueError: ``episodes`` is below 1, the suite is unknown, the policy was made for other
+            action levels or for another number of zones, carries a state that the environment
+            does not give, writes no action or not one of the environment's, or returns are not
+            finite.
 
     Example:
         >>> from torchrl_drigm.evaluation import ProportionalControl
@@ -86,8 +93,13 @@ def evaluate(
     climate = torch.tensor([climates.index(shift.climate) for shift in shifts])  # [S]
 
     base_env = SustainGymEnv(
-        "building", climates=climates, num_envs=days.numel(), seed=seed, **(env_kwargs or {})
+        "building",
+        climates=climates,
+        num_envs=days.numel(),
+        seed=seed,
+        **_env_kwargs_of(policy, env_kwargs or {}),
     )
+    _check_zones(policy, base_env)
     # RewardSum comes before the caller's transform, which may change the reward.
     transforms = [RewardSum(in_keys=["reward"], out_keys=[_RETURN])]
     if transform is not None:
@@ -113,7 +125,8 @@ def evaluate(
             "return": returns.double().cpu().numpy(),
         }
     )
-    results["normalized_return"] = suite.normalise(results["return"])
+    if base_env.building in RETURN_SCALES:
+        results["normalized_return"] = normalise_return(results["return"], base_env.building)
     bad = results[~torch.isfinite(returns).cpu().numpy()]
     if len(bad):
         first = bad.iloc[0]
@@ -122,6 +135,34 @@ def evaluate(
             f"day {first['day']}: check the physics given by env_kwargs."
         )
     return results
+
+
+def _networks(policy: object) -> list[DRQN]:
+    modules = policy.modules() if isinstance(policy, nn.Module) else ()
+    return [module for module in modules if isinstance(module, DRQN)]
+
+
+def _env_kwargs_of(policy: object, env_kwargs: dict[str, Any]) -> dict[str, Any]:
+    """``env_kwargs`` with the action levels that the policy's networks have values for."""
+    for network in _networks(policy):
+        given = env_kwargs.get("n_action_levels", network.n_actions)
+        if given != network.n_actions:
+            raise ValueError(
+                f"env_kwargs: n_action_levels={given}, but the policy was made for "
+                f"{network.n_actions}, and a level means another power there: leave it out."
+            )
+        env_kwargs = {**env_kwargs, "n_action_levels": network.n_actions}
+    return env_kwargs
+
+
+def _check_zones(policy: object, env: SustainGymEnv) -> None:
+    for network in _networks(policy):
+        if network.n_agents != env.n_agents:
+            raise ValueError(
+                f"building={env.building!r} has {env.n_agents} zones, but the policy was made for "
+                f"{network.n_agents} agents: name the building that it was trained in, "
+                "env_kwargs={'building': ...}."
+            )
 
 
 def _draw_days(shift: Shift, episodes: int, seed: int) -> Tensor:
@@ -155,6 +196,13 @@ def _play(
                     f"The policy's {_ACTION!r} must be int64 levels in [0, {spec.n}) of shape "
                     f"{list(spec.shape)}; received {action.dtype} of shape {list(action.shape)} "
                     f"between {action.min().item()} and {action.max().item()}."
+                )
+            values = acted.get(("agents", "action_value"), None)
+            if values is not None and values.shape[-1] != spec.n:
+                raise ValueError(
+                    f"The policy values {values.shape[-1]} actions, but the environment has "
+                    f"n_action_levels={spec.n}, and a level means another power there: "
+                    f"env_kwargs={{'n_action_levels': {values.shape[-1]}}}."
                 )
             tensordict = env.step_mdp(env.step(acted))
             bar.update()

@@ -15,7 +15,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter
 
 from torchrl_drigm.evaluation.files import atomic_path
-from torchrl_drigm.evaluation.statistics import check_table, summarize
+from torchrl_drigm.evaluation.returns import MEASURES, shown_measure
+from torchrl_drigm.evaluation.statistics import check_table, summarize_column
 
 __all__ = ["plot_returns", "plot_training_curve"]
 
@@ -23,7 +24,7 @@ __all__ = ["plot_returns", "plot_training_curve"]
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 _GREY = "#555555"
 _LINES = ("solid", (0, (5, 2)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)))
-_RETURNS = ("normalized_return", "eval_normalized_return")
+_RETURNS = ("normalized_return", "eval_normalized_return", "return")
 _LABELS = {"loss": "TD loss", "loss_dual": "dual loss", "epsilon": "exploration ε"}
 # Where half of a training curve is above this floor, the axis starts there: the first episodes,
 # those of random actions, would take most of it.
@@ -35,8 +36,9 @@ def plot_training_curve(metrics: pd.DataFrame, path: str | os.PathLike) -> Path:
 
     Args:
         metrics: rows with the column ``frames`` (environment steps) and at least one of
-            ``normalized_return`` (of training episodes), ``eval_normalized_return``, ``loss``,
-            ``loss_dual`` and ``epsilon``. Missing values are left out.
+            ``normalized_return`` (of training episodes), ``eval_normalized_return``, ``return``
+            (where none is normalised), ``loss``, ``loss_dual`` and ``epsilon``. Missing values are
+            left out.
         path: where to write; the ending decides the format.
 
     Returns:
@@ -56,7 +58,10 @@ def plot_training_curve(metrics: pd.DataFrame, path: str | os.PathLike) -> Path:
             f"metrics has no value of {', '.join((*_RETURNS, *_LABELS))} to draw; its columns are "
             f"{list(metrics.columns)}."
         )
+    raw = series.pop("return", None)
     returns = {key: series.pop(key) for key in _RETURNS if key in series}
+    if not returns and raw is not None:
+        returns = {"raw_return": raw}
     heights = [2] * bool(returns) + [1] * len(series)
     figure = Figure(figsize=(7, 1.2 + 1.4 * sum(heights)), layout="constrained")
     axes = figure.subplots(len(heights), sharex=True, height_ratios=heights, squeeze=False)[:, 0]
@@ -78,19 +83,21 @@ def _draw_training_returns(
     ax: Axes,
     normalized_return: pd.Series | None = None,
     eval_normalized_return: pd.Series | None = None,
+    raw_return: pd.Series | None = None,
 ) -> None:
-    if normalized_return is not None:
-        window = max(1, len(normalized_return) // 30)
-        mean = normalized_return.rolling(window, min_periods=1).mean()
+    training = normalized_return if raw_return is None else raw_return
+    if training is not None:
+        window = max(1, len(training) // 30)
+        mean = training.rolling(window, min_periods=1).mean()
         label = "training" if window == 1 else f"training, mean of {window} values"
-        ax.plot(normalized_return, ".", ms=4, color=COLOURS[0], alpha=0.4)
+        ax.plot(training, ".", ms=4, color=COLOURS[0], alpha=0.4)
         ax.plot(mean, color=COLOURS[0], label=label)
     if eval_normalized_return is not None:
         ax.plot(eval_normalized_return, "o-", ms=4, color=COLOURS[4], label="evaluation")
-    values = pd.concat([normalized_return, eval_normalized_return])
-    if values.min() < _FLOOR < values.median():
+    values = pd.concat([training, eval_normalized_return])
+    if raw_return is None and values.min() < _FLOOR < values.median():
         ax.set_ylim(_FLOOR, max(1.0, values.max()) + 0.05)
-    ax.set_ylabel("normalised return")
+    ax.set_ylabel(MEASURES["normalized_return" if raw_return is None else "return"])
     ax.legend(loc="lower right")
 
 
@@ -100,10 +107,12 @@ def plot_returns(
     references: pd.DataFrame | None = None,
     title: str | None = None,
 ) -> Path:
-    """Draws the normalised return in each environment of a suite.
+    """Draws the return in each environment of a suite: normalised, if every row has that.
 
-    Dots are the means over episodes with their standard errors, faint dots the episodes. The
-    axis shows all means and what else is not negative; what lies below is named in the legend.
+    Dots are the means over episodes with their standard errors, faint dots the episodes. A mean of
+    one episode has no error bar. Of normalised returns the axis shows all means and what else is
+    not negative; what lies below is named in the legend. Of returns as they are it shows all means
+    and the references that are no worse.
 
     Args:
         results: rows of :func:`~torchrl_drigm.evaluation.evaluate`, with a further column
@@ -119,16 +128,17 @@ def plot_returns(
     Raises:
         ValueError: there are no rows, or columns are missing.
     """
-    check_table("results", results, ["shift", "location", "normalized_return"])
+    column = shown_measure(results, *([] if references is None else [references]))
     if "policy" not in results:
         results = results.assign(policy="evaluated policy")
-    summary = summarize(results)
+    summary = summarize_column(results, column)
     shifts = summary[["shift", "location"]].drop_duplicates()
     slot = {shift: x for x, shift in enumerate(shifts["shift"])}
     if references is not None:
-        check_table("references", references, ["policy", "shift", "location", "normalized_return"])
-        references = summarize(references[references["shift"].isin(slot)])
-    bottom = _lowest_shown(results, summary, references) - 0.04
+        check_table("references", references, ["policy", "shift"])
+        references = references[references["shift"].isin(slot)]
+        references = summarize_column(references, column, "references")
+    bottom, top = _limits(column, results[column], summary, references)
 
     figure = Figure(figsize=(max(7, 1.8 + 1.3 * len(slot)), 5), layout="constrained")
     ax = figure.subplots()
@@ -142,8 +152,8 @@ def plot_returns(
         # Spread evenly by episode, so that dots do not hide each other.
         spread = own.groupby("shift").cumcount() / own.groupby("shift")["shift"].transform("size")
         x = x + (spread - 0.5) * 0.4 / len(policies)
-        ax.plot(x, own["normalized_return"], ".", ms=4, mew=0, color=colour, alpha=0.35)
-        hidden = (own["normalized_return"] < bottom).sum()
+        ax.plot(x, own[column], ".", ms=4, mew=0, color=colour, alpha=0.35)
+        hidden = (own[column] < bottom).sum()
         means = summary[summary["policy"] == policy]
         points = ax.errorbar(
             means["shift"].map(slot) + offset,
@@ -161,10 +171,11 @@ def plot_returns(
         handles += _draw_references(ax, references, slot, bottom)
 
     ax.set_xlim(-0.5, len(slot) - 0.5)
-    ax.set_ylim(bottom, max(1.0, results["normalized_return"].max()) + 0.03)
+    ax.set_ylim(bottom, top)
     ax.set_xticks(range(len(slot)), shifts["shift"] + "\n" + shifts["location"])
-    ax.set_ylabel("normalised return")
-    ax.set_xlabel("environment; mean ± standard error, dots are episodes")
+    ax.set_ylabel(MEASURES[column])
+    single = " (none for one episode)" if (summary["n"] == 1).any() else ""
+    ax.set_xlabel(f"environment; mean ± standard error{single}, dots are episodes")
     ax.grid(axis="y", alpha=0.3)
     if title is not None:
         ax.set_title(title)
@@ -172,16 +183,19 @@ def plot_returns(
     return save_figure(figure, path)
 
 
-def _lowest_shown(
-    results: pd.DataFrame, summary: pd.DataFrame, references: pd.DataFrame | None
-) -> float:
-    """The lowest mean of a policy, or the lowest episode or reference of at least 0 below it."""
-    means = summary["mean"] - summary["standard_error"].fillna(0)
-    others = [results["normalized_return"]]
-    if references is not None:
-        others.append(references["mean"])
+def _limits(
+    column: str, episodes: pd.Series, summary: pd.DataFrame, references: pd.DataFrame | None
+) -> tuple[float, float]:
+    """Of the axis: down to the lowest mean of a policy, and beyond where there is more to see."""
+    # without a standard error, that of one episode, the mean alone
+    means = pd.concat([summary["mean"], summary["mean"] - summary["standard_error"]])
+    others = [episodes] if references is None else [episodes, references["mean"]]
     others = pd.concat(others)
-    return pd.concat([means, others[others >= 0]]).min()
+    if column == "return":
+        low, high = means.min(), max(others.max(), means.max())
+        margin = 0.05 * (high - low) or 1.0
+        return low - margin, high + margin
+    return pd.concat([means, others[others >= 0]]).min() - 0.04, max(1.0, episodes.max()) + 0.03
 
 
 def _draw_references(

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
+from torchrl_drigm.evaluation.returns import MEASURES, shown_measure
+
 __all__ = ["format_table", "summarize"]
 
 
@@ -19,7 +21,9 @@ def check_table(name: str, table: pd.DataFrame, columns: Sequence[str]) -> None:
 
 
 def summarize(results: pd.DataFrame) -> pd.DataFrame:
-    """Mean, standard error and worst episode of the normalised return, per shift.
+    """Mean, standard error and worst episode of the return, per shift.
+
+    Of the normalised return, if every row has one: it is defined for some buildings only.
 
     Args:
         results: rows of :func:`~torchrl_drigm.evaluation.evaluate`, with a further column
@@ -27,8 +31,9 @@ def summarize(results: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         One row per policy (if there is that column) and shift, both in the order in which they
-        first appear, with the columns ``shift``, ``location``, ``mean``, ``standard_error``
-        (standard deviation over √n, NaN for one episode), ``worst`` (the lowest) and ``n``.
+        first appear, with the columns ``shift``, ``location``, ``measure`` ("normalised return"
+        or "raw return"), ``mean``, ``standard_error`` (standard deviation over √n, NaN for one
+        episode), ``worst`` (the lowest) and ``n``.
 
     Raises:
         ValueError: there are no rows, or columns are missing.
@@ -36,19 +41,28 @@ def summarize(results: pd.DataFrame) -> pd.DataFrame:
     Example:
         >>> results = pd.DataFrame({"shift": "env_1", "location": "Tucson",
         ...                         "normalized_return": [0.7, 0.8, 0.9]})
-        >>> summarize(results).round(3)
+        >>> summarize(results).drop(columns="measure").round(3)
            shift location  mean  standard_error  worst  n
         0  env_1   Tucson   0.8           0.058    0.7  3
     """
-    check_table("results", results, ["shift", "location", "normalized_return"])
+    return summarize_column(results, shown_measure(results))
+
+
+def summarize_column(results: pd.DataFrame, column: str, name: str = "results") -> pd.DataFrame:
+    """:func:`summarize` of a column; ``name`` is what errors call the table."""
+    check_table(name, results, ["shift", "location", column])
     keys = [key for key in ("policy", "shift", "location") if key in results]
-    grouped = results.groupby(keys, sort=False)["normalized_return"]
-    summary = grouped.agg(mean="mean", standard_error="sem", worst="min", n="size")
-    return summary.reset_index()
+    grouped = results.groupby(keys, sort=False)[column]
+    summary = grouped.agg(mean="mean", standard_error="sem", worst="min", n="size").reset_index()
+    summary.insert(len(keys), "measure", MEASURES[column])
+    return summary
 
 
 def format_table(summary: pd.DataFrame) -> str:
     """A plain table for the terminal: a row per policy, a column per shift, ``mean ± s.e.``.
+
+    A mean of one value has no standard error, and is followed by ``(n = 1)``. Returns that are not
+    normalised are named as such.
 
     Args:
         summary: rows of :func:`summarize`.
@@ -71,12 +85,16 @@ def format_table(summary: pd.DataFrame) -> str:
     check_table("summary", summary, ["shift", "location", "mean", "standard_error"])
     if "policy" not in summary:
         summary = summary.assign(policy="evaluated policy")
+    raw = "measure" in summary and (summary["measure"] == MEASURES["return"]).any()
+    digits = ".1f" if raw else ".3f"
     columns: dict[str, dict[str, str]] = {}
     for row in summary.itertuples():
         cells = columns.setdefault(f"{row.shift} {row.location}", {})
-        cells[row.policy] = f"{row.mean:.3f} ± {row.standard_error:.3f}"
+        error = "(n = 1)" if pd.isna(row.standard_error) else f"± {row.standard_error:{digits}}"
+        cells[row.policy] = f"{row.mean:{digits}} {error}"
     policies = list(dict.fromkeys(summary["policy"]))
-    blocks = [_aligned(["policy", *policies], str.ljust)]
+    title = f"policy ({MEASURES['return']})" if raw else "policy"
+    blocks = [_aligned([title, *policies], str.ljust)]
     for title, cells in columns.items():
         blocks.append(_aligned([title, *(cells.get(p, "-") for p in policies)], str.rjust))
     return "\n".join("  ".join(line) for line in zip(*blocks, strict=True))

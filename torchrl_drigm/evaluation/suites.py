@@ -8,9 +8,7 @@ select no more than that.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 __all__ = ["SUITES", "Shift", "Suite", "get_suite"]
 
@@ -39,19 +37,11 @@ class Suite:
         name: its name in :data:`SUITES`.
         description: one sentence.
         shifts: the environments.
-        normalise: maps returns (the team's, summed over an episode) to normalised ones; takes
-            a number or an array.
     """
 
     name: str
     description: str
     shifts: tuple[Shift, ...]
-    normalise: Callable[[Any], Any]
-
-
-def _normalise_building_return(value: Any) -> Any:
-    """The paper's Eq. 33, for returns summed over the agents and the day."""
-    return (value + 9000.0) / 9000.0
 
 
 _PAPER_CLIMATES = {
@@ -69,7 +59,6 @@ SUITES: dict[str, Suite] = {
         name="climate",
         description="Days 0 to 199 in the training climate env_1 and in five others.",
         shifts=tuple(Shift(name, climate, (0, 200)) for name, climate in _PAPER_CLIMATES.items()),
-        normalise=_normalise_building_return,
     )
 }
 
@@ -84,8 +73,6 @@ def get_suite(name: str) -> Suite:
         >>> suite = get_suite("climate")
         >>> suite.shifts[0]
         Shift(name='env_1', climate=('Hot_Dry', 'Tucson'), days=(0, 200))
-        >>> suite.normalise(-900.0)
-        0.9
     """
     if name not in SUITES:
         raise ValueError(f"suite={name!r} is unknown; valid names: {', '.join(SUITES)}.")

@@ -33,12 +33,13 @@ from torchrl_drigm.envs.transforms import (
     PreviousAction,
     WorstGroupReward,
 )
-from torchrl_drigm.evaluation import get_suite
+from torchrl_drigm.evaluation import RETURN_SCALES, get_suite
 from torchrl_drigm.modules import GroupRewardModel
 from torchrl_drigm.trainers.builders import GROUP_DR, check_choice
+from torchrl_drigm.trainers.hooks import LogEpisodeReturn
 from torchrl_drigm.trainers.seeds import battle_seeds
 
-__all__ = ["make_battles", "make_env", "make_memory", "training_climates"]
+__all__ = ["make_battles", "make_env", "make_memory", "make_return_log", "training_climates"]
 
 SIMULATORS = ("building", "smax", "smac")
 
@@ -104,6 +105,20 @@ def make_memory(cfg: DictConfig, agents: nn.Module | None = None) -> list[Transf
     if agents is None:
         return [PreviousAction()]
     return [InitTracker(), PreviousAction(), get_primers_from_module(agents)]
+
+
+def make_return_log(cfg: DictConfig) -> LogEpisodeReturn:
+    """The hook that logs returns: ``normalized_return``, or ``return`` where none is known.
+
+    Buildings have theirs by name (:data:`~torchrl_drigm.evaluation.RETURN_SCALES`); that of battles
+    is the return of a perfect one, ``env.return_scale``.
+    """
+    if cfg.env.name != "building":
+        return LogEpisodeReturn(cfg.env.return_scale, logname="normalized_return")
+    scale = RETURN_SCALES.get(cfg.env.building)
+    if scale is None:
+        return LogEpisodeReturn()
+    return LogEpisodeReturn(scale, offset=scale, logname="normalized_return")
 
 
 def make_battles(

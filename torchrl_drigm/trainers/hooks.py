@@ -125,7 +125,7 @@ class LogEpisodeReturn(TrainerHookBase):
         scale (float): the return is logged as ``(return + offset) / scale``. Defaults to 1.
         offset (float): see ``scale``. Defaults to 0.
         return_key (NestedKey): return so far, ``[*B, 1]``. Defaults to ``"episode_reward"``.
-        logname (str): name of the metric. Defaults to ``"normalized_return"``.
+        logname (str): name of the metric. Defaults to ``"return"``.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class LogEpisodeReturn(TrainerHookBase):
         scale: float = 1.0,
         offset: float = 0.0,
         return_key: NestedKey = "episode_reward",
-        logname: str = "normalized_return",
+        logname: str = "return",
     ) -> None:
         self.scale = scale
         self.offset = offset

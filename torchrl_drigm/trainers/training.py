@@ -24,10 +24,10 @@ from torchrl_drigm.envs.transforms.history import HISTORY
 from torchrl_drigm.trainers.builders import ACTION, ACTION_MASK, OBSERVATION, check_choice
 from torchrl_drigm.trainers.checkpoint import RUN, CollectionState, run_identity
 from torchrl_drigm.trainers.compiled import CompiledStepper, check_compiler
+from torchrl_drigm.trainers.environments import make_return_log
 from torchrl_drigm.trainers.hooks import (
     AnnealEpsilon,
     KeepNextValue,
-    LogEpisodeReturn,
 )
 from torchrl_drigm.trainers.optimizers import make_optimizers
 from torchrl_drigm.trainers.stepper import PerPartStepper
@@ -122,7 +122,7 @@ def make_trainer(
         save_trainer_file=run_dir / "checkpoint",
         save_trainer_interval=cfg.checkpoint_interval,
     )
-    LogEpisodeReturn(scale=cfg.env.return_scale, offset=cfg.env.return_offset).register(trainer)
+    make_return_log(cfg).register(trainer)
     if cfg.env.name == "smac":
         trainer.register_op("batch_process", leave_out_lost_steps)
     # an item is a step, or with recurrent agents the sequence that one environment gave in a batch
