@@ -13,7 +13,7 @@ import pandas as pd
 from torchrl import logger as torchrl_logger
 from tqdm import tqdm
 
-from torchrl_drigm.evaluation import describe_run, plot_noise_levels, save_results
+from torchrl_drigm.evaluation import describe_runs, plot_noise_levels, save_results
 from torchrl_drigm.trainers import play_noise_levels
 
 
@@ -35,8 +35,8 @@ def main() -> None:
     for run in tqdm(runs, desc="runs"):
         battles = play_noise_levels(run, args.std, args.episodes)
         won = battles.groupby("std")["won"].mean().reset_index()
-        tables.append(won.assign(run=str(run), **describe_run(run)))
-    table = pd.concat(tables, ignore_index=True)
+        tables.append(won.assign(run=str(run)))
+    table = describe_runs(runs).merge(pd.concat(tables), on="run")
     summary = table.pivot_table(index="method", columns="std", values="won", sort=False)
     print(summary.to_string(float_format="{:.3f}".format))
     files = [

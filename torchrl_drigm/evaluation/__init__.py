@@ -1,8 +1,10 @@
 """Evaluation under shift: suites, reference policies, statistics and plots."""
 
 from torchrl_drigm.evaluation.battles import play_battles
+from torchrl_drigm.evaluation.compare import compare_runs
 from torchrl_drigm.evaluation.evaluate import evaluate
 from torchrl_drigm.evaluation.files import atomic_path, save_results
+from torchrl_drigm.evaluation.methods import describe_runs
 from torchrl_drigm.evaluation.metrics import read_metrics
 from torchrl_drigm.evaluation.plots import plot_returns, plot_training_curve
 from torchrl_drigm.evaluation.policies import (
@@ -17,14 +19,12 @@ from torchrl_drigm.evaluation.policies import (
 from torchrl_drigm.evaluation.returns import RETURN_SCALES, normalise_return
 from torchrl_drigm.evaluation.statistics import format_table, summarize
 from torchrl_drigm.evaluation.suites import SUITES, Shift, Suite, get_suite
-from torchrl_drigm.evaluation.win_rates import (
-    describe_run,
-    final_win_rates,
+from torchrl_drigm.evaluation.win_rate_plots import (
     plot_noise_levels,
     plot_rho_sweep,
     plot_win_rates,
-    read_win_rates,
 )
+from torchrl_drigm.evaluation.win_rates import final_win_rates, read_win_rates
 
 __all__ = [
     "REFERENCES",
@@ -38,7 +38,8 @@ __all__ = [
     "Shift",
     "Suite",
     "atomic_path",
-    "describe_run",
+    "compare_runs",
+    "describe_runs",
     "evaluate",
     "final_win_rates",
     "format_table",

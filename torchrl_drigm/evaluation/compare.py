@@ -1,0 +1,144 @@
+"""Evaluations of several runs of buildings, as one table over their seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from torchrl_drigm.evaluation.methods import (
+    describe_runs,
+    leave_out_copies,
+    read_config,
+    tell_apart,
+    warn_left_out,
+)
+from torchrl_drigm.evaluation.policies import REFERENCES
+from torchrl_drigm.evaluation.returns import RETURN_SCALES, normalise_return
+from torchrl_drigm.evaluation.suites import get_suite
+
+__all__ = ["compare_runs"]
+
+_LEARNED = "learned"  # what the learned policy is called while several runs are read
+_COLUMNS = ["policy", "shift", "location", "return"]
+# What the returns of a policy that does not learn depend on.
+_JUDGED_ON = ("env.building", "env.n_action_levels", "evaluation.suite", "evaluation.episodes")
+_JUDGED_ON = (*_JUDGED_ON, "evaluation.seed")
+
+
+def compare_runs(folders: Iterable[str | Path]) -> pd.DataFrame:
+    """Means over the episodes of every run's evaluation, for :func:`summarize`.
+
+    Runs whose configs differ in the seed alone are one method. A warning names runs that are left
+    out: without an evaluation or a config, with an evaluation that is damaged or shorter than it
+    should be or than that of the others, and a second copy of a method's seed.
+
+    Args:
+        folders: folders of runs, or with runs at any depth.
+
+    Returns:
+        One row per method, run and shift, with the columns ``policy`` (the method), ``shift``,
+        ``location``, ``return``, ``run`` and, if all buildings have one, ``normalized_return``.
+        Reference policies come last, one run of each: they do not depend on the seed.
+
+    Raises:
+        FileNotFoundError: a folder holds no run.
+        ValueError: no run is left.
+    """
+    left_out: dict[str, str] = {}
+    tables: dict[str, pd.DataFrame] = {}
+    for folder in map(Path, folders):
+        for run in _find_runs(folder):
+            try:
+                tables[str(run)] = _read_evaluation(run)
+            except (OSError, ValueError) as error:
+                left_out[str(run)] = str(error)
+    most: dict[str, int] = {}
+    for table in tables.values():
+        for shift, n in _episodes(table).items():
+            most[shift] = max(n, most.get(shift, 0))
+    for run in list(tables):
+        own = _episodes(tables[run])
+        short = [f"{own.get(c, 0)} of {n} on {c}" for c, n in most.items() if own.get(c, 0) < n]
+        if short:
+            del tables[run]
+            left_out[run] = f"has fewer episodes than other runs: {', '.join(short)}"
+    if tables:
+        described = leave_out_copies(describe_runs(tables), left_out)
+    warn_left_out(left_out)
+    if not tables:
+        raise ValueError("No run is left to compare: see the warning for what each of them lacks.")
+    return _rows(described, tables)
+
+
+def _find_runs(folder: Path) -> list[Path]:
+    """Folders at any depth with a config or an evaluation."""
+    files = [*folder.rglob("config.yaml"), *folder.rglob("evaluation.csv")]
+    runs = sorted({file.parent for file in files if file.parent.name != ".hydra"})
+    if not runs:
+        raise FileNotFoundError(
+            f"no config.yaml and no evaluation.csv below {folder}: name folders of runs."
+        )
+    return runs
+
+
+def _read_evaluation(run: Path) -> pd.DataFrame:
+    """An evaluation, if it is whole; the learned policy is called the same in all."""
+    config, file = read_config(run), run / "evaluation.csv"
+    if not file.exists():
+        raise ValueError("has no evaluation.csv: it has not ended")
+    if not file.read_text().endswith("\n"):
+        raise ValueError("its evaluation.csv is torn: the last line has no end")
+    table = pd.read_csv(file)
+    missing = [column for column in _COLUMNS if column not in table]
+    if missing:
+        raise ValueError(f"its evaluation.csv lacks the columns {missing}")
+    if table[_COLUMNS].isna().any(axis=None):
+        raise ValueError("its evaluation.csv has empty cells")
+    table["policy"] = table["policy"].where(table["policy"].isin(list(REFERENCES)), _LEARNED)
+    _check_length(table, config)
+    # by the building, whatever the file calls normalised
+    table = table.drop(columns="normalized_return", errors="ignore")
+    if config.get("env.building") in RETURN_SCALES:
+        table["normalized_return"] = normalise_return(table["return"], config["env.building"])
+    return table
+
+
+def _check_length(table: pd.DataFrame, config: dict[str, Any]) -> None:
+    """Refuses an evaluation with fewer shifts or episodes than its config asked for."""
+    counts = table.groupby(["policy", "shift"], sort=False).size()
+    episodes = config.get("evaluation.episodes", counts.max())
+    suite = config.get("evaluation.suite")
+    shifts = [shift.name for shift in get_suite(suite).shifts] if suite else table["shift"].unique()
+    for policy, shift in product(dict.fromkeys([_LEARNED, *table["policy"]]), shifts):
+        n = counts.get((policy, shift), 0)
+        if n < episodes:
+            raise ValueError(
+                f"its evaluation.csv is cut: {n} of {episodes} episodes of {policy!r} on {shift}"
+            )
+
+
+def _episodes(table: pd.DataFrame) -> dict[str, int]:
+    """Number of the learned policy's episodes by shift."""
+    return table[table["policy"] == _LEARNED]["shift"].value_counts(sort=False).to_dict()
+
+
+def _rows(described: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    configs = [read_config(Path(run)) for run in described["run"]]
+    judged = [{field: c[field] for field in _JUDGED_ON if field in c} for c in configs]
+    names = dict.fromkeys(name for run in described["run"] for name in tables[run]["policy"])
+    labels = {name: tell_apart([name] * len(judged), judged) for name in names}
+    learned, references, seen = [], [], set()
+    for i, (run, method) in enumerate(zip(described["run"], described["method"], strict=True)):
+        measures = [c for c in ("return", "normalized_return") if c in tables[run]]
+        means = tables[run].groupby(["policy", "shift", "location"], sort=False)[measures].mean()
+        for name, rows in means.reset_index().groupby("policy", sort=False):
+            if name == _LEARNED:
+                learned.append(rows.assign(policy=method, run=run))
+            elif (label := labels[name][i]) not in seen:
+                seen.add(label)
+                references.append(rows.assign(policy=label, run=run))
+    return pd.concat([*learned, *references], ignore_index=True)

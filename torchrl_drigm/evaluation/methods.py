@@ -1,0 +1,186 @@
+"""Which method a run is one seed of, told by its config; and runs that cannot be counted.
+
+Runs are one method if their configs differ in the seed alone. What decides about speed and logging
+only is no part of a method.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+__all__ = ["describe_runs"]
+
+# Fields that change no result. map_name is short for env.map_name, which is told apart.
+_NEUTRAL = {
+    *("seed", "resume", "device", "threads", "compile", "map_name"),
+    *("logger", "log_interval", "progress_bar", "checkpoint_interval"),
+}
+# Where runs of one table differ in these, every name says so: win rates of two maps are never one
+# method's, whatever else differs.
+_ALWAYS_NAMED = ("env.name", "env.map_name", "env.building")
+_SETS = {"none": "nominal", "tv": "TV", "group_dr": "GroupDR"}
+
+_REQUIRED = ("mixer.name", "uncertainty.name", "seed")
+
+Config = dict[str, Any]
+
+
+def describe_runs(run_dirs: Iterable[str | Path]) -> pd.DataFrame:
+    """What the runs are, by the configs in their folders.
+
+    Args:
+        run_dirs: folders of runs.
+
+    Returns:
+        One row per run, with the columns ``run`` (its folder); ``method``, such as "TV QMIX,
+        ρ = 0.1", which also names the fields in which methods of that name differ ("… and 3 more"
+        where a few of them are enough to tell them apart); ``family``, the same for every ρ;
+        ``setting``, the same for every uncertainty set; ``mixer``, ``uncertainty``, ``rho`` (0
+        where the set has no size) and ``seed``.
+
+    Raises:
+        FileNotFoundError: a folder has no ``config.yaml``.
+        ValueError: a config cannot be read.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name, gamma in (("short", 0.7), ("long", 0.99)):
+        ...         (Path(folder) / name).mkdir()
+        ...         cfg = {"mixer": {"name": "vdn"}, "uncertainty": {"name": "none"}, "seed": 0}
+        ...         cfg = OmegaConf.create({**cfg, "optim": {"gamma": gamma}})
+        ...         OmegaConf.save(cfg, Path(folder) / name / "config.yaml")
+        ...     runs = describe_runs([f"{folder}/short", f"{folder}/long"])
+        >>> runs["method"].tolist()
+        ['nominal VDN, optim.gamma=0.7', 'nominal VDN, optim.gamma=0.99']
+    """
+    run_dirs = [Path(run_dir) for run_dir in run_dirs]
+    configs = [read_config(run_dir) for run_dir in run_dirs]
+    sets = [_SETS.get(c["uncertainty.name"], c["uncertainty.name"]) for c in configs]
+    mixers = [c["mixer.name"].upper() for c in configs]
+    families = [f"{kind} {mixer}" for kind, mixer in zip(sets, mixers, strict=True)]
+    methods = [
+        f"{family}, ρ = {c['uncertainty.rho']}" if "uncertainty.rho" in c else family
+        for family, c in zip(families, configs, strict=True)
+    ]
+    identities = [method_of(config) for config in configs]
+    return pd.DataFrame(
+        {
+            "run": [str(run_dir) for run_dir in run_dirs],
+            "method": tell_apart(methods, identities),
+            "family": tell_apart(families, [_without(i, "uncertainty.rho") for i in identities]),
+            "setting": tell_apart(mixers, [_without(i, "uncertainty.") for i in identities]),
+            "mixer": [c["mixer.name"] for c in configs],
+            "uncertainty": [c["uncertainty.name"] for c in configs],
+            "rho": [float(c.get("uncertainty.rho", 0.0)) for c in configs],
+            "seed": [int(c["seed"]) for c in configs],
+        }
+    )
+
+
+def read_config(run_dir: Path) -> Config:
+    """The fields of a run's config by their dotted names; of no uncertainty set, the name alone.
+
+    Raises:
+        FileNotFoundError: there is no ``config.yaml``.
+        ValueError: it cannot be read, or lacks a field that every run has.
+    """
+    file = run_dir / "config.yaml"
+    if not file.exists():
+        raise FileNotFoundError(f"no config.yaml in {run_dir}: name folders of runs.")
+    try:
+        config = _flat(OmegaConf.to_container(OmegaConf.load(file), resolve=True))
+    except (YAMLError, OmegaConfBaseException, OSError, AttributeError) as error:
+        raise ValueError(f"{file} cannot be read: {error}") from error
+    missing = [field for field in _REQUIRED if field not in config]
+    if missing:
+        raise ValueError(
+            f"{file} lacks {', '.join(missing)}: it is damaged, or no config of a run."
+        )
+    if config["uncertainty.name"] == "none":
+        config = {**_without(config, "uncertainty."), "uncertainty.name": "none"}
+    return config
+
+
+def method_of(config: Config) -> Config:
+    """What runs of one method share."""
+    return {field: value for field, value in config.items() if field not in _NEUTRAL}
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> Config:
+    flat = {}
+    for key, value in config.items():
+        inner = isinstance(value, Mapping)
+        flat |= _flat(value, f"{prefix}{key}.") if inner else {f"{prefix}{key}": value}
+    return flat
+
+
+def _without(config: Config, prefix: str) -> Config:
+    return {field: value for field, value in config.items() if not field.startswith(prefix)}
+
+
+def tell_apart(names: Sequence[str], configs: Sequence[Config]) -> list[str]:
+    """The names, each longer by the fields that tell configs of the same name apart.
+
+    Args:
+        names: one per config.
+        configs: equal ones get one name, others different ones.
+    """
+    fields = dict.fromkeys(field for config in configs for field in config)
+    configs = [{field: config.get(field, "unset") for field in fields} for config in configs]
+    always = [field for field in _ALWAYS_NAMED if field in fields and _differs(field, configs)]
+    longer = []
+    for name, config in zip(names, configs, strict=True):
+        # one config of each kind under this name
+        same: list[Config] = []
+        for other_name, other in zip(names, configs, strict=True):
+            if other_name == name and other not in same:
+                same.append(other)
+        differing = [f for f in fields if f not in always and _differs(f, same)]
+        chosen = list(always)
+        while _n_kinds(chosen, same) < len(same):
+            chosen.append(max(differing, key=lambda f: _n_kinds([*chosen, f], same)))
+            differing.remove(chosen[-1])
+        parts = [name, *(f"{field}={config[field]}" for field in chosen)]
+        more = f" and {len(differing)} more" if differing else ""
+        longer.append(", ".join(parts) + more)
+    return longer
+
+
+def _differs(field: str, configs: Sequence[Config]) -> bool:
+    return any(config[field] != configs[0][field] for config in configs)
+
+
+def _n_kinds(fields: Sequence[str], configs: Sequence[Config]) -> int:
+    """How many configs the fields tell apart."""
+    return len({repr([config[field] for field in fields]) for config in configs})
+
+
+def leave_out_copies(described: pd.DataFrame, left_out: dict[str, str]) -> pd.DataFrame:
+    """The rows of :func:`describe_runs` but those that are a method's seed once more.
+
+    Args:
+        described: one row per run.
+        left_out: receives the reason by run.
+    """
+    copies = described.duplicated(["method", "seed"])
+    for row in described[copies].itertuples():
+        same = (described["method"] == row.method) & (described["seed"] == row.seed)
+        first = described[same]["run"].iloc[0]
+        left_out[row.run] = f"has the config and the seed of {first}"
+    return described[~copies]
+
+
+def warn_left_out(left_out: Mapping[str, str]) -> None:
+    """One warning that names the runs that do not count, each with its reason."""
+    if left_out:
+        lines = [f"  {run}: {reason}" for run, reason in left_out.items()]
+        warnings.warn("\n".join(["Left out:", *lines]), stacklevel=3)
