@@ -6,33 +6,20 @@ from torchrl.collectors.utils import split_trajectories
 
 from tests.objectives.zoo import (
     ALGORITHMS,
+    COLLECTOR,
     ESTIMATORS,
     NETWORKS,
+    VALID,
     B,
     T,
     data_for,
+    fill,
     make_data,
     make_loss,
     make_reward_loss,
     outcome,
 )
 from torchrl_drigm.objectives.value import ContaminationTDLambdaEstimator
-
-COLLECTOR = ("collector", "mask")
-# padding behind, before, in the middle (a lost connection), and nothing at all
-VALID = torch.tensor([[1, 1, 1, 1, 0, 0], [0, 1, 1, 0, 1, 1], [1, 1, 0, 0, 1, 1]], dtype=torch.bool)
-
-
-def fill(data, valid, how):
-    """Masked steps hold zeros, huge numbers or NaN; integers what is no index of anything."""
-    floats, integers = {"zeros": (0.0, 0), "huge": (1e30, 10**6), "nan": (float("nan"), -1)}[how]
-    filled = data.clone()
-    for leaf in filled.values(True, True):
-        leaf[~valid] = (
-            floats if leaf.is_floating_point() else False if leaf.dtype == torch.bool else integers
-        )
-    filled[COLLECTOR] = valid
-    return filled
 
 
 def assert_equal(found, expected):

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from tests.objectives.conftest import N_ACTIONS, N_AGENTS
-from tests.objectives.test_masked_steps import COLLECTOR
 from tests.objectives.zoo import (
     ALGORITHMS,
+    COLLECTOR,
     MASK,
     B,
     T,

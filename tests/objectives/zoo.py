@@ -21,6 +21,9 @@ from torchrl_drigm.objectives import GroupRewardLoss, RobustQMixerLoss, RobustQT
 B, T, WINDOW, HIDDEN, N_GROUPS = 3, 6, 2, 6, 2
 MASK = ("agents", "action_mask")
 VALUES = ("agents", "action_value")
+COLLECTOR = ("collector", "mask")
+# padding behind, before, in the middle (a lost connection), and nothing at all
+VALID = torch.tensor([[1, 1, 1, 1, 0, 0], [0, 1, 1, 0, 1, 1], [1, 1, 0, 0, 1, 1]], dtype=torch.bool)
 ALGORITHMS = ["vdn", "qmix", "qtran"]
 # robust ones, and those of TorchRL that the losses accept
 ESTIMATORS = ["contamination_td0", "contamination_tdlambda", "tv_td0", "td0", "td1", "tdlambda"]
@@ -145,3 +148,15 @@ def outcome(loss, data):
     if "td_error" in data.keys():  # noqa: SIM118
         found["td_error"] = data["td_error"]
     return found
+
+
+def fill(data, valid, how):
+    """Masked steps hold zeros, huge numbers or NaN; integers what is no index of anything."""
+    floats, integers = {"zeros": (0.0, 0), "huge": (1e30, 10**6), "nan": (float("nan"), -1)}[how]
+    filled = data.clone()
+    for leaf in filled.values(True, True):
+        leaf[~valid] = (
+            floats if leaf.is_floating_point() else False if leaf.dtype == torch.bool else integers
+        )
+    filled[COLLECTOR] = valid
+    return filled
