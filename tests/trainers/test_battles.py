@@ -80,7 +80,7 @@ def test_every_combination_trains_and_is_tested(tmp_path, mixer, uncertainty):
 
 
 def test_windows_and_one_step_targets_train_too(tmp_path):
-    build(tmp_path / "a", "agent=drqn", "agent.window=2").train()
+    build(tmp_path / "a", "agent=drqn", "agent.window=2", "optim.lmbda=null").train()
     build(tmp_path / "b", "optim.lmbda=null").train()
 
 

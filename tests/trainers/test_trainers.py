@@ -229,11 +229,26 @@ class TestConfig:
             ("env.building=Castle", "OfficeSmall"),
             ("env.num_envs=0", "num_envs"),
             ("agent.core=rnn", "core must be one of"),
+            ("optim.lmbda=0.8", r"optim.lmbda=0.8 needs agent.recurrent=true: λ-returns go along"),
+            ("optim.lmbda=1.5", r"optim.lmbda=1.5 must be a number in \[0, 1\], or null"),
+            ("optim.lmbda=nan", r"optim.lmbda=nan must be a number in \[0, 1\], or null"),
+            ("optim.lmbda=high", r"optim.lmbda='high' must be a number in \[0, 1\], or null"),
         ],
     )
     def test_bad_values(self, tmp_path, override, message):
         with pytest.raises(ValueError, match=message):
             build(tmp_path, override)
+
+    @pytest.mark.parametrize("uncertainty", ["none", "contamination", "tv"])
+    def test_trainers_refuse_lambda_returns_of_windows_too(self, tmp_path, uncertainty):
+        """Whoever builds the loss himself comes by here."""
+        cfg = config(f"uncertainty={uncertainty}")
+        env = make_env(cfg)
+        agents = make_agents(cfg, env)
+        loss = make_loss(cfg, agents, make_mixer(cfg, env), make_dual(cfg, env))
+        cfg.optim.lmbda = 0.5
+        with pytest.raises(ValueError, match=r"optim.lmbda=0.5 needs agent.recurrent=true"):
+            make_trainer(cfg, env, agents, loss, tmp_path)
 
     def test_paper_preset_repeats_the_paper(self, tmp_path):
         overrides = [o for o in SMALL if o.startswith("progress")]

@@ -49,6 +49,23 @@ def check_choice(field: str, value: str, choices: Collection[str]) -> str:
     return value
 
 
+def check_lmbda(cfg: DictConfig) -> None:
+    """Refuses λ-returns of what is no λ, or of data that are not in the order of time."""
+    lmbda = cfg.optim.lmbda
+    if lmbda is None:
+        return
+    if not isinstance(lmbda, int | float) or not 0 <= lmbda <= 1:
+        raise ValueError(
+            f"optim.lmbda={lmbda!r} must be a number in [0, 1], or null for one-step targets."
+        )
+    if not cfg.agent.recurrent:
+        raise ValueError(
+            f"optim.lmbda={lmbda} needs agent.recurrent=true: λ-returns go along a sequence of "
+            "steps, and agents on windows learn from single transitions in no order. Set "
+            "optim.lmbda=null, or take agent=recurrent."
+        )
+
+
 def make_agents(cfg: DictConfig, env: EnvBase) -> SafeSequential:
     """Per-agent recurrent Q-networks with greedy actions (Algorithm 6, line 3).
 
@@ -156,7 +173,11 @@ def make_loss(
 
     Targets are λ-returns where ``optim.lmbda`` is a number, except for total variation, whose dual
     is that of one step.
+
+    Raises:
+        ValueError: if ``optim.lmbda`` is no number in [0, 1], or given for agents on windows.
     """
+    check_lmbda(cfg)
     loss_cls = RobustQTRANLoss if cfg.mixer.name == "qtran" else RobustQMixerLoss
     loss = loss_cls(
         agents,

@@ -21,7 +21,13 @@ from torchrl.trainers import ReplayBufferTrainer, TargetNetUpdaterHook, Trainer
 
 from torchrl_drigm.envs.transforms import NextHistory
 from torchrl_drigm.envs.transforms.history import HISTORY
-from torchrl_drigm.trainers.builders import ACTION, ACTION_MASK, OBSERVATION, check_choice
+from torchrl_drigm.trainers.builders import (
+    ACTION,
+    ACTION_MASK,
+    OBSERVATION,
+    check_choice,
+    check_lmbda,
+)
 from torchrl_drigm.trainers.checkpoint import RUN, CollectionState, run_identity
 from torchrl_drigm.trainers.compiled import CompiledStepper, check_compiler
 from torchrl_drigm.trainers.environments import make_return_log
@@ -69,7 +75,11 @@ def make_trainer(
 
     Returns:
         Trainer: ``trainer.train()`` runs Algorithm 6 from line 6 on.
+
+    Raises:
+        ValueError: if ``optim.lmbda`` is no number in [0, 1], or given for agents on windows.
     """
+    check_lmbda(cfg)
     run_dir = Path(run_dir)
     stepper = _stepper(cfg, loss)  # first of all: it moves the parameters
     greedy = EGreedyModule(
