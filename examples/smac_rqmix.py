@@ -80,7 +80,7 @@ def main(cfg: DictConfig) -> None:
                 battles.close()
 
     print(f"\n{trainer.collected_frames:,} steps in {time.perf_counter() - start:.0f} s.")
-    if cfg.logger == "csv" and trainer.collected_frames > cfg.evaluation.interval:
+    if cfg.logger == "csv" and trainer.collected_frames >= cfg.evaluation.interval:
         win_rates = read_win_rates([run_dir])
         final = final_win_rates(win_rates)
         print("\nTest win rate, mean of the last evaluations:\n")

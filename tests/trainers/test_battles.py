@@ -179,9 +179,16 @@ def test_noise_levels_of_a_trained_team(tmp_path):
     assert plot.stat().st_size > 10_000
 
 
-def test_evaluations_that_would_not_be_logged(tmp_path):
-    with pytest.raises(ValueError, match="log_interval=1000 must be at most"):
-        build(tmp_path, "log_interval=1000")
+@pytest.mark.parametrize("log_interval", [10, 200, 201, 10_000])
+def test_every_evaluation_is_logged(tmp_path, log_interval):
+    """At equal intervals the second one came 192 frames after the first, which is too soon."""
+    trainer = build(tmp_path, f"log_interval={log_interval}", "collector.total_frames=448")
+    trainer.train()
+    played = trainer._log_dict["win_rate_clean"]
+    logged = read_metrics(tmp_path).dropna(subset="win_rate_clean")
+    assert logged["frames"].tolist() == [256, 448] and len(played) == 2
+    assert logged["win_rate_clean"].tolist() == played
+    assert logged["win_rate_noisy"].tolist() == trainer._log_dict["win_rate_noisy"]
 
 
 def test_group_dr_is_for_buildings(tmp_path):

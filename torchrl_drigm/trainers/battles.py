@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,8 @@ def make_test_envs(cfg: DictConfig, agents: nn.Module) -> dict[str, TransformedE
 
 class EvaluateBattles(TrainerHookBase):
     """Logs win rates of the greedy team, ``win_rate_<name>`` for each test environment.
+
+    What was played is logged, however seldom the trainer logs other metrics.
 
     With a ``seed``, every evaluation plays battles that follow from it and from the number of
     frames, so that a resumed run plays those that it would have played.
@@ -87,6 +90,9 @@ class EvaluateBattles(TrainerHookBase):
                         transform.set_seed(seed)
             battles = play_battles(self.policy, env, self.episodes)
             rates[f"win_rate_{name}"] = float(battles["won"].mean())
+        # A trainer leaves out a metric until more than its log_interval has passed since it was
+        # last logged: as if that had been long ago.
+        self._trainer._last_log.update(dict.fromkeys(rates, -math.inf))
         return rates
 
     def state_dict(self) -> dict[str, Any]:
@@ -98,16 +104,7 @@ class EvaluateBattles(TrainerHookBase):
         self._next = state_dict["next"]
 
     def register(self, trainer: Trainer, name: str = "evaluate_battles") -> None:
-        """Evaluate after the updates of a batch.
-
-        Raises:
-            ValueError: if the trainer logs so seldom that evaluations would not be logged.
-        """
-        if trainer._log_interval > self.interval:
-            raise ValueError(
-                f"log_interval={trainer._log_interval} must be at most the interval between "
-                f"evaluations, {self.interval} frames, or some of them are not logged."
-            )
+        """Evaluate after the updates of a batch."""
         self._trainer = trainer
         trainer.register_op("post_steps_log", self)
         trainer.register_module(name, self)
