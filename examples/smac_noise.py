@@ -32,7 +32,7 @@ def main() -> None:
     if not runs:
         parser.error(f"no run with a checkpoint below {', '.join(map(str, args.folder))}.")
     tables = []
-    for run in tqdm(runs, desc="runs"):
+    for run in tqdm(runs, desc="runs", disable=None):  # None: a bar on terminals only
         battles = play_noise_levels(run, args.std, args.episodes)
         won = battles.groupby("std")["won"].mean().reset_index()
         tables.append(won.assign(run=str(run)))

@@ -9,6 +9,7 @@ play. Returns are those of whole episodes.
 """
 
 import argparse
+import time
 
 import torch
 from tensordict.nn import TensorDictModule, TensorDictSequential
@@ -95,7 +96,8 @@ def main() -> None:
         auto_register_policy_transforms=False,
     )
     replay = ReplayBuffer(storage=LazyTensorStorage(100_000), batch_size=256)
-    bar = tqdm(total=args.frames, unit="step")
+    bar = tqdm(total=args.frames, unit="step", disable=None)  # None: on a terminal only
+    frames, next_line, start = 0, args.frames / 20, time.perf_counter()
     for batch in collector:
         for td in (batch, batch["next"]):
             team_view(td)
@@ -107,11 +109,18 @@ def main() -> None:
             optimizer.step()
             optimizer.zero_grad()
             target.step()
+        frames += batch.numel()
         bar.update(batch.numel())
-        greedy.eps.copy_(max(0.05, 1.0 - 2.0 * bar.n / args.frames))
+        greedy.eps.copy_(max(0.05, 1.0 - 2.0 * frames / args.frames))
         if (done := batch["next", "done"]).any():
             mean = batch["next", "episode_return"][done].mean().item()
-            bar.set_description(f"return {mean:.2f}, loss {losses['loss'].item():.3f}")
+            text = f"return {mean:.2f}, loss {losses['loss'].item():.3f}"
+            bar.set_description(text)
+            if bar.disable and frames >= next_line:
+                next_line += args.frames / 20
+                speed = frames / (time.perf_counter() - start)
+                left = max(args.frames - frames, 0) / speed
+                print(f"{frames:,} steps, {text}, {speed:.0f} steps/s, {left:.0f} s left")
     bar.close()
 
     qnet.eval()

@@ -61,6 +61,8 @@ class TestSustainGym:
         assert "[torchrl]" not in done.stdout + done.stderr  # no logging chatter
         results = pd.read_csv(tmp_path / "run" / "evaluation.csv")
         assert len(results) == 5 * 6 * 2  # policies, climates, episodes
+        assert "\r" not in done.stderr and len(done.stderr) < 10_000
+        assert "5,120 of 5,120 steps" in done.stderr
         frames = read_metrics(tmp_path / "run")["frames"].max()
         resumed = run(
             "sustaingym_rqmix.py",
@@ -136,3 +138,4 @@ def test_vmas(tmp_path):
     done = run("vmas_rqmix.py", "--frames", "12000", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "robust QMIX, greedy" in done.stdout
+    assert "12,000 steps, return" in done.stdout and "\r" not in done.stderr

@@ -6,6 +6,7 @@ from torchrl_drigm.trainers.checkpoint import CollectionState, load_checkpoint, 
 from torchrl_drigm.trainers.environments import make_env, make_memory
 from torchrl_drigm.trainers.group_dr import fit_reward_model
 from torchrl_drigm.trainers.hooks import AnnealEpsilon, LogEpisodeReturn
+from torchrl_drigm.trainers.progress import PrintProgress
 from torchrl_drigm.trainers.seeds import battle_seeds
 from torchrl_drigm.trainers.stepper import PerPartStepper
 from torchrl_drigm.trainers.training import make_trainer
@@ -16,6 +17,7 @@ __all__ = [
     "EvaluateBattles",
     "LogEpisodeReturn",
     "PerPartStepper",
+    "PrintProgress",
     "battle_seeds",
     "fit_reward_model",
     "load_checkpoint",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -36,6 +37,7 @@ from torchrl_drigm.trainers.hooks import (
     KeepNextValue,
 )
 from torchrl_drigm.trainers.optimizers import make_optimizers
+from torchrl_drigm.trainers.progress import PrintProgress
 from torchrl_drigm.trainers.stepper import PerPartStepper
 
 __all__ = ["make_trainer"]
@@ -74,7 +76,8 @@ def make_trainer(
         run_dir (str or Path): where metrics and the checkpoint go.
 
     Returns:
-        Trainer: ``trainer.train()`` runs Algorithm 6 from line 6 on.
+        Trainer: ``trainer.train()`` runs Algorithm 6 from line 6 on. With ``progress_bar`` it shows
+        a bar on a terminal, and prints a line now and then elsewhere.
 
     Raises:
         ValueError: if ``optim.lmbda`` is no number in [0, 1], or given for agents on windows.
@@ -115,6 +118,7 @@ def make_trainer(
         **{RUN: identity},
     )
     target_updater = _target_updater(cfg, loss)
+    on_terminal = sys.stderr.isatty()
     trainer = Trainer(
         collector=collector,
         total_frames=cfg.collector.total_frames,
@@ -125,7 +129,7 @@ def make_trainer(
         replay_buffer=replay_buffer,
         target_net_updater=target_updater,
         clip_norm=cfg.optim.clip_norm,
-        progress_bar=cfg.progress_bar,
+        progress_bar=cfg.progress_bar and on_terminal,
         logger=_logger(cfg, run_dir),
         log_interval=cfg.log_interval,
         checkpoint=checkpoint,
@@ -144,6 +148,8 @@ def make_trainer(
     trainer.register_op("process_optim_batch", replay.sample)
     annealing = AnnealEpsilon(greedy, cfg.exploration.annealing_frames)
     annealing.register(trainer)
+    if cfg.progress_bar and not on_terminal:
+        PrintProgress(cfg.collector.total_frames).register(trainer)
     return trainer
 
 

@@ -1,0 +1,82 @@
+"""A run's progress: a bar on a terminal, a line now and then elsewhere."""
+
+import re
+import sys
+
+import pytest
+
+pytest.importorskip(
+    "sustaingym", reason='needs sustaingym: pip install "torchrl_drigm[sustaingym]"'
+)
+
+from tests.trainers.test_trainers import build
+from torchrl_drigm.trainers import PrintProgress, progress
+
+pytestmark = pytest.mark.sustaingym
+LINE = re.compile(
+    r"[\d,]+ of 1,280 steps, (return \S+, )?(loss \S+, (loss_dual \S+, )?)?\d+ steps/s, "
+    r"\d+:\d\d min left"
+)
+
+
+def test_lines_in_a_file(tmp_path, capfd):
+    build(tmp_path, "progress_bar=true", "env.num_envs=4").train()
+    printed = capfd.readouterr().err
+    assert "\r" not in printed and len(printed) < 4000
+    lines = [line for line in printed.splitlines() if "steps/s" in line]
+    assert 15 <= len(lines) <= 21, "one for every 5 % of 80 batches"
+    assert all(LINE.fullmatch(line) for line in lines), lines
+    assert lines[-1].startswith("1,280 of 1,280 steps, return -")
+    assert "loss_dual" in lines[-1] and lines[-1].endswith("0:00 min left")
+
+
+def test_a_bar_on_a_terminal(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    build(tmp_path, "progress_bar=true", "collector.total_frames=320").train()
+    printed = capfd.readouterr().err
+    assert "\r" in printed and "steps/s" not in printed
+
+
+def test_nothing_without_progress_bar(tmp_path, capfd):
+    build(tmp_path, "collector.total_frames=320").train()
+    assert not capfd.readouterr().err
+
+
+class Trainer:
+    """Counts frames and keeps what is logged, as TorchRL's does."""
+
+    def __init__(self, frames=0):
+        self.collected_frames = frames
+        self._log_dict = {}
+
+    def register_op(self, name, op):
+        setattr(self, name, op)
+
+
+@pytest.mark.parametrize(
+    ("seconds_per_batch", "expected"), [(0.01, 20), (3.0, 25), (20.0, 100)], ids=str
+)
+def test_every_ten_seconds_or_five_percent(monkeypatch, capfd, seconds_per_batch, expected):
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    trainer = Trainer()
+    PrintProgress(1000).register(trainer)
+    trainer.setup()
+    for _ in range(100):
+        now[0] += seconds_per_batch
+        trainer.collected_frames += 10
+        trainer.post_steps()
+    assert len(capfd.readouterr().err.splitlines()) == expected
+
+
+def test_speed_of_a_resumed_run_is_its_own(monkeypatch, capfd):
+    now = [50.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    trainer = Trainer(frames=600)
+    trainer._log_dict = {"normalized_return": [0.1, 0.25], "loss": [2.0], "epsilon": [1.0]}
+    PrintProgress(1000).register(trainer)
+    trainer.setup()
+    now[0], trainer.collected_frames = 60.0, 700
+    trainer.post_steps()
+    expected = "700 of 1,000 steps, return 0.25, loss 2, 10 steps/s, 0:30 min left\n"
+    assert capfd.readouterr().err == expected
