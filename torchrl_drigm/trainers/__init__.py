@@ -3,10 +3,12 @@
 from torchrl_drigm.trainers.battles import EvaluateBattles, make_test_envs, play_noise_levels
 from torchrl_drigm.trainers.builders import make_agents, make_dual, make_loss, make_mixer
 from torchrl_drigm.trainers.checkpoint import CollectionState, load_checkpoint, locate_run
+from torchrl_drigm.trainers.checkpoint_folder import RunCheckpoint
 from torchrl_drigm.trainers.environments import make_env, make_memory
 from torchrl_drigm.trainers.group_dr import fit_reward_model
 from torchrl_drigm.trainers.hooks import AnnealEpsilon, LogEpisodeReturn
 from torchrl_drigm.trainers.progress import PrintProgress
+from torchrl_drigm.trainers.replay import ReplayState
 from torchrl_drigm.trainers.seeds import battle_seeds
 from torchrl_drigm.trainers.stepper import PerPartStepper
 from torchrl_drigm.trainers.training import make_trainer
@@ -18,6 +20,8 @@ __all__ = [
     "LogEpisodeReturn",
     "PerPartStepper",
     "PrintProgress",
+    "ReplayState",
+    "RunCheckpoint",
     "battle_seeds",
     "fit_reward_model",
     "load_checkpoint",
