@@ -12,11 +12,12 @@ over several runs: python -m torchrl_drigm.evaluation win-rates --help
 """
 
 import time
+from pathlib import Path
 
 import hydra
 import torch
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torchrl import logger as torchrl_logger
 
 from torchrl_drigm.evaluation import (
@@ -27,8 +28,9 @@ from torchrl_drigm.evaluation import (
 )
 from torchrl_drigm.trainers import (
     EvaluateBattles,
+    claim_run,
+    is_done,
     load_checkpoint,
-    locate_run,
     make_agents,
     make_dual,
     make_env,
@@ -36,25 +38,30 @@ from torchrl_drigm.trainers import (
     make_mixer,
     make_test_envs,
     make_trainer,
+    save_config,
 )
 
 
 @hydra.main(version_base=None, config_path="config", config_name="smac_rqmix")
 def main(cfg: DictConfig) -> None:
-    """Train and test."""
-    start = time.perf_counter()
+    """Run in a folder that no other run writes into."""
     torchrl_logger.setLevel("WARNING")
     torch.set_num_threads(cfg.threads)
     torch.manual_seed(cfg.seed)
     if cfg.map_name is not None:
         cfg.env.map_name = cfg.map_name
+    with claim_run(cfg, HydraConfig.get().runtime.output_dir) as (run_dir, resume):
+        if is_done(cfg, run_dir, "win_rates.csv"):  # a sweep again
+            print(f"{run_dir} has its results already.")
+        else:
+            run(cfg, run_dir, resume)
+
+
+def run(cfg: DictConfig, run_dir: Path, resume: Path | None) -> None:
+    """Train and test."""
+    start = time.perf_counter()
     if cfg.env.name == "smax":
         print("Battles of SMAX, JaxMARL's stand-in for StarCraft. The game itself: env=smac.")
-    run_dir, resume = locate_run(cfg, HydraConfig.get().runtime.output_dir)
-    if cfg.resume is None and (run_dir / "win_rates.csv").exists():  # a sweep again
-        print(f"{run_dir} has its results already.")
-        return
-
     env = make_env(cfg)  # many battles at once
     agents = make_agents(cfg, env)  # one GRU for all agents, who know their index
     mixer = make_mixer(cfg, env)
@@ -71,7 +78,8 @@ def main(cfg: DictConfig) -> None:
     ).register(trainer)
     if resume is not None:
         load_checkpoint(trainer, resume)
-    OmegaConf.save(cfg, run_dir / "config.yaml")
+    (run_dir / "win_rates.csv").unlink(missing_ok=True)  # of fewer steps
+    save_config(cfg, run_dir)
     try:
         trainer.train()
     finally:  # games end with their environments

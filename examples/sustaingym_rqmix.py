@@ -12,12 +12,13 @@ run's folder holds its config, metrics, checkpoint, results and plots.
 """
 
 import time
+from pathlib import Path
 
 import hydra
 import pandas as pd
 import torch
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torchrl import logger as torchrl_logger
 from torchrl.envs import Compose
 
@@ -32,9 +33,10 @@ from torchrl_drigm.evaluation import (
     summarize,
 )
 from torchrl_drigm.trainers import (
+    claim_run,
     fit_reward_model,
+    is_done,
     load_checkpoint,
-    locate_run,
     make_agents,
     make_dual,
     make_env,
@@ -42,21 +44,26 @@ from torchrl_drigm.trainers import (
     make_memory,
     make_mixer,
     make_trainer,
+    save_config,
 )
 
 
 @hydra.main(version_base=None, config_path="config", config_name="sustaingym_rqmix")
 def main(cfg: DictConfig) -> None:
-    """Train, evaluate and draw."""
-    start = time.perf_counter()
+    """Run in a folder that no other run writes into."""
     torchrl_logger.setLevel("WARNING")
     torch.set_num_threads(cfg.threads)
     torch.manual_seed(cfg.seed)
-    run_dir, resume = locate_run(cfg, HydraConfig.get().runtime.output_dir)
-    if cfg.resume is None and (run_dir / "evaluation.csv").exists():  # a sweep again
-        print(f"{run_dir} has its results already.")
-        return
+    with claim_run(cfg, HydraConfig.get().runtime.output_dir) as (run_dir, resume):
+        if is_done(cfg, run_dir, "evaluation.csv"):  # a sweep again
+            print(f"{run_dir} has its results already.")
+        else:
+            run(cfg, run_dir, resume)
 
+
+def run(cfg: DictConfig, run_dir: Path, resume: Path | None) -> None:
+    """Train, evaluate and draw."""
+    start = time.perf_counter()
     rewards = fit_reward_model(cfg, run_dir)  # GroupDR only: of each training climate
     env = make_env(cfg, rewards)  # sampling days of the training climates
     agents = make_agents(cfg, env)  # line 3: robust individual values Q_i ...
@@ -66,7 +73,8 @@ def main(cfg: DictConfig) -> None:
     trainer = make_trainer(cfg, env, agents, loss, run_dir)  # lines 2, 5, 9-12, 14, 21-22
     if resume is not None:
         load_checkpoint(trainer, resume)
-    OmegaConf.save(cfg, run_dir / "config.yaml")
+    (run_dir / "evaluation.csv").unlink(missing_ok=True)  # of fewer steps
+    save_config(cfg, run_dir)
     trainer.train()  # lines 6-24
     trained = time.perf_counter()
 

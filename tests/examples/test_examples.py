@@ -64,6 +64,11 @@ class TestSustainGym:
         assert "\r" not in done.stderr and len(done.stderr) < 10_000
         assert "5,120 of 5,120 steps" in done.stderr
         frames = read_metrics(tmp_path / "run")["frames"].max()
+        config = (tmp_path / "run" / "config.yaml").read_text()
+        other = [*overrides[1:-1], "resume=run/checkpoint", "hydra.run.dir=other", "seed=7"]
+        refused = run("sustaingym_rqmix.py", *other, "collector.total_frames=9999", cwd=tmp_path)
+        assert refused.returncode != 0 and "seed: 0 there, 7 here" in refused.stderr
+        assert (tmp_path / "run" / "config.yaml").read_text() == config
         resumed = run(
             "sustaingym_rqmix.py",
             *overrides[1:-1],

@@ -1,5 +1,6 @@
 """StarCraft battles from config to trainer, on SMAX."""
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -174,6 +175,11 @@ def test_noise_levels_of_a_trained_team(tmp_path):
     env.set_seed(*battle_seeds("test", 5))
     own = play_battles(trainer._modules["evaluate_battles"].policy, env, 4)
     pd.testing.assert_frame_equal(battles[battles["std"] == 0].drop(columns="std"), own)
+    shutil.copytree(tmp_path, damaged := tmp_path.with_name("damaged"))
+    file = next(damaged.glob("checkpoint/components/*-loss_module/state/tensor_00000003.memmap"))
+    file.write_bytes(file.read_bytes()[:-4] + b"\0\0\0\1")
+    with pytest.raises(ValueError, match=r"it is damaged \(the content of .*tensor_00000003"):
+        play_noise_levels(damaged, [0.0], episodes=4)
     runs = [battles.groupby("std")["won"].mean().reset_index().assign(run="a", method="VDN")]
     plot = plot_noise_levels(pd.concat(runs), tmp_path / "levels.png")
     assert plot.stat().st_size > 10_000

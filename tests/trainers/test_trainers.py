@@ -1,7 +1,5 @@
-"""The path of the demo: config to trainer, all mixers and sets, seeds, checkpoints, refusals."""
+"""The path of the demo: config to trainer, all mixers and sets, seeds, resuming."""
 
-import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -128,10 +126,19 @@ def test_another_seed_is_another_run(tmp_path):
     assert not torch.equal(*reached)
 
 
-@pytest.mark.parametrize("uncertainty", ["none", "tv", "group_dr"])
-def test_resuming_equals_not_stopping(tmp_path, uncertainty):
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["uncertainty=none"],
+        ["uncertainty=tv", "replay.size=100"],  # the buffer has wrapped round
+        ["uncertainty=group_dr"],
+        ["agent=recurrent", "agent.hidden_size=8", "replay.size=100"],
+        ["preset=paper", "uncertainty=none", "replay.size=100", "target.interval=30"],
+    ],
+    ids=["none", "tv", "group_dr", "sequences", "kept values"],
+)
+def test_resuming_equals_not_stopping(tmp_path, overrides):
     """Stop in mid-episode, resume in a new trainer, and reach the very same parameters."""
-    overrides = [f"uncertainty={uncertainty}"]
     whole = build(tmp_path / "whole", *overrides)
     whole.train()
     first = build(tmp_path / "first", *overrides, "collector.total_frames=640")
@@ -147,62 +154,6 @@ def test_resuming_equals_not_stopping(tmp_path, uncertainty):
     assert torch.equal(parameters(second), parameters(whole))
     returns = [read_metrics(tmp_path / run)["normalized_return"] for run in ("whole", "second")]
     assert returns[0].notna().any() and returns[0].dropna().tolist() == returns[1].dropna().tolist()
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    run_dir = tmp_path_factory.mktemp("run")
-    build(run_dir, "collector.total_frames=64").train()
-    return run_dir / "checkpoint"
-
-
-class TestRefusals:
-    @pytest.fixture
-    def trainer(self, tmp_path):
-        trainer = build(tmp_path / "resumed")
-        before = parameters(trainer), torch.random.get_rng_state(), trainer.collected_frames
-        yield trainer
-        assert torch.equal(parameters(trainer), before[0])
-        assert torch.equal(torch.random.get_rng_state(), before[1])
-        assert trainer.collected_frames == before[2]
-        trainer.train()  # as able to run as before
-        assert parameters(trainer).isfinite().all()
-
-    def test_missing(self, trainer, tmp_path):
-        with pytest.raises(FileNotFoundError, match="name the 'checkpoint' folder of a run"):
-            load_checkpoint(trainer, tmp_path / "nothing")
-
-    def test_no_checkpoint(self, trainer, tmp_path):
-        (tmp_path / "file").write_text("no checkpoint")
-        with pytest.raises(ValueError, match="it is no readable checkpoint"):
-            load_checkpoint(trainer, tmp_path / "file")
-
-    def test_foreign(self, trainer, checkpoint, tmp_path):
-        foreign = tmp_path / "foreign"
-        shutil.copytree(checkpoint, foreign)
-        manifest = json.loads((foreign / "manifest.json").read_text())
-        del manifest["components"]["torchrl_drigm_run"]
-        (foreign / "manifest.json").write_text(json.dumps(manifest))
-        with pytest.raises(ValueError, match="not one of a torchrl_drigm run"):
-            load_checkpoint(trainer, foreign)
-
-    def test_other_config(self, checkpoint, tmp_path):
-        other = build(tmp_path / "other", "agent.hidden_size=16", "uncertainty.rho=0.7")
-        with pytest.raises(ValueError, match="belongs to another config") as error:
-            load_checkpoint(other, checkpoint)
-        assert "agent.hidden_size: 8 there, 16 here" in str(error.value)
-        assert "uncertainty.rho" in str(error.value)
-
-    @pytest.mark.parametrize("component", ["loss_module", "optimization_stepper", "rng"])
-    def test_damaged(self, trainer, checkpoint, tmp_path, component):
-        damaged = tmp_path / "damaged"
-        shutil.copytree(checkpoint, damaged)
-        (folder,) = (damaged / "components").glob(f"*{component}")
-        for file in folder.rglob("*"):
-            if file.is_file():
-                file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-        with pytest.raises(ValueError, match=r"it is damaged|no readable checkpoint"):
-            load_checkpoint(trainer, damaged)
 
 
 class TestConfig:

@@ -2,13 +2,14 @@
 
 from torchrl_drigm.trainers.battles import EvaluateBattles, make_test_envs, play_noise_levels
 from torchrl_drigm.trainers.builders import make_agents, make_dual, make_loss, make_mixer
-from torchrl_drigm.trainers.checkpoint import CollectionState, load_checkpoint, locate_run
+from torchrl_drigm.trainers.checkpoint import CollectionState, load_checkpoint
 from torchrl_drigm.trainers.checkpoint_folder import RunCheckpoint
 from torchrl_drigm.trainers.environments import make_env, make_memory
 from torchrl_drigm.trainers.group_dr import fit_reward_model
 from torchrl_drigm.trainers.hooks import AnnealEpsilon, LogEpisodeReturn
 from torchrl_drigm.trainers.progress import PrintProgress
 from torchrl_drigm.trainers.replay import ReplayState
+from torchrl_drigm.trainers.runs import claim_run, is_done, locate_run, save_config
 from torchrl_drigm.trainers.seeds import battle_seeds
 from torchrl_drigm.trainers.stepper import PerPartStepper
 from torchrl_drigm.trainers.training import make_trainer
@@ -23,7 +24,9 @@ __all__ = [
     "ReplayState",
     "RunCheckpoint",
     "battle_seeds",
+    "claim_run",
     "fit_reward_model",
+    "is_done",
     "load_checkpoint",
     "locate_run",
     "make_agents",
@@ -35,4 +38,5 @@ __all__ = [
     "make_test_envs",
     "make_trainer",
     "play_noise_levels",
+    "save_config",
 ]

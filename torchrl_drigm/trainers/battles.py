@@ -11,13 +11,13 @@ import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 from tensordict import TensorDictBase
 from torch import nn
-from torchrl.checkpoint import Checkpoint
 from torchrl.envs import TransformedEnv
 from torchrl.trainers import Trainer, TrainerHookBase
 
 from torchrl_drigm.envs.transforms import ObservationNoise
 from torchrl_drigm.evaluation import play_battles
 from torchrl_drigm.trainers.builders import make_agents, make_dual, make_loss, make_mixer
+from torchrl_drigm.trainers.checkpoint_folder import RunCheckpoint
 from torchrl_drigm.trainers.environments import make_battles, make_memory
 from torchrl_drigm.trainers.seeds import battle_seeds
 
@@ -124,6 +124,10 @@ def play_noise_levels(
     Returns:
         One row per strength and battle: ``std`` and the columns of
         :func:`~torchrl_drigm.evaluation.play_battles`.
+
+    Raises:
+        FileNotFoundError: if the run has no checkpoint.
+        ValueError: if its checkpoint is damaged, or holds what no run writes.
     """
     run_dir = Path(run_dir)
     cfg = OmegaConf.load(run_dir / "config.yaml")
@@ -136,7 +140,7 @@ def play_noise_levels(
             if agents is None:
                 agents = make_agents(cfg, env)
                 loss = make_loss(cfg, agents, make_mixer(cfg, env), make_dual(cfg, env))
-                Checkpoint(loss_module=loss).load(run_dir / "checkpoint")
+                RunCheckpoint(loss_module=loss).load(run_dir / "checkpoint")
             for transform in make_memory(cfg, agents):
                 env.append_transform(transform)
             tables.append(play_battles(agents, env, episodes).assign(std=float(std)))

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from tensordict import TensorDictBase
 from tensordict.nn import TensorDictSequential
 from torch import nn
-from torchrl.checkpoint import Checkpoint, GlobalRNGState
+from torchrl.checkpoint import GlobalRNGState
 from torchrl.collectors import Collector
 from torchrl.data import LazyTensorStorage, ReplayBuffer
 from torchrl.envs import Compose, EnvBase, ExcludeTransform, Transform
@@ -29,7 +29,8 @@ from torchrl_drigm.trainers.builders import (
     check_choice,
     check_lmbda,
 )
-from torchrl_drigm.trainers.checkpoint import RUN, CollectionState, run_identity
+from torchrl_drigm.trainers.checkpoint import RUN, CollectionState
+from torchrl_drigm.trainers.checkpoint_folder import RunCheckpoint
 from torchrl_drigm.trainers.compiled import CompiledStepper, check_compiler
 from torchrl_drigm.trainers.environments import make_return_log
 from torchrl_drigm.trainers.hooks import (
@@ -38,6 +39,8 @@ from torchrl_drigm.trainers.hooks import (
 )
 from torchrl_drigm.trainers.optimizers import make_optimizers
 from torchrl_drigm.trainers.progress import PrintProgress
+from torchrl_drigm.trainers.replay import ReplayState
+from torchrl_drigm.trainers.runs import run_identity
 from torchrl_drigm.trainers.stepper import PerPartStepper
 
 __all__ = ["make_trainer"]
@@ -111,11 +114,11 @@ def make_trainer(
         transform=_replay_transform(recurrent, keeps_next_value),
         batch_size=cfg.replay.batch_size,
     )
-    identity = run_identity(cfg)
-    checkpoint = Checkpoint(
+    checkpoint = RunCheckpoint(
         collector=CollectionState(collector, mid_episode=cfg.env.name != "smac"),
+        replay_buffer=ReplayState(replay_buffer),
         rng=GlobalRNGState(),
-        **{RUN: identity},
+        **{RUN: run_identity(cfg)},
     )
     target_updater = _target_updater(cfg, loss)
     on_terminal = sys.stderr.isatty()

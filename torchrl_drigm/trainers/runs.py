@@ -1,0 +1,178 @@
+"""The folder of a run: whose it is, who writes into it, and where the run goes on."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from torchrl_drigm._files import atomic_path
+from torchrl_drigm.trainers.checkpoint_folder import find_checkpoint, recover
+
+try:
+    import fcntl
+except ImportError:  # Windows has none
+    fcntl = None
+
+__all__ = ["claim_run", "differences", "is_done", "locate_run", "run_identity", "save_config"]
+
+CONFIG = "config.yaml"
+CLAIM = ".claim"
+# What must agree between a checkpoint and the run that resumes from it. The length of the run, its
+# logger and its folder may differ.
+IDENTITY = (
+    "env",
+    "agent",
+    "mixer",
+    "uncertainty",
+    "optim",
+    "replay",
+    "exploration",
+    "target",
+    "seed",
+    "collector.frames_per_batch",
+    "collector.init_random_frames",
+)
+
+
+def run_identity(cfg: DictConfig) -> dict[str, Any]:
+    """The part of a config that a checkpoint and the run that resumes from it must share."""
+    identity = {}
+    for name in IDENTITY:
+        value = OmegaConf.select(cfg, name)
+        is_group = OmegaConf.is_config(value)
+        identity[name] = OmegaConf.to_container(value, resolve=True) if is_group else value
+    return identity
+
+
+def differences(there: Any, here: Any, field: str = "") -> list[str]:
+    """What differs between two identities, as ``"field: value there, value here"``."""
+    if isinstance(there, Mapping) and isinstance(here, Mapping):
+        differing = []
+        for key in sorted({*there, *here}):
+            name = f"{field}.{key}" if field else str(key)
+            differing += differences(there.get(key), here.get(key), name)
+        return differing
+    return [] if there == here else [f"{field}: {there!r} there, {here!r} here"]
+
+
+@contextmanager
+def claim_run(cfg: DictConfig, run_dir: str | Path) -> Iterator[tuple[Path, Path | None]]:
+    """The folder of a run and the checkpoint to go on from, for this process alone.
+
+    No other run can claim the folder until the block ends, or the process does, however it ends:
+    the claim is a lock of the operating system on the folder's file ``.claim``. What a killed save
+    left in the folder is put right.
+
+    Args:
+        cfg (DictConfig): the composed config.
+        run_dir (str or Path): folder for a new run; see :func:`locate_run`.
+
+    Yields:
+        tuple: what :func:`locate_run` returns.
+
+    Raises:
+        FileNotFoundError: if there is no checkpoint at ``resume``.
+        ValueError: if another run is writing into the folder, or it is that of a run of another
+            config or seed.
+    """
+    if cfg.resume is not None:
+        find_checkpoint(cfg.resume)
+        folder, checkpoint = Path(cfg.resume).parent, Path(cfg.resume)
+    else:
+        folder, checkpoint = Path(run_dir), Path(run_dir) / "checkpoint"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / CLAIM).open("a+") as file:
+        _lock(file, folder)
+        recover(checkpoint)
+        yield locate_run(cfg, run_dir)
+
+
+def _lock(file, folder: Path) -> None:
+    """Lock an open file until it is closed, and leave in it who did."""
+    try:
+        if fcntl is None:
+            raise OSError(errno.ENOTSUP, "no locks")
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.seek(0)
+        owner = file.read().strip() or "another process"
+        raise ValueError(
+            f"{folder} belongs to a run that is going on ({owner}). Name another folder "
+            "(hydra.run.dir, hydra.sweep.dir), or wait until that run has ended."
+        ) from error
+    except OSError as error:
+        warnings.warn(
+            f"{folder} cannot be locked ({error}): see to it yourself that no other run writes "
+            "there.",
+            stacklevel=2,
+        )
+        return
+    file.truncate(0)
+    file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+    file.flush()
+
+
+def locate_run(cfg: DictConfig, run_dir: str | Path) -> tuple[Path, Path | None]:
+    """The folder of a run, and the checkpoint to go on from.
+
+    A run that resumes from a checkpoint (``resume``) goes on in that checkpoint's folder. One whose
+    folder has a checkpoint already, such as a run of a sweep that was stopped, goes on from it.
+    :func:`claim_run` does the same, and keeps other runs out of the folder.
+
+    Args:
+        cfg (DictConfig): the composed config.
+        run_dir (str or Path): folder for a new run.
+
+    Returns:
+        tuple: the folder, and the checkpoint or ``None``.
+
+    Raises:
+        ValueError: if the folder is that of a run of another config or seed.
+    """
+    if cfg.resume is not None:
+        return Path(cfg.resume).parent, Path(cfg.resume)
+    run_dir = Path(run_dir)
+    if (run_dir / CONFIG).exists():
+        there = OmegaConf.load(run_dir / CONFIG)
+        differing = differences(run_identity(there), run_identity(cfg))
+        if differing:
+            raise ValueError(
+                f"{run_dir} holds another run. Differing: {'; '.join(differing)}. Name another "
+                "folder, or start the sweep with the overrides of the first time."
+            )
+    try:
+        find_checkpoint(run_dir / "checkpoint")
+    except FileNotFoundError:
+        return run_dir, None
+    return run_dir, run_dir / "checkpoint"
+
+
+def is_done(cfg: DictConfig, run_dir: str | Path, results: str) -> bool:
+    """Whether a run that is started once more has its results already, of as many steps.
+
+    Args:
+        cfg (DictConfig): the composed config.
+        run_dir (str or Path): folder of the run.
+        results (str): name of the file that the run writes last.
+    """
+    run_dir = Path(run_dir)
+    if cfg.resume is not None or not (run_dir / results).exists():
+        return False
+    if not (run_dir / CONFIG).exists():  # nobody knows of which run, so they stay
+        return True
+    there = OmegaConf.load(run_dir / CONFIG)
+    return there.collector.total_frames == cfg.collector.total_frames
+
+
+def save_config(cfg: DictConfig, run_dir: str | Path) -> None:
+    """Write ``config.yaml`` into a run's folder, whole or not at all."""
+    with atomic_path(Path(run_dir) / CONFIG) as temporary:
+        OmegaConf.save(cfg, temporary)
