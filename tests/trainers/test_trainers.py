@@ -156,6 +156,29 @@ def test_resuming_equals_not_stopping(tmp_path, overrides):
     assert returns[0].notna().any() and returns[0].dropna().tolist() == returns[1].dropna().tolist()
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize(
+    "overrides",
+    [["uncertainty=tv"], ["agent=recurrent", "agent.hidden_size=8"], ["mixer=qtran"]],
+    ids=["windows", "sequences", "qtran"],
+)
+def test_resuming_on_a_gpu(tmp_path, overrides):
+    """A checkpoint holds all that is on the device; sums there differ in their last bits."""
+    overrides = [*overrides, "device=cuda"]
+    whole = build(tmp_path / "whole", *overrides)
+    whole.train()
+    build(tmp_path / "first", *overrides, "collector.total_frames=640").train()
+    torch.manual_seed(123)
+    checkpoint = tmp_path / "first" / "checkpoint"
+    second = build(tmp_path / "second", *overrides, f"resume={checkpoint}")
+    load_checkpoint(second, checkpoint)
+    second.train()
+    assert second.collected_frames == whole.collected_frames
+    assert all(p.device.type == "cuda" for p in second.loss_module.parameters())
+    torch.testing.assert_close(parameters(second), parameters(whole), rtol=1e-2, atol=1e-3)
+
+
 class TestConfig:
     def test_unknown_field_is_an_error(self):
         with pytest.raises(ConfigCompositionException, match="learning_rate"):
