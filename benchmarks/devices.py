@@ -3,8 +3,8 @@
     python benchmarks/devices.py
     python benchmarks/devices.py --only fast --repeats 200
 
-An update is: sample, loss, backward, clip, optimizer, target, by the trainer's own path; on a GPU the
-time ends when the device is done. Without a GPU the CPU's column stands alone.
+An update is: sample, loss, backward, clip, optimizer, target, by the trainer's own path; on a GPU
+the time ends when the device is done. Without a GPU the CPU's column stands alone.
 """
 
 from __future__ import annotations
