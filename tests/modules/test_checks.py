@@ -22,6 +22,7 @@ from torchrl_drigm.modules import (
         (lambda: DualNetwork(3, n_agents=0, n_actions=4), "joint action: n_agents"),
         (lambda: QTRANJointValue(3, n_agents=2, n_actions=0), "joint action: n_actions"),
         (lambda: DRQN(5, 4, n_agents=1.5), "DRQN: n_agents"),
+        (lambda: DRQN(5, 4, n_agents=True), "DRQN: n_agents"),
     ],
 )
 def test_sizes(make, name):

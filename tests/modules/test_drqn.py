@@ -142,7 +142,13 @@ def test_initialisation_counts_the_one_hot_inputs():
     drqn = DRQN(F, 1000, N_AGENTS)
     bound = (F + 1000) ** -0.5
     for parameter in (drqn.encoder.weight, drqn.encoder.bias, drqn.action_embedding):
-        assert 0.9 * bound < parameter.abs().max() <= bound
+        assert 0.9 * bound < parameter.max() <= bound
+        assert -bound <= parameter.min() < -0.9 * bound
+    with_index = DRQN(F, 20, 50, share_params=True, agent_id=True)
+    bound = (F + 20 + 50) ** -0.5
+    for parameter in (with_index.encoder.weight, with_index.agent_embedding):
+        assert 0.9 * bound < parameter.max() <= bound
+        assert -bound <= parameter.min() < -0.9 * bound
     assert 0.9 * 64**-0.5 < drqn.head.weight.abs().max() <= 64**-0.5
 
 

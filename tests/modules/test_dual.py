@@ -60,6 +60,12 @@ def test_float64():
     assert dual(state, one_hot(action, N_ACTIONS)).dtype == torch.float64
 
 
+def test_initialisation_counts_all_inputs():
+    weight = DualNetwork(S, 50, 20).action_encoder.weight
+    bound = 1000**-0.5
+    assert 0.9 * bound < weight.max() <= bound and -bound <= weight.min() < -0.9 * bound
+
+
 class TestErrors:
     @pytest.mark.parametrize("shape", [(2, S + 1), ()])
     def test_state(self, shape):

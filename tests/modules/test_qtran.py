@@ -45,6 +45,10 @@ def test_state_value_does_not_depend_on_the_order_of_agents(feature_size):
     features = None if feature_size is None else torch.randn(7, N_AGENTS, F)
     value = network(state, features)
     assert value.shape == (7, 1)
+    parts = [network.encoder.state_encoder(state.flatten(1))]
+    if features is not None:
+        parts.append(network.encoder.feature_encoder(features.sum(-2)))
+    torch.testing.assert_close(value, network.head(torch.cat(parts, -1).relu()))
     if features is not None:
         torch.testing.assert_close(network(state, features.flip(-2)), value)
         assert not torch.allclose(network(state, features * 2), value)

@@ -130,13 +130,38 @@ class TestRecurrence:
                 torch.testing.assert_close(module.final_state(args[0]), last)
 
 
+def test_stored_states_count_if_one_of_them_is_zero():
+    """Zeros are left out as a whole: almost zero must be almost the same."""
+    torch.manual_seed(0)
+    module = MultiAgentLSTM(F, H, N_AGENTS)
+    x, (h, c), is_init = arguments(module, "every", True)
+    for zero, almost in (((h * 0, c), (h * 1e-9, c)), ((h, c * 0), (h, c * 1e-9))):
+        received, expected = (module.unroll(x, state, is_init) for state in (zero, almost))
+        torch.testing.assert_close(received, expected)
+
+
+def test_stored_zeros_have_a_gradient(module, plain):
+    x, hx, is_init = arguments(module, "every", True)
+    leaves = tuple(torch.zeros_like(h) for h in (hx if isinstance(hx, tuple) else (hx,)))
+    for leaf in leaves:
+        leaf.requires_grad_()
+    hx = leaves if len(leaves) > 1 else leaves[0]
+    received, expected = (
+        torch.autograd.grad(call(module, x, hx, is_init)[0].square().sum(), leaves)
+        for call in (run, plain)
+    )
+    torch.testing.assert_close(received, expected, rtol=1e-4, atol=1e-5)
+    used = is_init.clone()
+    used[..., 0] = True
+    assert torch.equal(received[0].abs().sum((-1, -2)) > 0, used)
+
+
 @pytest.mark.parametrize("state", ["first", "every"])
 @pytest.mark.parametrize("resets", [False, True])
 def test_gradient_of_the_states(module, plain, state, resets):
     x, hx, is_init = arguments(module, state, resets)
     leaves = hx if isinstance(hx, tuple) else (hx,)
     for leaf in leaves:
-        leaf[0] = 0.0  # zeros have a gradient too
         leaf.requires_grad_()
     received, expected = (
         torch.autograd.grad(call(module, x, hx, is_init)[0].square().sum(), leaves)

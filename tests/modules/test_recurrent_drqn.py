@@ -90,6 +90,9 @@ def test_steps_are_the_sequence(core, batch):
     data = TensorDict({"agents": agents, "is_init": is_init}, (*batch, T))
     with set_recurrent_mode(True):
         unrolled = qnet(data.clone())
+    features = unrolled["agents", "features"]
+    torch.testing.assert_close(qnet.drqn.head(features), unrolled["agents", "action_value"])
+    assert (features >= 0).all()
     state = torch.randn(*batch, A, qnet.drqn.state_size)  # is_init clears it
     for step, expected in zip(data.unbind(-1), unrolled.unbind(-1), strict=True):
         step = qnet(step.clone().set(STATE, state))
@@ -110,6 +113,24 @@ def test_a_sequence_starts_from_the_state_of_its_first_step():
     torch.testing.assert_close(value, expected)
     zero, _ = qnet.drqn.unroll(observation, action)
     assert not torch.allclose(value, zero)
+
+
+@pytest.mark.parametrize("core", ["gru", "lstm"])
+@pytest.mark.parametrize("shared", [True, False])
+def test_observations_are_scaled_before_they_enter(core, shared):
+    """In windows and sequences alike."""
+    loc, scale = torch.randn(F), 0.5 + torch.rand(F)
+    kwargs = {"hidden_size": H, "core": core, "share_params": shared}
+    drqn = DRQN(F, N_ACTIONS, A, observation_loc=loc, observation_scale=scale, **kwargs)
+    plain = DRQN(F, N_ACTIONS, A, **kwargs)
+    plain.load_state_dict(dict(plain.named_buffers()) | dict(drqn.named_parameters()))
+    observation, action = sequences(2)
+    scaled = (observation - loc) / scale
+    torch.testing.assert_close(drqn.unroll(observation, action), plain.unroll(scaled, action))
+    windows = (x.transpose(1, 2) for x in (observation, action))
+    torch.testing.assert_close(
+        drqn(*windows), plain(scaled.transpose(1, 2), action.transpose(1, 2))
+    )
 
 
 def test_primer_has_the_zero_state_of_every_agent():
@@ -134,5 +155,6 @@ class TestRefusals:
             drqn.unroll(observation, action[..., :1])
 
     def test_keys(self):
-        with pytest.raises(ValueError, match="flag of first steps"):
-            RecurrentDRQN(DRQN(F, N_ACTIONS, A), in_keys=["o", "a", "h"])
+        for keys in (["o", "a", "h"], ["o", "a", "h", "c", "is_init"]):
+            with pytest.raises(ValueError, match="flag of first steps"):
+                RecurrentDRQN(DRQN(F, N_ACTIONS, A), in_keys=keys)

@@ -73,6 +73,13 @@ class TestScaling:
         assert model.reward_loc.item() == -100.0
         assert model.reward_scale.item() == pytest.approx(200**0.5)
 
+    def test_what_varies_by_rounding_keeps_its_scale(self):
+        model, noise = make_model(state_shape=2), torch.tensor([[1.0], [-1.0]])
+        state = torch.cat([1e4 + 0.5 * noise, 1e4 + 5.0 * noise], -1)
+        model.set_scaling(state, 1e-9 * noise)
+        torch.testing.assert_close(model.state_scale, torch.tensor([1.0, 5.0 * 2**0.5]))
+        assert model.reward_scale == 1
+
     def test_is_saved_with_the_parameters(self):
         model, other = make_model(), make_model()
         model.set_scaling(torch.randn(9, S), torch.randn(9, 1))

@@ -33,7 +33,7 @@ def state_batch_shape(owner: str, state: Tensor, state_shape: tuple[int, ...]) -
         (64,)
     """
     n_batch_dims = state.ndim - len(state_shape)
-    if n_batch_dims < 0 or tuple(state.shape[n_batch_dims:]) != state_shape:
+    if tuple(state.shape[n_batch_dims:]) != state_shape:
         raise ValueError(
             f"{owner}: expected state of shape [*B, *{list(state_shape)}], received "
             f"{list(state.shape)}. Pass the global state, without an agent dimension."
