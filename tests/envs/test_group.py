@@ -152,6 +152,11 @@ class TestWorstGroupReward:
         assert torch.equal(sample["next", "reward"], worst)
         assert sample["next", "reward"].max() < 1000
 
+    def test_the_model_does_not_drop_out(self):
+        model = nn.Sequential(nn.Dropout(0.5))
+        WorstGroupReward(model)
+        assert not model[0].training
+
     def test_looking_at_stored_data_does_not_change_it(self):
         data = TransformedEnv(CountingEnv(), Compose()).rollout(4)[:, 0]
         buffer = ReplayBuffer(

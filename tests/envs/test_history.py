@@ -8,6 +8,7 @@ from torchrl.data import (
     Categorical,
     Composite,
     LazyTensorStorage,
+    MultiCategorical,
     OneHot,
     ReplayBuffer,
     TensorDictReplayBuffer,
@@ -260,7 +261,11 @@ class TestErrors:
 
     @pytest.mark.parametrize(
         "action_spec",
-        [OneHot(N_ACTIONS, (3, N_AGENTS, N_ACTIONS)), Categorical(N_ACTIONS, (3, N_AGENTS, 1))],
+        [
+            OneHot(N_ACTIONS, (3, N_AGENTS, N_ACTIONS)),
+            Categorical(N_ACTIONS, (3, N_AGENTS, 1)),
+            MultiCategorical([N_ACTIONS] * N_AGENTS, (3, N_AGENTS)),
+        ],
     )
     def test_action_spec(self, action_spec):
         env = make(action_spec=action_spec)

@@ -192,10 +192,14 @@ class TestObservationNoise:
     def test_visibility_shape(self):
         with pytest.raises(ValueError, match=r"received \(2, 2\) and \(3,\)"):
             ObservationNoise({"position": POSITION, "visible": [0, 4, 7]})
+        with pytest.raises(ValueError, match=r"received \(2,\) and \(2,\)"):
+            ObservationNoise({"position": [1, 2], "visible": [0, 4]})
 
-    def test_index_beyond_the_observation(self):
-        env = TransformedEnv(Sighting(), ObservationNoise([8], visible_only=False))
-        with pytest.raises(ValueError, match=r"indices from 8 to 8 do not fit the 8 features"):
+    @pytest.mark.parametrize("index", [8, -1])
+    def test_index_beyond_the_observation(self, index):
+        env = TransformedEnv(Sighting(), ObservationNoise([index], visible_only=False))
+        message = f"indices from {index} to {index} do not fit the 8 features"
+        with pytest.raises(ValueError, match=message):
             env.observation_spec  # noqa: B018
 
     def test_environment_without_description(self):

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torchrl.data import OneHot
+from torchrl.data import MultiCategorical, OneHot
 from torchrl.envs import ParallelEnv, SerialEnv, TransformedEnv, check_env_specs
 
 from tests.envs.test_history import N_ACTIONS, CountingEnv
@@ -68,8 +68,19 @@ def test_inside_and_outside_of_batched_environments(batched, inside):
     check(rollout)
 
 
-def test_actions_that_are_not_categorical():
-    env = TransformedEnv(CountingEnv(action_spec=OneHot(5, shape=(3, 2, 5))), PreviousAction())
+def test_the_next_action_in_the_same_memory_does_not_change_it():
+    env = make()
+    td = env.rand_step(env.reset())
+    taken = td[ACTION].clone()
+    td[ACTION].fill_(N_ACTIONS - 1)
+    assert torch.equal(td["next", *PREVIOUS], taken)
+
+
+@pytest.mark.parametrize(
+    "action_spec", [OneHot(5, shape=(3, 2, 5)), MultiCategorical([5, 5], shape=(3, 2))]
+)
+def test_actions_that_are_not_categorical(action_spec):
+    env = TransformedEnv(CountingEnv(action_spec=action_spec), PreviousAction())
     with pytest.raises(ValueError, match="Categorical action spec"):
         env.observation_spec  # noqa: B018
 

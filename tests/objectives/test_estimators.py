@@ -6,12 +6,13 @@ from tensordict import TensorDict
 
 from torchrl_drigm.objectives.value import ContaminationTD0Estimator, contamination_backup
 
-GAMMA, RHO = 0.9, 0.3
+RHO = 0.3
 
 
+@pytest.mark.parametrize("gamma", [0.9, 1.0])
 @pytest.mark.parametrize("worst_value", [-4.0, 0.0, 2.0])
 @pytest.mark.parametrize("rho", [0.0, RHO, 1.0])
-def test_many_steps_are_one_robust_step_after_the_other(rho, worst_value):
+def test_many_steps_are_one_robust_step_after_the_other(rho, worst_value, gamma):
     """On data of MultiStep, whose own discount is ``gamma (1 - rho)``."""
     torch.manual_seed(0)
     rewards, bootstrap = torch.randn(5, dtype=torch.float64), torch.randn(1, dtype=torch.float64)
@@ -19,8 +20,8 @@ def test_many_steps_are_one_robust_step_after_the_other(rho, worst_value):
         for n in range(1, 6):
             target = torch.zeros_like(bootstrap) if terminated else bootstrap
             for reward in rewards[:n].flip(0):
-                target = reward + GAMMA * contamination_backup(target, rho, worst_value)
-            discount = (GAMMA * (1.0 - rho)) ** torch.arange(n)
+                target = reward + gamma * contamination_backup(target, rho, worst_value)
+            discount = (gamma * (1.0 - rho)) ** torch.arange(n)
             flag = torch.tensor([[terminated]])
             data = TensorDict(
                 {
@@ -34,7 +35,18 @@ def test_many_steps_are_one_robust_step_after_the_other(rho, worst_value):
                 [1],
             )
             estimator = ContaminationTD0Estimator(
-                gamma=GAMMA, rho=rho, worst_value=worst_value, value_network=None
+                gamma=gamma, rho=rho, worst_value=worst_value, value_network=None
             )
             received = estimator.value_estimate(data, next_value=bootstrap.view(1, 1))
             torch.testing.assert_close(received.flatten(), target, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("value", [torch.inf, -torch.inf, torch.nan])
+def test_the_value_of_a_terminal_state_does_not_matter(value):
+    flags = torch.tensor([[True], [False]])
+    data = TensorDict(
+        {"next": {"reward": torch.ones(2, 1), "terminated": flags, "done": flags}}, [2]
+    )
+    estimator = ContaminationTD0Estimator(gamma=0.5, rho=0.5, worst_value=-4.0, value_network=None)
+    target = estimator.value_estimate(data, next_value=torch.tensor([[value], [2.0]]))
+    assert target.flatten().tolist() == [0.0, 0.5]  # 1 - 0.5 * 0.5 * 4, and 0.5 * 0.5 * 2 more

@@ -151,6 +151,13 @@ class TestCheckIGM:
         zeros = [torch.zeros(1, 2)] * 2
         assert check_igm(q, zeros).failures == ((0, (0, 1)), (0, (1, 0)), (0, (1, 1)))
 
+    def test_actions_almost_as_good_are_greedy_too(self):
+        q = torch.tensor([[[1.0, 0.0], [0.0, -1.0]]])
+        values = [torch.tensor([[1.0, 1.0 - 1e-4]]), torch.tensor([[1.0, 0.0]])]
+        for check, failure in ((check_igm, (1, 0)), (check_qtran_condition, (1, 0))):
+            assert check(q, values, atol=1e-5)
+            assert check(q, values, atol=1e-3).failures == ((0, failure),)
+
     def test_drigm_is_igm_for_robust_values(self):
         model, tv = random_dec_pomdp(4, (3, 3), seed=0), UncertaintySet("tv", 0.3)
         values = random_values(0, (3, 3), n_states=4)

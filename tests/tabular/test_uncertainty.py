@@ -77,6 +77,12 @@ class TestUncertaintySet:
             with pytest.raises(ValueError, match="fail state last"):
                 inside("tv", row, worst_value)
 
+    @pytest.mark.parametrize("worst_value", [None, 2.0])
+    def test_mass_that_gains_nothing_stays(self, worst_value):
+        probs, values = torch.tensor([0.25, 0.75]), torch.tensor([2.0, 2.0])
+        worst = UncertaintySet("tv", 0.5, worst_value).worst_kernel(probs, values)
+        assert worst[:2].tolist() == [0.25, 0.75]
+
     @pytest.mark.parametrize("kind", ["none", "contamination", "tv"])
     def test_values_are_one_finite_number_per_state(self, kind):
         uncertainty = UncertaintySet(kind, 0.0 if kind == "none" else 0.25)

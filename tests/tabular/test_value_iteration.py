@@ -1,5 +1,7 @@
 """Robust value iteration against linear programs, Theorem 3, worst kernels, contraction."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -166,6 +168,20 @@ class TestConvergence:
         torch.testing.assert_close(found.v, found.q.flatten(1).amax(1))
         assert found.iterations <= 5 + np.log(1e-10 * (1 - gamma) / 4) / np.log(gamma)
         assert not found.q[-1].any()  # terminal
+
+    def test_contraction_is_the_largest_ratio_of_two_changes(self):
+        model = random_dec_pomdp(4, (2, 2), seed=1, gamma=0.9)
+        tv = UncertaintySet("tv", 0.1)
+        v, changes = torch.zeros(4, dtype=torch.float64), []
+        q = robust_bellman(model, tv, v)
+        while not changes or changes[-1] > 1e-7:
+            following = robust_bellman(model, tv, q.flatten(1).amax(1))
+            changes.append((following - q).abs().max().item())
+            q = following
+        ratios = [later / earlier for earlier, later in itertools.pairwise(changes)]
+        assert ratios[-1] < max(ratios)
+        found = robust_value_iteration(model, tv, atol=1e-6)
+        assert found.contraction == pytest.approx(max(ratios), rel=1e-6)
 
     def test_ends_where_rounding_is_all_that_is_left(self):
         model = random_dec_pomdp(3, (2, 2), seed=0, gamma=0.9, reward_range=(-1e9, 1e9))
