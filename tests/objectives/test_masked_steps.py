@@ -68,17 +68,18 @@ def test_what_is_masked_does_not_matter_to_group_rewards():
     [
         ("vdn", "contamination_tdlambda", "mlp, masks itself"),
         ("qmix", "tv_td0", "windows"),
-        ("qtran", "contamination_td0", "gru, masked by the loss"),
-        ("qmix", "contamination_td0", "lstm, masks itself"),
+        ("qtran", "contamination_tdlambda", "gru, masked by the loss"),
     ],
 )
 def test_compiled_losses_are_the_eager_ones_and_see_nothing_masked(algorithm, estimator, network):
-    loss, data = make_loss(algorithm, network, estimator), data_for(network)
+    double = network.startswith("gru")
+    loss = make_loss(algorithm, network, estimator, double_dqn=double)
+    data, valid = data_for(network)[:, 3:], VALID[:, 3:]  # what is unrolled takes long
     assert loss.in_keys
-    expected = outcome(loss, data.clone().set(COLLECTOR, VALID))
+    expected = outcome(loss, data.clone().set(COLLECTOR, valid))
     compiled = torch.compile(lambda batch: dict(loss(batch).items()), backend="eager")
     for how in ("zeros", "nan"):
-        losses = compiled(fill(data, VALID, how))
+        losses = compiled(fill(data, valid, how))
         for key, value in losses.items():
             torch.testing.assert_close(value.detach(), expected[key])
 

@@ -15,39 +15,12 @@ from torch import Tensor, nn
 from torchrl_drigm.modules._fast_path import fast_path_of
 from torchrl_drigm.modules.models._agent_linear import AgentLinear, look_up
 from torchrl_drigm.modules.models._checks import as_actions, check_sizes
+from torchrl_drigm.modules.models._scaling import scaling
 from torchrl_drigm.modules.models.multiagent_rnn import MultiAgentGRU, MultiAgentLSTM
 
 __all__ = ["DRQN"]
 
 _CORES = {"lstm": MultiAgentLSTM, "gru": MultiAgentGRU}
-
-
-def _scaling(
-    name: str,
-    loc: Tensor | Sequence[float] | float | None,
-    scale: Tensor | Sequence[float] | float | None,
-    shape: tuple[int, ...],
-    device: torch.device | str | None,
-) -> tuple[Tensor, Tensor]:
-    """Location and scale of an input, expanded to its shape."""
-
-    def buffer(value: Tensor | Sequence[float] | float) -> Tensor:
-        value = torch.as_tensor(value, dtype=torch.get_default_dtype(), device=device)
-        return value.expand(shape).clone()
-
-    loc = buffer(0.0 if loc is None else loc)
-    scale = buffer(1.0 if scale is None else scale)
-    if not ((scale > 0) & scale.isfinite()).all():
-        raise ValueError(
-            f"{name}_scale must be positive everywhere, and finite, received {scale.tolist()}. Use "
-            "1 for a feature that is to stay as it is."
-        )
-    if not loc.isfinite().all():
-        raise ValueError(
-            f"{name}_loc must be finite, received {loc.tolist()}. Use 0 for a feature that is to "
-            "stay as it is."
-        )
-    return loc, scale
 
 
 class DRQN(nn.Module):
@@ -136,7 +109,7 @@ class DRQN(nn.Module):
         self.observation_size = observation_size
         self.n_actions = n_actions
         self.n_agents = n_agents
-        loc, scale = _scaling(
+        loc, scale = scaling(
             "observation", observation_loc, observation_scale, (observation_size,), device
         )
         self.register_buffer("observation_loc", loc)
