@@ -197,3 +197,18 @@ def test_loss_of_slices_is_that_of_acting(qnet, flat):
         torch.testing.assert_close(value, expected.mean())
     error = sample["td_error"].flatten()
     torch.testing.assert_close(error[~last], expected[~last], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("core", ["gru", "lstm"])
+def test_pieces_in_one_graph(core):
+    """What a compiler is given, without a break in it."""
+    torch.manual_seed(0)
+    drqn = DRQN(F, N_ACTIONS, A, hidden_size=6, core=core)
+    args = (
+        torch.randn(2, SLICE, A, F),
+        torch.randint(N_ACTIONS + 1, (2, SLICE, A)),
+        torch.randn(2, SLICE, A, drqn.state_size),
+        torch.rand(2, SLICE, 1) < 0.5,
+    )
+    compiled = torch.compile(drqn.unroll, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(*args), drqn.unroll(*args), atol=1e-5, rtol=0)
