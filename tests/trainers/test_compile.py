@@ -156,7 +156,7 @@ def test_checkpoints(tmp_path, overrides, updates):
     first.train()
     rest = torch.stack(expected.recorded)[len(first.recorded) :]
     assert len(rest) >= 2
-    trainer = build(tmp_path / "second", *overrides, "compile=true", "seed=1")
+    trainer = build(tmp_path / "second", *overrides, "compile=true")
     for _ in range(updates):
         trainer.optimization_stepper.step(trainer, first.replay_buffer.sample())
     load_checkpoint(trainer, tmp_path / "first" / "checkpoint")
