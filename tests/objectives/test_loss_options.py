@@ -191,6 +191,12 @@ class TestErrors:
         with pytest.raises(ValueError, match=r"one team reward of shape \(8, 1\), got \(8, 3, 1\)"):
             make_loss()(data)
 
+    def test_one_hot_actions_that_would_broadcast(self):
+        data = make_data(N_AGENTS, action_space="one-hot")
+        data["agents", "action"] = data["agents", "action"][:1].expand(N_AGENTS, -1, -1)[..., :1]
+        with pytest.raises(ValueError, match=r"must have the shape .* and a one_hot action space"):
+            make_loss(action_space="one-hot")(data)
+
     @pytest.mark.parametrize("mask_key", [None, ("agents", "action_mask")])
     def test_missing_next_action_mask(self, mask_key):
         loss = table_loss(mask_key=mask_key)

@@ -187,6 +187,13 @@ class TestTypes:
             with pytest.raises(ValueError, match=message):
                 make(algorithm)(data)
 
+    @pytest.mark.parametrize("network", ["mlp", "mlp, masks itself", "windows"])
+    def test_actions_of_fewer_agents(self, algorithm, network):
+        data = data_for(network)
+        data["agents", "action"] = data["agents", "action"][..., :2]
+        with pytest.raises(ValueError, match=r"must have the shape|expected action of shape"):
+            make(algorithm, network)(data)
+
     @pytest.mark.parametrize("flag", ["done", "terminated"])
     def test_flags_of_another_shape(self, algorithm, flag):
         data = make_data(masks=False)

@@ -119,6 +119,23 @@ def check_actions(
     return action.long()
 
 
+def check_action_shape(
+    name: NestedKey, action: Tensor, action_value: Tensor, action_space: str
+) -> None:
+    """Refuse actions of fewer agents than there are values, or that would have to broadcast.
+
+    Raises:
+        ValueError: unless there is one action for each agent of each step.
+    """
+    expected = action_value.shape[:-1] if action_space == "categorical" else action_value.shape
+    if action.shape != expected:
+        raise ValueError(
+            f"{name!r} must have the shape {tuple(expected)} for action values of shape "
+            f"{tuple(action_value.shape)} and a {action_space} action space, got "
+            f"{tuple(action.shape)}. One action of each agent is needed."
+        )
+
+
 def check_next_action_mask(tensordict: TensorDictBase, mask_key: NestedKey, applies: bool) -> None:
     """Refuse data with a mask at this step, or a network that reads one, and none at the next.
 

@@ -19,7 +19,11 @@ from torchrl.modules import QValueModule, SafeSequential, set_recurrent_mode
 
 from torchrl_drigm.modules._fast_path import declared_fast_path, has_hooks
 from torchrl_drigm.objectives._batch import in_next, inspects
-from torchrl_drigm.objectives.multiagent._checks import check_mask_shape, check_next_action_mask
+from torchrl_drigm.objectives.multiagent._checks import (
+    check_action_shape,
+    check_mask_shape,
+    check_next_action_mask,
+)
 
 # for each parameter: the dict of the loss that holds it, that of the network, and its key in both
 Places = list[tuple[dict, dict, str]]
@@ -122,6 +126,7 @@ class NetworksMixin:
 
     def _chosen_value(self, action_value: Tensor, action: Tensor) -> Tensor:
         """Values ``[*B, n_agents, 1]`` of the actions taken, from ``[*B, n_agents, n_actions]``."""
+        check_action_shape(self.tensor_keys.action, action, action_value, self.action_space)
         if self.action_space == "categorical":
             return torch.gather(action_value, -1, action.unsqueeze(-1))
         return (action_value * action.to(action_value.dtype)).sum(-1, keepdim=True)
