@@ -5,10 +5,9 @@
 #   observation's bounds.
 # Expected: `observation_space` contains the environment's observations; wrappers that scale by
 #   its bounds, or check against them, may rely on it.
-# Happens: it contains none, on any of 52 days over the year. The bounds of the occupants' heat
-#   are those of a power in W, with a lower one of +0.29, while the observation is in kW and
-#   starts at -0.08; the bounds of irradiance and ground temperature stand in each other's place,
-#   so that ground below 0 °C is outside too.
+# Happens: it contains none, on any of 52 days over the year. The lower bound of the occupants'
+#   heat is +0.29 kW, where a day starts at -0.08; the bounds of irradiance and ground temperature
+#   stand in each other's place, so that ground below 0 °C is outside too.
 # Here: SustainGymEnv and SustainGymWrapper declare unbounded observations.
 #
 # Seen on 2026-11-28, Python 3.11, Linux, CPU:
