@@ -321,7 +321,8 @@ def train_against_exact(
     if hard_update is None:
         target_updater = SoftUpdate(loss, tau=tau)
     else:
-        target_updater = HardUpdate(loss, value_network_update_interval=hard_update)
+        # HardUpdate copies on the call after its interval
+        target_updater = HardUpdate(loss, value_network_update_interval=hard_update - 1)
     optimizer = torch.optim.Adam(loss.parameters(), lr=lr)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     generator = torch.Generator().manual_seed(seed)
