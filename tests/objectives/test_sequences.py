@@ -4,12 +4,14 @@ import pytest
 import torch
 from tensordict import TensorDict
 from tensordict.nn import TensorDictModule
-from torchrl.modules import QValueModule, SafeSequential
+from torchrl.modules import QValueModule, SafeSequential, set_recurrent_mode
 from torchrl.modules.models.multiagent import QMixer, VDNMixer
 from torchrl.objectives import SoftUpdate
 
+from tests.objectives import zoo
 from torchrl_drigm.modules import DRQN, DualNetwork, RecurrentDRQN
 from torchrl_drigm.objectives import RobustQMixerLoss
+from torchrl_drigm.objectives._batch import in_next
 from torchrl_drigm.objectives.value import contamination_backup, tv_backup
 
 B, T, A, F, S, N_ACTIONS = 3, 7, 2, 4, 5, 3
@@ -207,3 +209,44 @@ def test_each_network_runs_along_the_sequences_once(monkeypatch):
     lengths.clear()
     loss.next_team_value(data)
     assert sorted(lengths) == [1, 1, T, T], "without predicted values it computes both itself"
+
+
+class TestNextValues:
+    """The next value of every step is that of acting on from it, for every recurrent network."""
+
+    @pytest.mark.parametrize("stored", [False, True], ids=["no state", "states stored"])
+    @pytest.mark.parametrize("network", zoo.RECURRENT)
+    @pytest.mark.parametrize("algorithm", ["vdn", "qmix"])
+    def test_step_by_step(self, algorithm, network, stored):
+        loss, data = zoo.make_loss(algorithm, network), zoo.data_for(network)
+        agents = loss.local_value_network
+        (key,) = (key for key in agents.in_keys if in_next(key) in agents.out_keys)
+        with set_recurrent_mode(False):
+            first = data[:, 0].exclude("next", "is_init")
+            first["is_init"] = torch.zeros(zoo.B, 1, dtype=torch.bool)
+            zero = torch.zeros_like(agents(first)[in_next(key)])
+        if stored or network == "torchrl's gru":  # which needs a state
+            sequence = zero.unsqueeze(1).expand(-1, zoo.T, *zero.shape[1:])
+            data[key] = torch.randn_like(sequence) if stored else sequence.clone()
+        found = loss.next_team_value(data)
+        state = None
+        no = torch.zeros(zoo.B, 1, dtype=torch.bool)
+        with (
+            torch.no_grad(),
+            set_recurrent_mode(False),
+            loss.target_local_value_network_params.to_module(agents),
+            loss.target_mixer_network_params.to_module(loss.mixer_network),
+        ):
+            for t in range(zoo.T):
+                step = data[:, t].exclude("next").clone(False)
+                own = data[key][:, t] if stored else zero
+                starts = step["is_init"].view(-1, *[1] * (zero.ndim - 1))
+                state = own if state is None else torch.where(starts, own, state)
+                step[key], step["is_init"] = state, no
+                state = agents(step)[in_next(key)]
+                following = data["next"][:, t].clone(False)
+                following[key], following["is_init"] = state, no
+                value = agents(following)["agents", "action_value"]
+                following["agents", "chosen_action_value"] = value.amax(-1, keepdim=True)
+                team = loss.mixer_network(following)["chosen_action_value"]
+                torch.testing.assert_close(found[:, t], team)

@@ -66,6 +66,10 @@ CHANGES = {
     "forward of the object": lambda drqn: (
         setattr(drqn, "forward", lambda *x, f=drqn.forward: times_ten(None, None, f(*x))) or drqn
     ),
+    "forward of the head": lambda drqn: (
+        setattr(drqn.head, "forward", lambda *x, f=drqn.head.forward: 10 * f(*x)) or drqn
+    ),
+    "forward of the module": lambda drqn: drqn,
     "hook on the module": lambda drqn: drqn,
     "hook on the agents": lambda drqn: drqn,
 }
@@ -82,6 +86,9 @@ def make_agents(change, with_features=False):
     agents = SafeSequential(values, greedy)
     if change == "hook on the module":
         values.register_forward_hook(values_times_ten)
+    if change == "forward of the module":
+        plain = values.forward
+        values.forward = lambda td, *args, **kwargs: values_times_ten(None, None, plain(td))
     if change == "hook on the agents":
         agents.register_forward_hook(
             lambda module, inputs, td: td.set(VALUES, 10 * td[VALUES]).set(

@@ -2,9 +2,9 @@
 
 import torch
 from tensordict import TensorDict
-from tensordict.nn import TensorDictModule
+from tensordict.nn import TensorDictModule, TensorDictSequential
 from torch import nn
-from torchrl.modules import QValueModule, SafeSequential
+from torchrl.modules import GRUModule, QValueModule, SafeSequential
 from torchrl.objectives import SoftUpdate
 
 from tests.objectives.conftest import N_ACTIONS, N_AGENTS, OBS, Q_OUT_KEYS, STATE, make_mixer
@@ -35,7 +35,9 @@ NETWORKS = [
     "windows, masks itself",
     "gru, masked by the loss",
     "lstm, masks itself",
+    "torchrl's gru",
 ]
+RECURRENT = ["gru", "lstm, masks itself", "torchrl's gru"]
 
 
 def make_agents(network):
@@ -48,6 +50,8 @@ def make_agents(network):
         drqn = DRQN(OBS, N_ACTIONS, N_AGENTS, hidden_size=HIDDEN)
         history = [("agents", "history", "observation"), ("agents", "history", "action")]
         values = TensorDictModule(drqn, history, [VALUES])
+    elif kind == "torchrl's gru":
+        values = torchrl_gru()
     else:
         drqn = DRQN(OBS, N_ACTIONS, N_AGENTS, hidden_size=HIDDEN, core=kind, share_params=True)
         values = RecurrentDRQN(drqn)
@@ -58,6 +62,24 @@ def make_agents(network):
         out_keys=Q_OUT_KEYS,
     )
     return SafeSequential(values, greedy)
+
+
+def torchrl_gru():
+    """One GRU of TorchRL's over the observations of all agents."""
+    gru = GRUModule(
+        input_size=N_AGENTS * OBS,
+        hidden_size=HIDDEN,
+        in_keys=["all", "hidden"],
+        out_keys=["features", ("next", "hidden")],
+    )
+    head = nn.Sequential(
+        nn.Linear(HIDDEN, N_AGENTS * N_ACTIONS), nn.Unflatten(-1, (N_AGENTS, N_ACTIONS))
+    )
+    return TensorDictSequential(
+        TensorDictModule(lambda x: x.flatten(-2), [("agents", "observation")], ["all"]),
+        gru,
+        TensorDictModule(head, ["features"], [VALUES]),
+    )
 
 
 def make_loss(algorithm, network="mlp", estimator="contamination_td0", seed=0, **kwargs):

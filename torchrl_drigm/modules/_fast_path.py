@@ -13,7 +13,7 @@ from tensordict.nn import TensorDictModule
 from torch import nn
 from torch.nn.modules.module import _has_any_global_hook
 
-__all__ = ["declared_fast_path", "fast_path_of", "has_hooks"]
+__all__ = ["declared_fast_path", "fast_path_of", "is_changed"]
 
 Method = TypeVar("Method", bound=Callable)
 
@@ -50,9 +50,13 @@ def fast_path_of(forward: Callable) -> Callable[[Method], Method]:
     return declare
 
 
-def has_hooks(module: nn.Module) -> bool:
-    """Whether anything is registered to run with the module, or with every module."""
-    return _has_any_global_hook() or any(getattr(module, hooks) for hooks in _HOOKS)
+def is_changed(module: nn.Module) -> bool:
+    """Whether a module does more than its type: by a hook, or a forward of its own."""
+    return (
+        "forward" in vars(module)
+        or _has_any_global_hook()
+        or any(getattr(module, hooks) for hooks in _HOOKS)
+    )
 
 
 def declared_fast_path(module: nn.Module, name: str) -> Callable | None:
@@ -66,13 +70,13 @@ def declared_fast_path(module: nn.Module, name: str) -> Callable | None:
         The bound method, or ``None``: the network has none, its type has another ``forward`` than
         the one that the method stands for, or a hook or another module comes in between.
     """
-    if type(module) is not TensorDictModule or has_hooks(module) or module.method is not None:
+    if type(module) is not TensorDictModule or is_changed(module) or module.method is not None:
         return None
     network = module.module
     method = getattr(type(network), name, None)
     replaces = getattr(method, "fast_path_of", None)
-    if replaces is None or type(network).forward is not replaces or "forward" in vars(network):
+    if replaces is None or type(network).forward is not replaces:
         return None
-    if any(has_hooks(part) for part in network.modules()):
+    if any(is_changed(part) for part in network.modules()):
         return None
     return getattr(network, name)

@@ -67,6 +67,8 @@ class RecurrentDRQN(TensorDictModuleBase):
         torch.Size([2, 3, 64])
     """
 
+    writes_every_state = True  # what losses may go on from; TorchRL's modules write the last one
+
     def __init__(
         self,
         drqn: DRQN,

@@ -11,13 +11,13 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from tensordict import TensorDictBase, TensorDictParams
 from tensordict.nn import TensorDictSequential
-from tensordict.utils import NestedKey, unravel_key
+from tensordict.utils import NestedKey, expand_as_right, unravel_key
 from torch import Tensor, nn
 from torch.compiler import is_compiling
 from torchrl.envs.utils import step_mdp
 from torchrl.modules import QValueModule, SafeSequential, set_recurrent_mode
 
-from torchrl_drigm.modules._fast_path import declared_fast_path, has_hooks
+from torchrl_drigm.modules._fast_path import declared_fast_path, is_changed
 from torchrl_drigm.objectives._batch import in_next, inspects
 from torchrl_drigm.objectives.multiagent._checks import (
     check_action_shape,
@@ -90,12 +90,12 @@ class NetworksMixin:
         nobody asks in a loss which action is greedy now, and finding out takes as long as the head.
         """
         network = self.local_value_network
-        if type(network) in (TensorDictSequential, SafeSequential) and not has_hooks(network):
+        if type(network) in (TensorDictSequential, SafeSequential) and not is_changed(network):
             *others, last = network.module
             if (
                 type(last) is QValueModule
                 and last.action_mask_key is None
-                and not has_hooks(last)
+                and not is_changed(last)
                 and self.action_space in ("categorical", "one_hot")
             ):
                 return others
@@ -157,10 +157,7 @@ class NetworksMixin:
 
     @property
     def _is_recurrent(self) -> bool:
-        """Whether the local network carries a state: reads a key, and writes it for the next step.
-
-        A stateful module tells so by its keys, as TorchRL's own recurrent modules do.
-        """
+        """Whether the local network reads a state, and writes it for the next step."""
         out_keys = self.local_value_network.out_keys
         return any(in_next(key) in out_keys for key in self.local_value_network.in_keys)
 
@@ -179,14 +176,61 @@ class NetworksMixin:
                 self._run_local_networks(next_td)
                 return next_td
             tensordict = tensordict.clone(False)
-            if current is None:
+            if not self._writes_every_state:
+                self._step_along(tensordict)
+            elif current is None:
                 self._run_local_networks(tensordict)
             else:
                 tensordict.update(current.select("next").detach())
             next_td = step_mdp(tensordict, keep_other=False)
+            for key in self._start_keys():  # it goes on from this step, whatever flags say
+                if tensordict.get(key, None) is not None:
+                    next_td.set(key, torch.zeros_like(tensordict.get(key)))
             with set_recurrent_mode(False):
                 self._run_local_networks(next_td)
         return next_td
+
+    def _start_keys(self) -> list[NestedKey]:
+        """Of the flags of steps at which nothing is carried over."""
+        in_keys = self.local_value_network.in_keys
+        return [key for key in in_keys if key == "is_init" or key[-1] == "is_init"]
+
+    @property
+    def _writes_every_state(self) -> bool:
+        """Whether the state after *every* step of a sequence is written, as a module may declare.
+
+        TorchRL's recurrent modules write the last one, and zeros at the other steps.
+        """
+        modules = self.local_value_network.modules()
+        return any(getattr(module, "writes_every_state", False) for module in modules)
+
+    def _step_along(self, tensordict: TensorDictBase) -> None:
+        """Write the state after every step of sequences ``[*B, T]``, one step after the other.
+
+        Where ``is_init`` is set a step starts from the state that the data has there, or from zero.
+        """
+        in_keys = self.local_value_network.in_keys
+        states = [key for key in in_keys if in_next(key) in self.local_value_network.out_keys]
+        flags = self._start_keys()
+        carried, after = {}, {key: [] for key in states}
+        for step in tensordict.unbind(-1):
+            step = step.exclude("next").clone(False)
+            starts = next((step.get(key) for key in flags if step.get(key, None) is not None), None)
+            for key, state in carried.items():
+                if starts is not None:
+                    stored = step.get(key, torch.zeros_like(state))
+                    state = torch.where(expand_as_right(starts.squeeze(-1), state), stored, state)
+                step.set(key, state)
+            for key in flags:  # what it means has been done
+                if step.get(key, None) is not None:
+                    step.set(key, torch.zeros_like(step.get(key)))
+            with set_recurrent_mode(False):
+                self._run_local_networks(step)
+            carried = {key: step.get(in_next(key)) for key in states}
+            for key, state in carried.items():
+                after[key].append(state)
+        for key, sequence in after.items():
+            tensordict.set(in_next(key), torch.stack(sequence, tensordict.ndim - 1))
 
     @torch.no_grad()
     def _greedy_next(

@@ -97,10 +97,9 @@ class StepsMixin:
         """A step after masked ones goes on from the state that the data has there, or from zero."""
         time_dim = self._time_dim(tensordict, valid.shape)
         after = cut_before_masked(valid.flip(time_dim), time_dim).flip(time_dim).unsqueeze(-1)
-        for key in self.local_value_network.in_keys:
-            if key == "is_init" or key[-1] == "is_init":
-                is_init = tensordict.get(key, None)
-                tensordict.set(key, after if is_init is None else as_bool(key, is_init) | after)
+        for key in self._start_keys():
+            is_init = tensordict.get(key, None)
+            tensordict.set(key, after if is_init is None else as_bool(key, is_init) | after)
 
     def _mean(self, value: Tensor, valid: Tensor | None) -> Tensor:
         """Mean over the steps that count: after ``burn_in`` and not masked; 0 where none does."""
