@@ -191,6 +191,14 @@ class TestErrors:
         with pytest.raises(ValueError, match=r"one team reward of shape \(8, 1\), got \(8, 3, 1\)"):
             make_loss()(data)
 
+    def test_one_hot_actions_of_nothing(self):
+        data = make_data(8, action_space="one-hot")
+        data["agents", "action"][3, 1] = 0
+        with pytest.raises(ValueError, match=r"agent 1 at step 3 .* took no single action"):
+            make_loss(action_space="one-hot")(data)
+        with pytest.raises(ValueError, match="no actions under"):
+            make_loss(action_space="one-hot")(data.exclude(("agents", "action")))
+
     def test_one_hot_actions_that_would_broadcast(self):
         data = make_data(N_AGENTS, action_space="one-hot")
         data["agents", "action"] = data["agents", "action"][:1].expand(N_AGENTS, -1, -1)[..., :1]

@@ -2,12 +2,14 @@
 
 import pytest
 import torch
+from torchrl.objectives.value import TD0Estimator
 
 from tests.objectives.conftest import N_ACTIONS, N_AGENTS
 from tests.objectives.zoo import (
     ALGORITHMS,
     COLLECTOR,
     MASK,
+    VALID,
     B,
     T,
     data_for,
@@ -16,6 +18,7 @@ from tests.objectives.zoo import (
     make_reward_loss,
     outcome,
 )
+from torchrl_drigm.objectives.value import ContaminationTDLambdaEstimator
 
 MASKED = ["mlp, masked by the loss", "mlp, masks itself", "windows, masks itself"]
 SETS = ["contamination_td0", "tv_td0", "td0"]
@@ -209,9 +212,6 @@ class TestTypes:
         key = MASK if step == "now" else ("next", *MASK)
         data[key] = torch.ones(N_AGENTS, N_ACTIONS, dtype=torch.bool)
         loss = make(algorithm, network)
-        if step == "now" and network == MASKED[0] and algorithm != "qtran":
-            loss(data)  # who does not read it
-            return
         with pytest.raises(ValueError, match="must have the shape of the action values"):
             loss(data)
 
@@ -242,3 +242,77 @@ class TestLambdaReturns:
         data["steps_to_next_obs"] = torch.full((B, T, 1), 3)
         with pytest.raises(ValueError, match="Remove MultiStep, or take 'contamination_td0'"):
             loss(data)
+
+    @pytest.mark.parametrize("algorithm", ALGORITHMS)
+    @pytest.mark.parametrize("estimator", ["td1", "tdlambda"])
+    def test_torchrls_own_on_data_of_a_multi_step_transform(self, algorithm, estimator):
+        data = make_data(masks=False)
+        data["steps_to_next_obs"] = torch.full((B, T, 1), 3)
+        with pytest.raises(ValueError, match="Remove MultiStep, or take a one-step estimator"):
+            make(algorithm, "mlp", estimator)(data)
+
+    @pytest.mark.parametrize("algorithm", ALGORITHMS)
+    @pytest.mark.parametrize("estimator", ["td1", "tdlambda"])
+    def test_torchrls_own_take_transitions_for_time_and_say_so(self, algorithm, estimator):
+        loss, data = make(algorithm, "windows", estimator), make_data(8, masks=False)
+        with pytest.warns(UserWarning, match="takes a batch of 8 for one trajectory in time"):
+            loss(data)
+        data.names = ["time"]
+        loss(data)
+
+    @pytest.mark.parametrize("algorithm", ALGORITHMS)
+    def test_discounts_of_torchrls_own(self, algorithm):
+        loss = make(algorithm)
+        for name, value in (("gamma", 1.5), ("gamma", -0.1), ("lmbda", 1.5)):
+            hyper = {"gamma": 0.9, name: value}
+            with pytest.raises(ValueError, match=f"{name} must be a finite number in"):
+                loss.make_value_estimator("tdlambda", **hyper)
+        with pytest.raises(ValueError, match="gamma must be a finite number in"):
+            loss.make_value_estimator(TD0Estimator(gamma=1.5, value_network=None))
+
+    @pytest.mark.parametrize("key", [None, "counts"])
+    def test_the_mask_that_the_loss_names_is_the_only_one(self, key):
+        """The estimator looks for none beside it."""
+        found = []
+        for estimator in ("contamination_tdlambda", "tdlambda"):
+            loss = make("vdn", "mlp", estimator)
+            if estimator != "tdlambda":
+                hyper = {"gamma": 0.9, "lmbda": 0.7, "rho": 0.0}
+                loss.make_value_estimator(estimator, **hyper)
+            loss.loss_mask_key = key
+            data = make_data(masks=False).set(COLLECTOR, VALID)
+            data["counts"] = VALID.flip(0)
+            found.append(outcome(loss, data))
+        torch.testing.assert_close(*found)
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.uint8, torch.float32])
+def test_flags_of_an_estimator_by_itself(dtype):
+    estimator = ContaminationTDLambdaEstimator(gamma=0.5, lmbda=1.0, value_network=None)
+    data = make_data(masks=False)
+    expected = estimator.value_estimate(data, next_value=torch.ones(B, T, 1))
+    for flag in ("done", "terminated"):
+        data["next", flag] = data["next", flag].to(dtype)
+    assert torch.equal(estimator.value_estimate(data, next_value=torch.ones(B, T, 1)), expected)
+
+
+def test_qtran_needs_legal_actions_now():
+    loss, data = make("qtran", "mlp, masked by the loss"), data_for("mlp, masked by the loss")
+    data[MASK][0, 2, 1] = False
+    with pytest.raises(ValueError, match=r"agent 1 at step \(0, 2\) .* has no legal action"):
+        loss(data)
+
+
+class TestGroupRewards:
+    def test_missing(self):
+        for key in ("group", "state", ("agents", "action")):
+            data = make_data(masks=False).exclude(key)
+            with pytest.raises(ValueError, match=r"the data lacks .*set_keys\(state="):
+                make_reward_loss()(data)
+
+    def test_types(self):
+        data = make_data(masks=False)
+        expected = outcome(make_reward_loss(), data.clone())
+        data["group"] = data["group"].to(torch.int32)
+        data["agents", "action"] = data["agents", "action"].to(torch.int32).unsqueeze(-1)
+        torch.testing.assert_close(outcome(make_reward_loss(), data), expected)

@@ -121,9 +121,14 @@ class TestIdentity:
         assert (tmp_path / "config.yaml").read_text() == before
 
     def test_a_folder_of_something_else_is_refused(self, tmp_path):
-        (tmp_path / "config.yaml").write_text("a: 1")
-        with pytest.raises(ValueError, match="holds another run"):
-            locate_run(config(), tmp_path)
+        for text, message in [
+            ("a: 1", "lacks .*'env'"),
+            ("", "lacks"),
+            ("seed: [", "cannot be read"),
+        ]:
+            (tmp_path / "config.yaml").write_text(text)
+            with pytest.raises(ValueError, match=rf"(?s){message}.*damaged, or of something else"):
+                locate_run(config(), tmp_path)
 
     def test_more_steps_are_the_same_run(self, tmp_path):
         save_config(config(), tmp_path)
@@ -142,6 +147,12 @@ class TestResults:
         (tmp_path / "results.csv").write_text("")
         assert is_done(cfg, tmp_path, "results.csv") == done
         assert not is_done(config(resume="x"), tmp_path, "results.csv"), "asked for by name"
+
+    def test_of_another_evaluation_are_others(self, tmp_path):
+        save_config(config(**{"evaluation.episodes": 1}), tmp_path)
+        (tmp_path / "results.csv").write_text("")
+        assert is_done(config(**{"evaluation.episodes": 1}), tmp_path, "results.csv")
+        assert not is_done(config(**{"evaluation.episodes": 2}), tmp_path, "results.csv")
 
     def test_of_nobody_stay(self, tmp_path):
         (tmp_path / "results.csv").write_text("")

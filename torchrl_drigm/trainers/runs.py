@@ -41,6 +41,11 @@ IDENTITY = (
     "collector.init_random_frames",
 )
 
+_DAMAGED = (
+    "it is damaged, or of something else. Put back the run's config (.hydra/overrides.yaml there "
+    "has its overrides), or name another folder."
+)
+
 
 def run_identity(cfg: DictConfig) -> dict[str, Any]:
     """The part of a config that a checkpoint and the run that resumes from it must share."""
@@ -141,7 +146,7 @@ def locate_run(cfg: DictConfig, run_dir: str | Path) -> tuple[Path, Path | None]
         return Path(cfg.resume).parent, Path(cfg.resume)
     run_dir = Path(run_dir)
     if (run_dir / CONFIG).exists():
-        there = OmegaConf.load(run_dir / CONFIG)
+        there = _read_config(run_dir)
         differing = differences(run_identity(there), run_identity(cfg))
         if differing:
             raise ValueError(
@@ -156,7 +161,9 @@ def locate_run(cfg: DictConfig, run_dir: str | Path) -> tuple[Path, Path | None]
 
 
 def is_done(cfg: DictConfig, run_dir: str | Path, results: str) -> bool:
-    """Whether a run that is started once more has its results already, of as many steps.
+    """Whether a run that is started once more has its results already.
+
+    They must be of as many steps and of the same evaluation.
 
     Args:
         cfg (DictConfig): the composed config.
@@ -168,8 +175,24 @@ def is_done(cfg: DictConfig, run_dir: str | Path, results: str) -> bool:
         return False
     if not (run_dir / CONFIG).exists():  # nobody knows of which run, so they stay
         return True
-    there = OmegaConf.load(run_dir / CONFIG)
-    return there.collector.total_frames == cfg.collector.total_frames
+    there = _read_config(run_dir)
+    return there.collector.total_frames == cfg.collector.total_frames and there.get(
+        "evaluation"
+    ) == cfg.get("evaluation")
+
+
+def _read_config(run_dir: Path) -> DictConfig:
+    """The config that a run left in its folder."""
+    path = run_dir / CONFIG
+    try:
+        there = OmegaConf.load(path)
+        fields = (*IDENTITY, "collector.total_frames")
+        missing = [field for field in fields if OmegaConf.select(there, field) is None]
+    except Exception as error:
+        raise ValueError(f"{path} cannot be read ({error}): {_DAMAGED}") from error
+    if missing:
+        raise ValueError(f"{path} lacks {missing}: {_DAMAGED}")
+    return there
 
 
 def save_config(cfg: DictConfig, run_dir: str | Path) -> None:

@@ -139,7 +139,8 @@ def make_trainer(
         save_trainer_file=run_dir / "checkpoint",
         save_trainer_interval=cfg.checkpoint_interval,
     )
-    make_return_log(cfg).register(trainer)
+    return_log = make_return_log(cfg)
+    return_log.register(trainer)
     if cfg.env.name == "smac":
         trainer.register_op("batch_process", leave_out_lost_steps)
     # an item is a step, or with recurrent agents the sequence that one environment gave in a batch
@@ -152,7 +153,8 @@ def make_trainer(
     annealing = AnnealEpsilon(greedy, cfg.exploration.annealing_frames)
     annealing.register(trainer)
     if cfg.progress_bar and not on_terminal:
-        PrintProgress(cfg.collector.total_frames).register(trainer)
+        progress = PrintProgress(cfg.collector.total_frames, return_name=return_log.logname)
+        progress.register(trainer)
     return trainer
 
 

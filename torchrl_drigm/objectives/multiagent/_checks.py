@@ -85,6 +85,11 @@ def check_flag(
     return flag
 
 
+def missing_actions(name: NestedKey) -> ValueError:
+    """The error of data without the actions that were taken."""
+    return ValueError(f"no actions under {name!r}. Name their key by set_keys(action=...).")
+
+
 def check_actions(
     name: NestedKey, action: Tensor | None, batch: torch.Size, reward_key: NestedKey
 ) -> Tensor:
@@ -95,7 +100,7 @@ def check_actions(
             ``[*B, n_agents]`` and ``[*B, n_agents, 1]``.
     """
     if action is None:
-        raise ValueError(f"no actions under {name!r}. Name their key by set_keys(action=...).")
+        raise missing_actions(name)
     if action.is_floating_point() or action.is_complex() or action.dtype == torch.bool:
         raise ValueError(
             f"{name!r} must hold the indices of categorical actions, got {action.dtype}. Build the "
@@ -147,6 +152,20 @@ def check_next_action_mask(tensordict: TensorDictBase, mask_key: NestedKey, appl
             f"the next action mask {('next', mask_key)!r} is missing, so the greedy next action "
             "could be unavailable. Store the mask with every transition, or name its key by "
             "set_keys(action_mask=...)."
+        )
+
+
+def check_mask_batch(name: NestedKey, mask: Tensor, batch: torch.Size) -> None:
+    """Refuse a mask of legal actions that networks would have to broadcast.
+
+    Raises:
+        ValueError: unless it has the dimensions ``[*B, n_agents, n_actions]``.
+    """
+    if mask.shape[: len(batch)] != batch or mask.ndim != len(batch) + 2:
+        raise ValueError(
+            f"the action mask {name!r} must have the shape of the action values, "
+            f"[*B, n_agents, n_actions] with *B = {tuple(batch)}, got {tuple(mask.shape)}. Expand "
+            "it to every agent, or name another key by set_keys(action_mask=...)."
         )
 
 

@@ -129,7 +129,10 @@ class NetworksMixin:
         check_action_shape(self.tensor_keys.action, action, action_value, self.action_space)
         if self.action_space == "categorical":
             return torch.gather(action_value, -1, action.unsqueeze(-1))
-        return (action_value * action.to(action_value.dtype)).sum(-1, keepdim=True)
+        value = (action_value * action.to(action_value.dtype)).sum(-1, keepdim=True)
+        if self.action_space == "one_hot":
+            value = value.masked_fill((action != 0).sum(-1, keepdim=True) != 1, float("nan"))
+        return value
 
     # ---- masks of legal actions
 

@@ -5,14 +5,17 @@ Axes: ``*B`` batch (``[*B, T]`` for sequences), ``n_agents`` agents, ``n_actions
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from tensordict import TensorDict, TensorDictBase
 from tensordict.nn import TensorDictModule
 from torch import Tensor, nn
 from torchrl.envs.utils import set_exploration_type
 from torchrl.modules import set_recurrent_mode
+from torchrl.objectives.common import AUTO_LOSS_MASK_KEYS
 from torchrl.objectives.utils import _coerce_value_type, get_value_estimator_entry
-from torchrl.objectives.value import ValueEstimatorBase
+from torchrl.objectives.value import TD1Estimator, TDLambdaEstimator, ValueEstimatorBase
 
 from torchrl_drigm.objectives._batch import inspects
 from torchrl_drigm.objectives.multiagent._checks import check_finite_batch
@@ -23,8 +26,10 @@ from torchrl_drigm.objectives.value import (
     RobustTD0Estimator,
     RobustValueEstimators,
 )
+from torchrl_drigm.objectives.value._checks import check_gamma, check_lmbda
 
 DUAL_LOSSES = ("linear", "squared")
+COLLECTOR_MASK = AUTO_LOSS_MASK_KEYS[0]
 ROBUST_ESTIMATORS = (RobustTD0Estimator, ContaminationTDLambdaEstimator)
 
 
@@ -102,11 +107,17 @@ class RobustLossMixin(StepsMixin, NetworksMixin):
             The loss itself, as :meth:`~torchrl.objectives.LossModule.make_value_estimator` does.
 
         Raises:
-            ValueError: for a set with a dual where the loss has no dual network, or ``rho`` or
-                ``gamma`` outside [0, 1].
+            ValueError: for a set with a dual where the loss has no dual network, or ``rho``,
+                ``gamma`` or ``lmbda`` outside [0, 1].
         """
         if value_type is None:
             value_type = self.default_value_estimator
+        given = hyperparams
+        if isinstance(value_type, ValueEstimatorBase):
+            given = {name: getattr(value_type, name, None) for name in ("gamma", "lmbda")}
+        for name, check in (("gamma", check_gamma), ("lmbda", check_lmbda)):
+            if given.get(name) is not None:
+                check(given[name])
         if isinstance(value_type, ValueEstimatorBase):
             self._check_dual_network(type(value_type))
             self._make_torchrl_value_estimator(value_type)
@@ -210,7 +221,14 @@ class RobustLossMixin(StepsMixin, NetworksMixin):
         # and a product with 0 would be NaN.
         if terminated.shape == next_value.shape:
             next_value = next_value.masked_fill(terminated, 0.0)
-        if getattr(self.value_estimator, "average_rewards", False):
+        estimator = self.value_estimator
+        robust = isinstance(estimator, ROBUST_ESTIMATORS)  # these look for themselves
+        if not robust and isinstance(estimator, TD1Estimator | TDLambdaEstimator):
+            self._check_many_steps(tensordict, next_value)
+        if robust and tensordict.get(COLLECTOR_MASK, None) is not None:
+            # what it masks has been dealt with, as loss_mask_key says
+            tensordict = tensordict.exclude(COLLECTOR_MASK)
+        if getattr(estimator, "average_rewards", False):
             # TorchRL's standardise the reward in place: not in the caller's data.
             tensordict = tensordict.clone(False)
         if not self._has_dual:
@@ -224,6 +242,25 @@ class RobustLossMixin(StepsMixin, NetworksMixin):
             tensordict, next_value=next_value, dual_value=dual_value.detach()
         )
         return target.squeeze(-1)
+
+    def _check_many_steps(self, tensordict: TensorDictBase, next_value: Tensor) -> None:
+        """What TorchRL's estimators of several steps take for granted."""
+        name = type(self.value_estimator).__name__
+        steps_key = self.value_estimator.tensor_keys.steps_to_next_obs
+        if tensordict.get(steps_key, None) is not None:
+            raise ValueError(
+                f"{name} computes its own returns of several steps, and the data carries "
+                f"{steps_key!r} of a multi-step transform. Remove MultiStep, or take a one-step "
+                "estimator."
+            )
+        named = tensordict.ndim and "time" in tensordict.names
+        if inspects() and not named and next_value.ndim < 3:
+            warnings.warn(
+                f"{name} takes a batch of {next_value.shape[0]} for one trajectory in time, as "
+                "TorchRL does. Single transitions in any order need a one-step estimator; a "
+                "trajectory says so by its name: td.names = ['time'].",
+                stacklevel=2,
+            )
 
     def _dual(self, tensordict: TensorDictBase, next_value: Tensor) -> tuple[Tensor, Tensor]:
         """Dual value and objective, ``[*B, 1]`` each, with gradient to the dual network only."""

@@ -23,7 +23,9 @@ from torchrl_drigm.objectives._batch import (
 from torchrl_drigm.objectives.multiagent._checks import (
     check_actions,
     check_flag,
+    check_mask_batch,
     check_mask_shape,
+    missing_actions,
     team_reward,
 )
 
@@ -32,6 +34,7 @@ class StepsMixin:
     """The batch as it counts, means and priorities over the steps that do."""
 
     burn_in: int
+    _asks_for_greedy_now = False  # whether the loss needs the greedy actions of this step too
 
     def _prepare(self, tensordict: TensorDictBase) -> tuple[TensorDictBase, Tensor | None]:
         """The batch as it counts, and which of its steps do, bool ``[*B]`` or ``None`` for all.
@@ -53,10 +56,14 @@ class StepsMixin:
             tensordict = replace_masked(tensordict, valid, masks)
         for key in masks:
             mask = tensordict.get(key, None)
-            if mask is not None and mask.dtype != torch.bool:
-                changed[key] = as_bool(key, mask)
+            if mask is not None:
+                check_mask_batch(key, mask, batch)
+                if mask.dtype != torch.bool:
+                    changed[key] = as_bool(key, mask)
+        action = tensordict.get(keys.action, None)
+        if action is None:
+            raise missing_actions(keys.action)
         if self.action_space == "categorical":
-            action = tensordict.get(keys.action, None)
             checked = check_actions(keys.action, action, batch, keys.reward)
             if checked is not action:
                 changed[keys.action] = checked
@@ -151,9 +158,14 @@ class StepsMixin:
             if next_mask is not None:
                 none = ~next_mask.any(-1) & ~ended
                 yield from _illegal(none, valid, f"has no legal next action: ('next', {key!r})")
+            if mask is not None and self._asks_for_greedy_now:
+                yield from _illegal(~mask.any(-1), valid, f"has no legal action: {key!r}")
             if mask is not None and self._applies(key):
                 legal = self._is_legal(mask, tensordict.get(keys.action))
                 yield from _illegal(~legal, valid, f"took an action that is not legal: {key!r}")
+        if self.action_space == "one_hot":
+            none = (tensordict.get(keys.action) != 0).sum(-1) != 1
+            yield from _illegal(none, valid, f"took no single action: {keys.action!r}")
 
     def _is_legal(self, mask: Tensor, action: Tensor) -> Tensor:
         """Whether the actions taken are legal ones, ``[*B, n_agents]``."""
@@ -184,7 +196,7 @@ def _illegal(bad: Tensor, valid: Tensor | None, what: str) -> Iterator[str]:
         *step, agent = where[0].tolist()
         step = step[0] if len(step) == 1 else tuple(step)
         yield (
-            f"agent {agent} at step {step} of the batch {what} is False for it. Let the "
+            f"agent {agent} at step {step} of the batch {what}; {len(where)} such case(s). Let the "
             "environment keep one action legal (such as doing nothing), end the episode there "
-            f"(terminated), or mask the step; {len(where)} such case(s)."
+            "(terminated), or mask the step."
         )

@@ -140,15 +140,25 @@ class GroupRewardLoss(LossModule):
         if not reward.numel():
             nothing = sum(p.flatten()[:0].sum() for p in self.parameters())
             return TensorDict({"loss_reward": nothing}, [])
+        missing = [
+            key for key in (*self.reward_model.in_keys, keys.group) if data.get(key, None) is None
+        ]
+        if missing:
+            raise ValueError(
+                f"the data lacks {missing[0]!r}, which the loss reads. Name its key by "
+                "set_keys(state=..., action=..., group=...)."
+            )
         td = data.select(*self.reward_model.in_keys)
         action = td.get(keys.action, None)
-        if action is not None and not action.is_floating_point() and action.dtype != torch.bool:
-            td.set(keys.action, action.long())
+        if action is not None and action.ndim == len(batch) + 2 and action.shape[-1] == 1:
+            td.set(keys.action, action.squeeze(-1))
         with self.reward_model_params.to_module(self.reward_model, preserve_module_state=False):
             self.reward_model(td)
         predicted = td.get(keys.group_reward)  # [*B, n_groups]
         check_team_reward(data, keys.reward, predicted[..., :1])
         group = data.get(keys.group)
+        if not (group.is_floating_point() or group.dtype == torch.bool):
+            group = group.long()
         self._check_group(group, predicted)
         own = predicted.gather(-1, group)  # [*B, 1]
         error = (own - reward).square().squeeze(-1)

@@ -198,6 +198,7 @@ class RobustQTRANLoss(RobustLossMixin, LossModule):
         self._own("local_value_network", "joint_value_network", "state_value_network")
 
     _loss_keys = ("loss_td", "loss_opt", "loss_nopt")
+    _asks_for_greedy_now = True
 
     def _set_in_keys(self) -> None:
         networks = [self.local_value_network, self.joint_value_network, self.state_value_network]

@@ -17,7 +17,7 @@ from torchrl.objectives.value.functional import (
     vec_td_lambda_return_estimate,
 )
 
-from torchrl_drigm.objectives._batch import cut_before_masked, time_dim_of, valid_steps
+from torchrl_drigm.objectives._batch import as_bool, cut_before_masked, time_dim_of, valid_steps
 from torchrl_drigm.objectives.value._checks import (
     check_gamma,
     check_lmbda,
@@ -126,8 +126,8 @@ class ContaminationTDLambdaEstimator(TDLambdaEstimator):
             next_value = self._next_value(tensordict, target_params, kwargs=kwargs)
         keys = self.tensor_keys
         reward = tensordict.get(("next", keys.reward))
-        done = tensordict.get(("next", keys.done))
-        terminated = tensordict.get(("next", keys.terminated), done)
+        done = as_bool(keys.done, tensordict.get(("next", keys.done)))
+        terminated = as_bool(keys.terminated, tensordict.get(("next", keys.terminated), done))
         time_dim = self._time_dim(tensordict, reward, time_dim)
         valid = valid_steps(tensordict, AUTO_LOSS_MASK_KEYS, reward.shape[:-1])
         if valid is not None:
