@@ -17,8 +17,6 @@ __all__ = ["declared_fast_path", "fast_path_of", "is_changed"]
 
 Method = TypeVar("Method", bound=Callable)
 
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-
 
 def fast_path_of(forward: Callable) -> Callable[[Method], Method]:
     """Declare that a method computes a part of what ``forward`` computes, faster.
@@ -52,10 +50,14 @@ def fast_path_of(forward: Callable) -> Callable[[Method], Method]:
 
 def is_changed(module: nn.Module) -> bool:
     """Whether a module does more than its type: by a hook, or a forward of its own."""
-    return (
-        "forward" in vars(module)
+    own = vars(module)
+    return bool(
+        "forward" in own
+        or own["_forward_hooks"]
+        or own["_forward_pre_hooks"]
+        or own["_backward_hooks"]
+        or own["_backward_pre_hooks"]
         or _has_any_global_hook()
-        or any(getattr(module, hooks) for hooks in _HOOKS)
     )
 
 

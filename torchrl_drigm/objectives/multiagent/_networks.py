@@ -5,7 +5,7 @@ Axes: ``*B`` batch (``[*B, T]`` for sequences), ``n_agents`` agents, ``n_actions
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -139,7 +139,7 @@ class NetworksMixin:
     def _mask_keys(self) -> list[NestedKey]:
         """Of masks of legal actions: the loss's, and those that the network itself applies."""
         keys = [unravel_key(self.tensor_keys.action_mask)]
-        for module in self.local_value_network.modules():
+        for module in _parts(self.local_value_network):
             if isinstance(module, QValueModule) and module.action_mask_key is not None:
                 keys.append(unravel_key(module.action_mask_key))
         return list(dict.fromkeys(keys))
@@ -204,8 +204,8 @@ class NetworksMixin:
 
         TorchRL's recurrent modules write the last one, and zeros at the other steps.
         """
-        modules = self.local_value_network.modules()
-        return any(getattr(module, "writes_every_state", False) for module in modules)
+        parts = _parts(self.local_value_network)
+        return any(getattr(part, "writes_every_state", False) for part in parts)
 
     def _step_along(self, tensordict: TensorDictBase) -> None:
         """Write the state after every step of sequences ``[*B, T]``, one step after the other.
@@ -272,6 +272,15 @@ class NetworksMixin:
         if self.action_space == "categorical":
             return greedy.squeeze(-1)
         return torch.zeros_like(action_value).scatter(-1, greedy, 1.0)
+
+
+def _parts(network: nn.Module) -> Iterator[nn.Module]:
+    """What a sequence of modules is made of, sequences in it taken apart."""
+    if isinstance(network, TensorDictSequential):
+        for module in network.module:
+            yield from _parts(module)
+    else:
+        yield network
 
 
 def _places(params: TensorDictBase, network: nn.Module) -> Places | None:
