@@ -58,7 +58,9 @@ class NetworksMixin:
         taking them out again.
         """
         params, network = getattr(self, f"{name}_params"), getattr(self, name)
-        # a network without parameters has an ordinary, empty tensordict of them
+        if params.is_empty():
+            return nullcontext()
+        # given from outside they may be an ordinary tensordict
         if isinstance(params, TensorDictParams) and not is_compiling():
             home, places = self._homes.get(name, (None, None))
             if home is not params._param_td:
@@ -74,6 +76,8 @@ class NetworksMixin:
     def _target(self, name: str) -> AbstractContextManager:
         """Context in which the network ``name`` runs with the loss's target parameters."""
         params = getattr(self, f"target_{name}_params")
+        if params.is_empty():
+            return nullcontext()
         return params.to_module(getattr(self, name), preserve_module_state=False)
 
     @staticmethod
