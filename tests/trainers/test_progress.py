@@ -30,6 +30,14 @@ def test_lines_in_a_file(tmp_path, capfd):
     assert "loss_dual" in lines[-1] and lines[-1].endswith("0:00 min left")
 
 
+def test_lines_of_a_building_without_a_normalisation_have_its_return(tmp_path, capfd):
+    build(
+        tmp_path, "progress_bar=true", "env.num_envs=4", "env.building=RestaurantFastFood"
+    ).train()
+    lines = [line for line in capfd.readouterr().err.splitlines() if "steps/s" in line]
+    assert lines[-1].startswith("1,280 of 1,280 steps, return -")
+
+
 def test_a_bar_on_a_terminal(tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     build(tmp_path, "progress_bar=true", "collector.total_frames=320").train()
