@@ -13,8 +13,8 @@ import pandas as pd
 from torchrl import logger as torchrl_logger
 from tqdm import tqdm
 
-from torchrl_drigm.evaluation import describe_runs, plot_noise_levels, save_results
-from torchrl_drigm.trainers import play_noise_levels
+from torchrl_drigm.evaluation import describe_runs, evaluate, plot_noise_levels, save_results
+from torchrl_drigm.trainers import load_team
 
 
 def main() -> None:
@@ -33,9 +33,13 @@ def main() -> None:
         parser.error(f"no run with a checkpoint below {', '.join(map(str, args.folder))}.")
     tables = []
     for run in tqdm(runs, desc="runs", disable=None):  # None: a bar on terminals only
-        battles = play_noise_levels(run, args.std, args.episodes)
-        won = battles.groupby("std")["won"].mean().reset_index()
-        tables.append(won.assign(run=str(run)))
+        team = load_team(run)
+        visible_only = team.cfg.evaluation.visible_only
+        suite = [{"name": f"{s}", "noise_std": s, "visible_only": visible_only} for s in args.std]
+        battles = evaluate(team, suite=suite, episodes=args.episodes, seed=1000)
+        won = battles.groupby("shift", sort=False)["won"].mean()
+        tables.append(pd.DataFrame({"std": won.index.astype(float), "won": won.values}))
+        tables[-1]["run"] = str(run)
     table = describe_runs(runs).merge(pd.concat(tables), on="run")
     summary = table.pivot_table(index="method", columns="std", values="won", sort=False)
     print(summary.to_string(float_format="{:.3f}".format))

@@ -8,47 +8,30 @@
     python examples/sustaingym_rqmix.py --help                            every field
 
 Trains in Tucson, then judges the team in six climates beside policies that need no learning. The
-run's folder holds its config, metrics, checkpoint, results and plots.
+run's folder holds its config, metrics, checkpoint, results and plots. Without a checkout, the same:
+python -m torchrl_drigm train building
 """
 
 import time
 from pathlib import Path
 
 import hydra
-import pandas as pd
 import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from torchrl import logger as torchrl_logger
-from torchrl.envs import Compose
 
 from torchrl_drigm.evaluation import (
-    REFERENCES,
-    evaluate,
-    format_table,
-    plot_returns,
+    evaluate_all,
+    name_of,
     plot_training_curve,
     read_metrics,
-    save_results,
-    summarize,
+    report_returns,
 )
-from torchrl_drigm.trainers import (
-    claim_run,
-    fit_reward_model,
-    is_done,
-    load_checkpoint,
-    make_agents,
-    make_dual,
-    make_env,
-    make_loss,
-    make_memory,
-    make_mixer,
-    make_trainer,
-    save_config,
-)
+from torchrl_drigm.trainers import build, claim_run, is_done
 
 
-@hydra.main(version_base=None, config_path="config", config_name="sustaingym_rqmix")
+@hydra.main(version_base=None, config_path="pkg://torchrl_drigm.config", config_name="building")
 def main(cfg: DictConfig) -> None:
     """Run in a folder that no other run writes into."""
     torchrl_logger.setLevel("WARNING")
@@ -58,59 +41,36 @@ def main(cfg: DictConfig) -> None:
         if is_done(cfg, run_dir, "evaluation.csv"):  # a sweep again
             print(f"{run_dir} has its results already.")
         else:
-            run(cfg, run_dir, resume)
+            train_and_judge(cfg, run_dir, resume)
 
 
-def run(cfg: DictConfig, run_dir: Path, resume: Path | None) -> None:
+def train_and_judge(cfg: DictConfig, run_dir: Path, resume: Path | None) -> None:
     """Train, evaluate and draw."""
     start = time.perf_counter()
-    rewards = fit_reward_model(cfg, run_dir)  # GroupDR only: of each training climate
-    env = make_env(cfg, rewards)  # sampling days of the training climates
-    agents = make_agents(cfg, env)  # line 3: robust individual values Q_i ...
-    mixer = make_mixer(cfg, env)  # ... and the mixing network f_theta
-    dual = make_dual(cfg, env)  # line 4: the dual network eta_xi
-    loss = make_loss(cfg, agents, mixer, dual)  # lines 13 and 16-20: L_dual (Eq. 17), L_TD (Eq. 16)
-    trainer = make_trainer(cfg, env, agents, loss, run_dir)  # lines 2, 5, 9-12, 14, 21-22
-    if resume is not None:
-        load_checkpoint(trainer, resume)
+    # Line 2: replay buffer; line 3: robust individual values Q_i (run.agents) and the mixing
+    # network f_theta (run.mixer); line 4: the dual network eta_xi (run.dual); line 5: targets.
+    run = build(cfg, run_dir, resume)
     (run_dir / "evaluation.csv").unlink(missing_ok=True)  # of fewer steps
-    save_config(cfg, run_dir)
-    trainer.train()  # lines 6-24
+    # Lines 6-24 (run.trainer): act ε-greedily and store (7-12); sample (14); greedy next actions
+    # under the target network (16), L_dual of Eq. 17 (13, 17), L_TD of Eq. 16 (18-20), both in
+    # run.loss; one step of each optimizer (21); copy the target networks (22).
+    run.train()
     trained = time.perf_counter()
 
-    sets = {"none": "nominal", "tv": "TV", "group_dr": "GroupDR"}
-    name = f"{sets.get(cfg.uncertainty.name, cfg.uncertainty.name)} {cfg.mixer.name.upper()}"
-    references = {label: make() for label, make in REFERENCES.items()}
-    results = []
-    for label, policy in {name: agents, **references}.items():
-        rows = evaluate(
-            policy,
-            suite=cfg.evaluation.suite,
-            episodes=cfg.evaluation.episodes,
-            seed=cfg.evaluation.seed,
-            transform=Compose(*make_memory(cfg, agents)) if policy is agents else None,
-            env_kwargs={
-                "building": cfg.env.building,
-                "n_action_levels": cfg.env.n_action_levels,
-                "device": cfg.device,
-            },
-        )
-        results.append(rows.assign(policy=label))
-    results = pd.concat(results, ignore_index=True)
-
-    learned = results["policy"] == name
-    files = [
-        save_results(results, run_dir / "evaluation.csv"),
-        plot_returns(results[learned], run_dir / "returns.png", references=results[~learned]),
-    ]
-    if rewards is not None:
+    name = name_of(cfg)  # "TV QMIX"
+    references = {label: make() for label, make in run.task.references.items()}
+    results = evaluate_all(
+        {name: run.team, **references},
+        run.task,
+        cfg.evaluation.suite,
+        episodes=cfg.evaluation.episodes,
+        seed=cfg.evaluation.seed,
+    )
+    files = report_returns(results, run_dir, learned=name)  # prints the table
+    if run.reward_model is not None:  # GroupDR's
         files.append(run_dir / "reward_model.csv")
-    if cfg.logger == "csv" and trainer.collected_frames > cfg.log_interval:
+    if cfg.logger == "csv" and run.trainer.collected_frames > cfg.log_interval:
         files.append(plot_training_curve(read_metrics(run_dir), run_dir / "training.png"))
-    summary = summarize(results)
-    measure = summary["measure"].iloc[0].capitalize()
-    print(f"\n{measure} of a day, mean ± standard error over the days:\n")
-    print(format_table(summary))
     print(f"\nTrained in {trained - start:.0f} s, in all {time.perf_counter() - start:.0f} s.")
     print("Left in the run's folder:", *(f"  {file}" for file in files), sep="\n")
 

@@ -1,51 +1,51 @@
-"""Evaluation under shift: suites, reference policies, statistics and plots."""
+"""Evaluation under shift: one table per team, statistics, comparisons and plots."""
 
-from torchrl_drigm.evaluation.battles import play_battles
+from typing import Any
+
+from torchrl_drigm.evaluation import _deprecated
 from torchrl_drigm.evaluation.compare import compare_runs
 from torchrl_drigm.evaluation.evaluate import evaluate
 from torchrl_drigm.evaluation.files import atomic_path, save_results
-from torchrl_drigm.evaluation.methods import describe_runs
+from torchrl_drigm.evaluation.methods import describe_runs, name_of
 from torchrl_drigm.evaluation.metrics import read_metrics
 from torchrl_drigm.evaluation.plots import plot_returns, plot_training_curve
-from torchrl_drigm.evaluation.policies import (
-    REFERENCES,
-    DoNothing,
-    OneStepOracle,
-    ProportionalControl,
-    RandomPolicy,
-    ReferencePolicy,
-    power_to_level,
-)
-from torchrl_drigm.evaluation.returns import RETURN_SCALES, normalise_return
+from torchrl_drigm.evaluation.report import evaluate_all, report_returns, report_win_rates
 from torchrl_drigm.evaluation.statistics import format_table, summarize
-from torchrl_drigm.evaluation.suites import SUITES, Shift, Suite, get_suite
 from torchrl_drigm.evaluation.win_rate_plots import (
     plot_noise_levels,
     plot_rho_sweep,
     plot_win_rates,
 )
 from torchrl_drigm.evaluation.win_rates import final_win_rates, read_win_rates
+from torchrl_drigm.tasks import (
+    REFERENCES,
+    RETURN_SCALES,
+    DoNothing,
+    OneStepOracle,
+    ProportionalControl,
+    RandomPolicy,
+    ReferencePolicy,
+    normalise_return,
+    power_to_level,
+)
 
 __all__ = [
     "REFERENCES",
     "RETURN_SCALES",
-    "SUITES",
     "DoNothing",
     "OneStepOracle",
     "ProportionalControl",
     "RandomPolicy",
     "ReferencePolicy",
-    "Shift",
-    "Suite",
     "atomic_path",
     "compare_runs",
     "describe_runs",
     "evaluate",
+    "evaluate_all",
     "final_win_rates",
     "format_table",
-    "get_suite",
+    "name_of",
     "normalise_return",
-    "play_battles",
     "plot_noise_levels",
     "plot_returns",
     "plot_rho_sweep",
@@ -54,6 +54,13 @@ __all__ = [
     "power_to_level",
     "read_metrics",
     "read_win_rates",
+    "report_returns",
+    "report_win_rates",
     "save_results",
     "summarize",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Deprecated names: ``SUITES``, ``Shift``, ``Suite``, ``get_suite`` and ``play_battles``."""
+    return _deprecated.named(name)

@@ -1,4 +1,4 @@
-"""Evaluations of several runs of buildings, as one table over their seeds."""
+"""Evaluations of several runs, as one table over their seeds."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from omegaconf import OmegaConf
 
 from torchrl_drigm.evaluation.methods import (
     describe_runs,
@@ -16,14 +17,12 @@ from torchrl_drigm.evaluation.methods import (
     tell_apart,
     warn_left_out,
 )
-from torchrl_drigm.evaluation.policies import REFERENCES
-from torchrl_drigm.evaluation.returns import RETURN_SCALES, normalise_return
-from torchrl_drigm.evaluation.suites import get_suite
+from torchrl_drigm.tasks import Task, make_task
 
 __all__ = ["compare_runs"]
 
 _LEARNED = "learned"  # what the learned policy is called while several runs are read
-_COLUMNS = ["policy", "shift", "location", "return"]
+_COLUMNS = ["policy", "shift", "return"]
 # What the returns of a policy that does not learn depend on.
 _JUDGED_ON = ("env.building", "env.n_action_levels", "evaluation.suite", "evaluation.episodes")
 _JUDGED_ON = (*_JUDGED_ON, "evaluation.seed")
@@ -41,7 +40,8 @@ def compare_runs(folders: Iterable[str | Path]) -> pd.DataFrame:
 
     Returns:
         One row per method, run and shift, with the columns ``policy`` (the method), ``shift``,
-        ``location``, ``return``, ``run`` and, if all buildings have one, ``normalized_return``.
+        ``location`` (of buildings), ``return``, ``run`` and, if all tasks have one,
+        ``normalized_return``.
         Reference policies come last, one run of each: they do not depend on the seed.
 
     Raises:
@@ -98,21 +98,35 @@ def _read_evaluation(run: Path) -> pd.DataFrame:
         raise ValueError(f"its evaluation.csv lacks the columns {missing}")
     if table[_COLUMNS].isna().any(axis=None):
         raise ValueError("its evaluation.csv has empty cells")
-    table["policy"] = table["policy"].where(table["policy"].isin(list(REFERENCES)), _LEARNED)
-    _check_length(table, config)
-    # by the building, whatever the file calls normalised
-    table = table.drop(columns="normalized_return", errors="ignore")
-    if config.get("env.building") in RETURN_SCALES:
-        table["normalized_return"] = normalise_return(table["return"], config["env.building"])
+    task = _task_of(run)
+    references = [] if task is None else list(task.references)
+    table["policy"] = table["policy"].where(table["policy"].isin(references), _LEARNED)
+    _check_length(table, config, task)
+    if task is not None:
+        # by the task, whatever the file calls normalised
+        table = table.drop(columns="normalized_return", errors="ignore")
+        normalised = task.normalise(table["return"])
+        if normalised is not None:
+            table["normalized_return"] = normalised
     return table
 
 
-def _check_length(table: pd.DataFrame, config: dict[str, Any]) -> None:
+def _task_of(run: Path) -> Task | None:
+    """The task of a run; ``None`` for a user's own that was not imported."""
+    try:
+        return make_task(OmegaConf.load(run / "config.yaml"), may_import=False)
+    except (ValueError, AttributeError):
+        return None
+
+
+def _check_length(table: pd.DataFrame, config: dict[str, Any], task: Task | None) -> None:
     """Refuses an evaluation with fewer shifts or episodes than its config asked for."""
     counts = table.groupby(["policy", "shift"], sort=False).size()
     episodes = config.get("evaluation.episodes", counts.max())
     suite = config.get("evaluation.suite")
-    shifts = [shift.name for shift in get_suite(suite).shifts] if suite else table["shift"].unique()
+    if task is not None and isinstance(suite, str):
+        suite = task.suites.get(suite)
+    shifts = [s["name"] for s in suite] if isinstance(suite, list) else table["shift"].unique()
     for policy, shift in product(dict.fromkeys([_LEARNED, *table["policy"]]), shifts):
         n = counts.get((policy, shift), 0)
         if n < episodes:
@@ -134,7 +148,8 @@ def _rows(described: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> pd.DataFr
     learned, references, seen = [], [], set()
     for i, (run, method) in enumerate(zip(described["run"], described["method"], strict=True)):
         measures = [c for c in ("return", "normalized_return") if c in tables[run]]
-        means = tables[run].groupby(["policy", "shift", "location"], sort=False)[measures].mean()
+        keys = [key for key in ("policy", "shift", "location") if key in tables[run]]
+        means = tables[run].groupby(keys, sort=False)[measures].mean()
         for name, rows in means.reset_index().groupby("policy", sort=False):
             if name == _LEARNED:
                 learned.append(rows.assign(policy=method, run=run))

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-__all__ = ["describe_runs"]
+__all__ = ["describe_runs", "name_of"]
 
 # Fields that change no result. map_name is short for env.map_name, which is told apart.
 _NEUTRAL = {
@@ -64,9 +64,11 @@ def describe_runs(run_dirs: Iterable[str | Path]) -> pd.DataFrame:
     """
     run_dirs = [Path(run_dir) for run_dir in run_dirs]
     configs = [read_config(run_dir) for run_dir in run_dirs]
-    sets = [_SETS.get(c["uncertainty.name"], c["uncertainty.name"]) for c in configs]
-    mixers = [c["mixer.name"].upper() for c in configs]
-    families = [f"{kind} {mixer}" for kind, mixer in zip(sets, mixers, strict=True)]
+    mixers = [_label(c["mixer.name"]).upper() for c in configs]
+    families = [
+        f"{_set_label(c['uncertainty.name'])} {mixer}"
+        for c, mixer in zip(configs, mixers, strict=True)
+    ]
     methods = [
         f"{family}, ρ = {c['uncertainty.rho']}" if "uncertainty.rho" in c else family
         for family, c in zip(families, configs, strict=True)
@@ -84,6 +86,20 @@ def describe_runs(run_dirs: Iterable[str | Path]) -> pd.DataFrame:
             "seed": [int(c["seed"]) for c in configs],
         }
     )
+
+
+def name_of(cfg: DictConfig) -> str:
+    """What tables call the team of a config, such as "TV QMIX"."""
+    return f"{_set_label(cfg.uncertainty.name)} {_label(cfg.mixer.name).upper()}"
+
+
+def _set_label(name: str) -> str:
+    return _SETS.get(name, _label(name))
+
+
+def _label(name: str) -> str:
+    """Of an import path the class alone."""
+    return name.rpartition(".")[-1]
 
 
 def read_config(run_dir: Path) -> Config:

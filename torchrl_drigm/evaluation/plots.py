@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter
 
 from torchrl_drigm.evaluation.files import atomic_path
-from torchrl_drigm.evaluation.returns import MEASURES, shown_measure
+from torchrl_drigm.evaluation.measures import MEASURES, shown_measure
 from torchrl_drigm.evaluation.statistics import check_table, summarize_column
 
 __all__ = ["plot_returns", "plot_training_curve"]
@@ -132,8 +132,11 @@ def plot_returns(
     if "policy" not in results:
         results = results.assign(policy="evaluated policy")
     summary = summarize_column(results, column)
-    shifts = summary[["shift", "location"]].drop_duplicates()
+    shifts = summary.drop_duplicates("shift")
     slot = {shift: x for x, shift in enumerate(shifts["shift"])}
+    labels = (
+        shifts["shift"] + "\n" + shifts["location"] if "location" in shifts else shifts["shift"]
+    )
     if references is not None:
         check_table("references", references, ["policy", "shift"])
         references = references[references["shift"].isin(slot)]
@@ -172,7 +175,7 @@ def plot_returns(
 
     ax.set_xlim(-0.5, len(slot) - 0.5)
     ax.set_ylim(bottom, top)
-    ax.set_xticks(range(len(slot)), shifts["shift"] + "\n" + shifts["location"])
+    ax.set_xticks(range(len(slot)), labels)
     ax.set_ylabel(MEASURES[column])
     single = " (none for one episode)" if (summary["n"] == 1).any() else ""
     ax.set_xlabel(f"environment; mean ± standard error{single}, dots are episodes")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from torchrl_drigm.evaluation.returns import MEASURES, shown_measure
+from torchrl_drigm.evaluation.measures import MEASURES, shown_measure
 
 __all__ = ["format_table", "summarize"]
 
@@ -21,9 +21,9 @@ def check_table(name: str, table: pd.DataFrame, columns: Sequence[str]) -> None:
 
 
 def summarize(results: pd.DataFrame) -> pd.DataFrame:
-    """Mean, standard error and worst episode of the return, per shift.
+    """Mean, standard error and worst episode of each shift.
 
-    Of the normalised return, if every row has one: it is defined for some buildings only.
+    Of the win rate, or of the normalised return, if every row has one; else of the return.
 
     Args:
         results: rows of :func:`~torchrl_drigm.evaluation.evaluate`, with a further column
@@ -31,9 +31,9 @@ def summarize(results: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         One row per policy (if there is that column) and shift, both in the order in which they
-        first appear, with the columns ``shift``, ``location``, ``measure`` ("normalised return"
-        or "raw return"), ``mean``, ``standard_error`` (standard deviation over √n, NaN for one
-        episode), ``worst`` (the lowest) and ``n``.
+        first appear, with the columns ``shift``, ``location`` (of buildings), ``measure``
+        ("win rate", "normalised return" or "raw return"), ``mean``, ``standard_error`` (standard
+        deviation over √n, NaN for one episode), ``worst`` (the lowest) and ``n``.
 
     Raises:
         ValueError: there are no rows, or columns are missing.
@@ -50,9 +50,10 @@ def summarize(results: pd.DataFrame) -> pd.DataFrame:
 
 def summarize_column(results: pd.DataFrame, column: str, name: str = "results") -> pd.DataFrame:
     """:func:`summarize` of a column; ``name`` is what errors call the table."""
-    check_table(name, results, ["shift", "location", column])
+    check_table(name, results, ["shift", column])
     keys = [key for key in ("policy", "shift", "location") if key in results]
-    grouped = results.groupby(keys, sort=False)[column]
+    # as numbers: whether a battle was won is a flag
+    grouped = results.astype({column: float}).groupby(keys, sort=False)[column]
     summary = grouped.agg(mean="mean", standard_error="sem", worst="min", n="size").reset_index()
     summary.insert(len(keys), "measure", MEASURES[column])
     return summary
@@ -82,14 +83,15 @@ def format_table(summary: pd.DataFrame) -> str:
         do nothing  -1.680 ± 0.100
         QMIX         0.890 ± 0.010
     """
-    check_table("summary", summary, ["shift", "location", "mean", "standard_error"])
+    check_table("summary", summary, ["shift", "mean", "standard_error"])
     if "policy" not in summary:
         summary = summary.assign(policy="evaluated policy")
     raw = "measure" in summary and (summary["measure"] == MEASURES["return"]).any()
     digits = ".1f" if raw else ".3f"
     columns: dict[str, dict[str, str]] = {}
     for row in summary.itertuples():
-        cells = columns.setdefault(f"{row.shift} {row.location}", {})
+        title = f"{row.shift} {row.location}" if "location" in summary else row.shift
+        cells = columns.setdefault(title, {})
         error = "(n = 1)" if pd.isna(row.standard_error) else f"± {row.standard_error:{digits}}"
         cells[row.policy] = f"{row.mean:{digits}} {error}"
     policies = list(dict.fromkeys(summary["policy"]))

@@ -1,17 +1,23 @@
-"""From a config to a ready TorchRL ``Trainer``."""
+"""From a config to a run: its parts, ready wired, its folder, and the team that it leaves."""
 
-from torchrl_drigm.trainers.battles import EvaluateBattles, make_test_envs, play_noise_levels
-from torchrl_drigm.trainers.builders import make_agents, make_dual, make_loss, make_mixer
+from torchrl_drigm.tasks.seeds import battle_seeds
+from torchrl_drigm.trainers._deprecated import play_noise_levels
+from torchrl_drigm.trainers.battles import EvaluateBattles, make_test_envs
+from torchrl_drigm.trainers.build import Run, build
+from torchrl_drigm.trainers.builders import make_agents, make_dual, make_loss
 from torchrl_drigm.trainers.checkpoint import CollectionState, load_checkpoint
 from torchrl_drigm.trainers.checkpoint_folder import RunCheckpoint
 from torchrl_drigm.trainers.environments import make_env, make_memory
+from torchrl_drigm.trainers.export import export_team
 from torchrl_drigm.trainers.group_dr import fit_reward_model
 from torchrl_drigm.trainers.hooks import AnnealEpsilon, LogEpisodeReturn
+from torchrl_drigm.trainers.mixers import make_mixer
 from torchrl_drigm.trainers.progress import PrintProgress
 from torchrl_drigm.trainers.replay import ReplayState
 from torchrl_drigm.trainers.runs import claim_run, is_done, locate_run, save_config
-from torchrl_drigm.trainers.seeds import battle_seeds
+from torchrl_drigm.trainers.sizes import Sizes
 from torchrl_drigm.trainers.stepper import PerPartStepper
+from torchrl_drigm.trainers.team import Team, load_team
 from torchrl_drigm.trainers.training import make_trainer
 
 __all__ = [
@@ -22,12 +28,18 @@ __all__ = [
     "PerPartStepper",
     "PrintProgress",
     "ReplayState",
+    "Run",
     "RunCheckpoint",
+    "Sizes",
+    "Team",
     "battle_seeds",
+    "build",
     "claim_run",
+    "export_team",
     "fit_reward_model",
     "is_done",
     "load_checkpoint",
+    "load_team",
     "locate_run",
     "make_agents",
     "make_dual",

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from tensordict import TensorDictBase
 from torch import nn
 from torchrl.envs import TransformedEnv
 from torchrl.trainers import Trainer, TrainerHookBase
 
 from torchrl_drigm.envs.transforms import ObservationNoise
-from torchrl_drigm.evaluation import play_battles
-from torchrl_drigm.trainers.builders import make_agents, make_dual, make_loss, make_mixer
-from torchrl_drigm.trainers.checkpoint_folder import RunCheckpoint
-from torchrl_drigm.trainers.environments import make_battles, make_memory
-from torchrl_drigm.trainers.seeds import battle_seeds
+from torchrl_drigm.tasks import battle_seeds, make_task, play
+from torchrl_drigm.trainers.environments import make_memory
 
-__all__ = ["EvaluateBattles", "make_test_envs", "play_noise_levels"]
+__all__ = ["EvaluateBattles", "make_test_envs"]
+
+WON, MAX_STEPS = ("info", "battle_won"), 1000
 
 
 def make_test_envs(cfg: DictConfig, agents: nn.Module) -> dict[str, TransformedEnv]:
@@ -30,15 +27,14 @@ def make_test_envs(cfg: DictConfig, agents: nn.Module) -> dict[str, TransformedE
     The noise, of standard deviation ``evaluation.noise_std``, is on every enemy's normalised
     position in every agent's observation.
     """
-    noise = {"std": cfg.evaluation.noise_std, "visible_only": cfg.evaluation.visible_only}
-
-    def make(noise: dict[str, float | bool] | None) -> TransformedEnv:
-        env = make_battles(cfg, cfg.evaluation.num_envs, "test", cfg.evaluation.seed, noise)
+    task, test = make_task(cfg), cfg.evaluation
+    noise = {"noise_std": test.noise_std, "visible_only": test.visible_only}
+    envs = {}
+    for name, shift in {"clean": {}, "noisy": noise}.items():
+        envs[name] = task.make_env(test.num_envs, "test", test.seed, shift)
         for transform in make_memory(cfg, agents):
-            env.append_transform(transform)
-        return env
-
-    return {"clean": make(None), "noisy": make(noise)}
+            envs[name].append_transform(transform)
+    return envs
 
 
 class EvaluateBattles(TrainerHookBase):
@@ -52,7 +48,7 @@ class EvaluateBattles(TrainerHookBase):
     Args:
         policy (nn.Module): the team, without exploration.
         envs (mapping of str to TransformedEnv): test environments; see
-            :func:`~torchrl_drigm.evaluation.play_battles`.
+            :func:`~torchrl_drigm.tasks.play`.
         episodes (int): battles per evaluation and environment. Default: 32.
         interval (int): frames between two evaluations. Default: 10,000.
         seed (int, optional): of the battles. Without one, each environment goes on where its last
@@ -88,7 +84,9 @@ class EvaluateBattles(TrainerHookBase):
                 for transform in env.transform:
                     if isinstance(transform, ObservationNoise):
                         transform.set_seed(seed)
-            battles = play_battles(self.policy, env, self.episodes)
+            battles = play(
+                self.policy, env, self.episodes, metrics={"won": WON}, max_steps=MAX_STEPS
+            )
             rates[f"win_rate_{name}"] = float(battles["won"].mean())
         # A trainer leaves out a metric until more than its log_interval has passed since it was
         # last logged: as if that had been long ago.
@@ -108,42 +106,3 @@ class EvaluateBattles(TrainerHookBase):
         self._trainer = trainer
         trainer.register_op("post_steps_log", self)
         trainer.register_module(name, self)
-
-
-def play_noise_levels(
-    run_dir: str | Path, stds: Iterable[float], episodes: int = 128, seed: int = 1000
-) -> pd.DataFrame:
-    """Battles of a trained team under noise of several strengths, the same battles for each.
-
-    Args:
-        run_dir (str or Path): folder of a run of ``examples/smac_rqmix.py``, with its checkpoint.
-        stds (iterable of float): standard deviations of the noise; 0 for none.
-        episodes (int): battles of each, all at once on SMAX. Default: 128.
-        seed (int): of the battles and the noise. Default: 1000.
-
-    Returns:
-        One row per strength and battle: ``std`` and the columns of
-        :func:`~torchrl_drigm.evaluation.play_battles`.
-
-    Raises:
-        FileNotFoundError: if the run has no checkpoint.
-        ValueError: if its checkpoint is damaged, or holds what no run writes.
-    """
-    run_dir = Path(run_dir)
-    cfg = OmegaConf.load(run_dir / "config.yaml")
-    num_envs = episodes if cfg.env.name == "smax" else cfg.evaluation.num_envs
-    agents, tables = None, []
-    for std in stds:
-        noise = {"std": float(std), "visible_only": cfg.evaluation.visible_only}
-        env = make_battles(cfg, num_envs, "test", seed, noise)
-        try:
-            if agents is None:
-                agents = make_agents(cfg, env)
-                loss = make_loss(cfg, agents, make_mixer(cfg, env), make_dual(cfg, env))
-                RunCheckpoint(loss_module=loss).load(run_dir / "checkpoint")
-            for transform in make_memory(cfg, agents):
-                env.append_transform(transform)
-            tables.append(play_battles(agents, env, episodes).assign(std=float(std)))
-        finally:
-            env.close()
-    return pd.concat(tables, ignore_index=True)

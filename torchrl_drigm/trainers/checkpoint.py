@@ -18,11 +18,9 @@ from torchrl.collectors import Collector
 from torchrl.trainers import Trainer
 
 from torchrl_drigm.trainers.checkpoint_folder import RunCheckpoint, find_checkpoint
-from torchrl_drigm.trainers.runs import differences
+from torchrl_drigm.trainers.runs import RUN, differences
 
 __all__ = ["CollectionState", "load_checkpoint"]
-
-RUN = "torchrl_drigm_run"
 
 
 class CollectionState:

@@ -18,17 +18,13 @@ from torchrl.envs.utils import ExplorationType, set_exploration_type
 from torchrl.modules import EGreedyModule
 
 from torchrl_drigm.envs.transforms import GroupIndex
-from torchrl_drigm.evaluation._playing import evaluation_mode
 from torchrl_drigm.modules import GroupRewardModel
 from torchrl_drigm.objectives import GroupRewardLoss
-from torchrl_drigm.trainers.builders import (
-    ACTION,
-    GROUP_DR,
-    make_agents,
-    make_loss,
-    make_mixer,
-)
-from torchrl_drigm.trainers.environments import make_env, training_climates
+from torchrl_drigm.tasks import evaluation_mode
+from torchrl_drigm.trainers.builders import make_agents, make_loss
+from torchrl_drigm.trainers.environments import GROUP_DR, make_env, training_task
+from torchrl_drigm.trainers.mixers import make_mixer
+from torchrl_drigm.trainers.sizes import ACTION, Sizes
 from torchrl_drigm.trainers.training import make_trainer
 
 __all__ = ["fit_reward_model"]
@@ -95,7 +91,7 @@ def _nominal(cfg: DictConfig, **env) -> DictConfig:
     changes = {
         "mixer": {"name": "vdn"},
         "uncertainty": {"name": "none"},
-        "env": {"climates": training_climates(cfg), **env},
+        "env": {"climates": training_task(cfg).groups, **env},
         "collector": {"total_frames": frames},
         "exploration": {"annealing_frames": min(cfg.exploration.annealing_frames, frames)},
     }
@@ -111,13 +107,12 @@ def _train_behaviour(nominal: DictConfig, run_dir: Path) -> nn.Module:
 
 
 def _make_model(cfg: DictConfig, nominal: DictConfig) -> GroupRewardModel:
-    env = make_env(nominal)
-    *_, n_agents = env.action_spec[ACTION].shape
+    sizes = Sizes.of(make_env(nominal))
     return GroupRewardModel(
         len(nominal.env.climates),
-        env.observation_spec["state"].shape[-1],
-        n_agents,
-        env.action_spec_unbatched[ACTION].space.n,
+        sizes.state_size,
+        sizes.n_agents,
+        sizes.n_actions,
         hidden_size=cfg.uncertainty.hidden_size,
         device=cfg.device,
     )

@@ -9,7 +9,7 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
-from torchrl_drigm.trainers.builders import check_choice
+from torchrl_drigm.trainers._checks import check_choice
 
 __all__ = ["make_optimizers", "rmsprop"]
 

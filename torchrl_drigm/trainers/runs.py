@@ -21,7 +21,18 @@ try:
 except ImportError:  # Windows has none
     fcntl = None
 
-__all__ = ["claim_run", "differences", "is_done", "locate_run", "run_identity", "save_config"]
+__all__ = [
+    "claim_run",
+    "differences",
+    "is_done",
+    "locate_run",
+    "read_config",
+    "run_identity",
+    "save_config",
+]
+
+RUN = "torchrl_drigm_run"  # of a checkpoint: the part that says whose it is
+SIZES = "sizes"  # of that: the sizes of the team's environment
 
 CONFIG = "config.yaml"
 CLAIM = ".claim"
@@ -146,7 +157,7 @@ def locate_run(cfg: DictConfig, run_dir: str | Path) -> tuple[Path, Path | None]
         return Path(cfg.resume).parent, Path(cfg.resume)
     run_dir = Path(run_dir)
     if (run_dir / CONFIG).exists():
-        there = _read_config(run_dir)
+        there = read_config(run_dir)
         differing = differences(run_identity(there), run_identity(cfg))
         if differing:
             raise ValueError(
@@ -175,15 +186,22 @@ def is_done(cfg: DictConfig, run_dir: str | Path, results: str) -> bool:
         return False
     if not (run_dir / CONFIG).exists():  # nobody knows of which run, so they stay
         return True
-    there = _read_config(run_dir)
+    there = read_config(run_dir)
     return there.collector.total_frames == cfg.collector.total_frames and there.get(
         "evaluation"
     ) == cfg.get("evaluation")
 
 
-def _read_config(run_dir: Path) -> DictConfig:
-    """The config that a run left in its folder."""
-    path = run_dir / CONFIG
+def read_config(run_dir: str | Path) -> DictConfig:
+    """The config that a run left in its folder, as data.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        ValueError: if it cannot be read, or is of something else.
+    """
+    path = Path(run_dir) / CONFIG
+    if not path.exists():
+        raise FileNotFoundError(f"no {CONFIG} in {run_dir}: name the folder of a run.")
     try:
         there = OmegaConf.load(path)
         fields = (*IDENTITY, "collector.total_frames")

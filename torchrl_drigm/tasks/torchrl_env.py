@@ -1,0 +1,120 @@
+"""Any multi-agent environment that TorchRL can make, as a task."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, ClassVar
+
+from tensordict.utils import NestedKey
+from torchrl.envs import Compose, EnvBase, SerialEnv, StepCounter, TransformedEnv
+
+from torchrl_drigm._named import find_class
+from torchrl_drigm.envs.transforms.team import TeamView
+from torchrl_drigm.tasks.base import Task
+from torchrl_drigm.tasks.seeds import battle_seeds
+from torchrl_drigm.tasks.suites import Shift
+
+__all__ = ["TorchRLTask"]
+
+ACTION, OBSERVATION = ("agents", "action"), ("agents", "observation")
+
+
+class TorchRLTask(Task):
+    """A TorchRL environment with discrete actions and one group of agents, ``"agents"``.
+
+    Rewards may be per agent, in which case the team's is their sum and its state all observations
+    side by side, or the team's already. A shift is any argument of the environment's constructor:
+    ``{"name": "heavy", "package_mass": 10}``.
+
+    Args:
+        make (str or callable): class of the environment by its import path, such as
+            ``"torchrl.envs.VmasEnv"``, or what makes one copy of it.
+        kwargs (mapping): arguments of its constructor.
+        max_steps (int, optional): steps after which an episode is cut; that is a truncation.
+        return_scale (float, optional): return of a perfect episode, if there is such a thing.
+        metrics (mapping): columns of a table of episodes by name, and the entries of the last step
+            that they show.
+        **settings: those of :class:`~torchrl_drigm.tasks.Task`.
+
+    Raises:
+        ValueError: if there is no such class, or its environment has no group ``"agents"`` or no
+            discrete actions.
+
+    Examples:
+        >>> task = TorchRLTask(
+        ...     make="torchrl.envs.VmasEnv", kwargs={"scenario": "balance", "n_agents": 3}
+        ... )
+        >>> task.name, task.knows("package_mass")
+        ('torchrl', True)
+    """
+
+    name = "torchrl"
+    shifts: ClassVar[Mapping[str, str]] = {"*": "any argument of the environment's constructor"}
+    columns = ("return", "steps")
+    resumes_mid_episode = False
+
+    def __init__(
+        self,
+        *,
+        make: str | Callable[..., EnvBase],
+        kwargs: Mapping[str, Any] | None = None,
+        max_steps: int | None = None,
+        return_scale: float | None = None,
+        metrics: Mapping[str, NestedKey] | None = None,
+        **settings: Any,
+    ) -> None:
+        super().__init__(**settings)
+        self._make = make
+        self.kwargs = dict(kwargs or {})
+        self.max_steps = max_steps
+        self.return_scale = return_scale
+        self.metrics = dict(metrics or {})
+        self.columns = (*self.metrics, *type(self).columns)
+
+    def knows(self, entry: str) -> bool:
+        """Whatever the constructor takes; it refuses the rest by itself."""
+        return True
+
+    @property
+    def return_scaling(self) -> tuple[float, float] | None:
+        """The return of a perfect episode is 1."""
+        return None if self.return_scale is None else (self.return_scale, 0.0)
+
+    def make_env(self, num_envs: int, purpose: str, seed: int, shift: Shift) -> TransformedEnv:
+        """``num_envs`` copies: of one batched environment, or one after the other in a process."""
+        make = self._make
+        if isinstance(make, str):
+            make = find_class("env.make", make, {}, EnvBase)
+        (seed,) = battle_seeds(purpose, seed)
+        given = self.kwargs | {key: value for key, value in shift.items() if key != "name"}
+        if _is_batched(make):
+            env = make(num_envs=num_envs, seed=seed, device=self.device, **given)
+        else:
+            env = SerialEnv(num_envs, partial(make, **given), device=self.device)
+            env.set_seed(seed)
+        self._check(env)
+        transforms = [] if self.max_steps is None else [StepCounter(self.max_steps)]
+        if ("agents", "reward") in env.reward_keys:
+            transforms.append(TeamView())
+        return TransformedEnv(env, Compose(*transforms))
+
+    def _check(self, env: EnvBase) -> None:
+        if OBSERVATION not in env.observation_spec.keys(True, True):
+            raise ValueError(
+                f"env.make={self._make!r}: its environment has no {OBSERVATION!r}, only "
+                f"{list(env.observation_spec.keys(True, True))}. Put all agents into one group of "
+                "that name, such as kwargs={'group_map': {'agents': [...]}}."
+            )
+        if not hasattr(env.full_action_spec[ACTION].space, "n"):
+            raise ValueError(
+                f"env.make={self._make!r}: its actions are not discrete, which value factorization "
+                "needs, such as kwargs={'continuous_actions': False} of VMAS."
+            )
+
+
+def _is_batched(make: Callable[..., EnvBase]) -> bool:
+    """Whether one environment is many copies by itself."""
+    init = make.__init__ if isinstance(make, type) else make
+    return "num_envs" in inspect.signature(init).parameters

@@ -1,0 +1,118 @@
+"""A trained team: its agents, and what they need to act."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+from tensordict import TensorDict, TensorDictBase
+from tensordict.nn import TensorDictModuleBase
+from torch import nn
+from torchrl.envs import Transform
+
+from torchrl_drigm.tasks import Task, make_task
+from torchrl_drigm.trainers.builders import make_agents
+from torchrl_drigm.trainers.checkpoint_folder import RunCheckpoint
+from torchrl_drigm.trainers.environments import make_memory
+from torchrl_drigm.trainers.runs import RUN, SIZES, read_config
+from torchrl_drigm.trainers.sizes import Sizes
+
+__all__ = ["Team", "load_team"]
+
+_AGENTS = "local_value_network_params."
+
+
+class Team(TensorDictModuleBase):
+    """The agents of a run, who act greedily, with their task and what they need on an environment.
+
+    Args:
+        cfg (DictConfig): the run's config.
+        agents (nn.Module): Q-networks with greedy actions, see
+            :func:`~torchrl_drigm.trainers.make_agents`.
+        task (Task): what they were trained in.
+        sizes (Sizes): sizes of its environment.
+
+    Attributes:
+        agents (nn.Module): the networks; parameters are shared with who made them.
+        task (Task): what they were trained in.
+        cfg (DictConfig): the run's config.
+        sizes (Sizes): sizes of the environment.
+    """
+
+    def __init__(self, cfg: DictConfig, agents: nn.Module, task: Task, sizes: Sizes) -> None:
+        super().__init__()
+        self.cfg, self.agents, self.task, self.sizes = cfg, agents, task, sizes
+        self.in_keys, self.out_keys = list(agents.in_keys), list(agents.out_keys)
+
+    def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
+        """Write the greedy actions ``("agents", "action")``, ``[*B, n_agents]`` int64.
+
+        Args:
+            tensordict (TensorDictBase): ``[*B]``, with what :meth:`memory` adds.
+        """
+        return self.agents(tensordict)
+
+    def memory(self) -> list[Transform]:
+        """New transforms that the team needs on an environment: windows, or state and action."""
+        return make_memory(self.cfg, self.agents)
+
+
+def load_team(run_dir: str | Path, task: Task | None = None) -> Team:
+    """The trained team of a run, in evaluation mode.
+
+    Nothing in the folder is executed or changed: its config is read as data, and its checkpoint is
+    checked before it is loaded. A task or network of one's own, named by an import path in the
+    config, must have been imported before.
+
+    Args:
+        run_dir (str or Path): folder of the run, with ``config.yaml`` and ``checkpoint``.
+        task (Task, optional): what to act in, if it is not the run's own; of as many agents and
+            actions.
+
+    Raises:
+        FileNotFoundError: if the run has no config or no checkpoint.
+        ValueError: if either is damaged, the checkpoint holds what no run writes, or the config
+            names a class of one's own that was not imported.
+
+    Examples:
+        >>> from torchrl_drigm.trainers import load_team
+        >>> load_team("runs/nowhere")
+        Traceback (most recent call last):
+            ...
+        FileNotFoundError: no config.yaml in runs/nowhere: name the folder of a run.
+    """
+    run_dir = Path(run_dir)
+    cfg = read_config(run_dir)
+    task = task or make_task(cfg, may_import=False)
+    identity: dict[str, Any] = {}
+    found = RunCheckpoint(**{RUN: identity}).load(run_dir / "checkpoint", strict="ignore")
+    if RUN not in found.loaded or SIZES not in identity:
+        raise ValueError(
+            f"cannot load a team from {run_dir}: its checkpoint is not one of a torchrl_drigm run."
+        )
+    sizes = Sizes(**identity[SIZES])
+    agents = make_agents(cfg, sizes)
+    checkpoint = RunCheckpoint(loss_module=_AgentsOf(agents))
+    checkpoint.load(run_dir / "checkpoint", strict="ignore")
+    return Team(cfg, agents.eval(), task, sizes)
+
+
+class _AgentsOf:
+    """Takes of a loss's state what belongs to its agents."""
+
+    def __init__(self, agents: nn.Module) -> None:
+        self.agents = agents
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        state = {
+            key.removeprefix(_AGENTS): value
+            for key, value in state_dict.items()
+            if key.startswith(_AGENTS)
+        }
+        params = TensorDict.from_module(self.agents, as_module=True)
+        params.load_state_dict(state)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
