@@ -42,7 +42,7 @@ from torchrl_drigm.trainers import (
 )
 
 
-@hydra.main(version_base=None, config_path="config", config_name="smac_rqmix")
+@hydra.main(version_base=None, config_path="pkg://torchrl_drigm.config", config_name="battles")
 def main(cfg: DictConfig) -> None:
     """Run in a folder that no other run writes into."""
     torchrl_logger.setLevel("WARNING")
