@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 from torchrl.trainers import Trainer
 
+from torchrl_drigm import config
 from torchrl_drigm.trainers import (
     make_agents,
     make_dual,
@@ -17,13 +17,12 @@ from torchrl_drigm.trainers import (
     make_trainer,
 )
 
-CONFIG = Path(__file__).parents[1] / "examples" / "config"
+CONFIGS = {"sustaingym_rqmix": "building", "smac_rqmix": "battles"}
 
 
 def compose_config(*overrides: str, example: str = "sustaingym_rqmix") -> DictConfig:
     """The config of an example with overrides of its command line."""
-    with initialize_config_dir(str(CONFIG), version_base=None):
-        return compose(example, overrides=["progress_bar=false", *overrides])
+    return config.compose_config("progress_bar=false", *overrides, config=CONFIGS[example])
 
 
 def build_trainer(cfg: DictConfig, run_dir: str | Path) -> Trainer:

@@ -31,14 +31,14 @@ from pathlib import Path
 
 import torch
 from _timing import Table, interleaved, print_header, ratios, show
-from _training import CONFIG, build_trainer, compose_config
+from _training import build_trainer, compose_config
 from torchrl import logger as torchrl_logger
 from torchrl.trainers import Trainer
 
 from torchrl_drigm.envs.transforms import HistoryWindow
 from torchrl_drigm.evaluation import evaluate, get_suite
 
-EXAMPLE = CONFIG.parent / "sustaingym_rqmix.py"
+EXAMPLE = Path(__file__).parents[1] / "examples" / "sustaingym_rqmix.py"
 STEPS = 288
 WARMUP = 96  # steps: the first updates come after 64
 THRESHOLDS = (0.80, 0.85, 0.90)

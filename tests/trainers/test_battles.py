@@ -1,16 +1,15 @@
 """StarCraft battles from config to trainer, on SMAX."""
 
 import shutil
-from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 pytest.importorskip("jaxmarl", reason='needs jaxmarl: pip install "torchrl_drigm[smax]"')
 
+from torchrl_drigm.config import compose_config
 from torchrl_drigm.evaluation import play_battles, plot_noise_levels, read_metrics
 from torchrl_drigm.trainers import (
     EvaluateBattles,
@@ -27,7 +26,6 @@ from torchrl_drigm.trainers import (
 )
 
 pytestmark = pytest.mark.smax
-CONFIG = Path(__file__).parents[2] / "examples" / "config"
 SMALL = [
     "env.num_envs=4",
     "agent.hidden_size=8",
@@ -46,8 +44,7 @@ SMALL = [
 
 
 def config(*overrides):
-    with initialize_config_dir(str(CONFIG), version_base=None):
-        return compose("smac_rqmix", overrides=[*SMALL, *overrides])
+    return compose_config(*SMALL, *overrides, config="battles")
 
 
 def build(run_dir, *overrides):

@@ -1,15 +1,13 @@
 """``compile=true``: the same training as in eager mode, without compiling again at every step."""
 
-from pathlib import Path
-
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 
 pytest.importorskip(
     "sustaingym", reason='needs sustaingym: pip install "torchrl_drigm[sustaingym]"'
 )
 
+from torchrl_drigm.config import compose_config
 from torchrl_drigm.trainers import (
     load_checkpoint,
     make_agents,
@@ -28,7 +26,6 @@ pytestmark = [
     # and its own again, when it traces an autograd function
     pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning"),
 ]
-CONFIG = Path(__file__).parents[2] / "examples" / "config"
 SMALL = [
     "preset=paper",
     "env.num_envs=2",
@@ -58,8 +55,7 @@ DEVICES = [
 
 def build(run_dir, *overrides):
     """A trainer that records the metrics of every update in ``trainer.recorded``."""
-    with initialize_config_dir(str(CONFIG), version_base=None):
-        cfg = compose("sustaingym_rqmix", overrides=[*SMALL, *overrides])
+    cfg = compose_config(*SMALL, *overrides)
     torch.manual_seed(0)
     env = make_env(cfg)
     agents = make_agents(cfg, env)

@@ -1,16 +1,12 @@
 """What is logged as the return of training episodes."""
 
-from pathlib import Path
-
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 from tensordict import TensorDict
 
+from torchrl_drigm.config import compose_config
 from torchrl_drigm.trainers import LogEpisodeReturn
 from torchrl_drigm.trainers.environments import make_return_log
-
-CONFIG = Path(__file__).parents[2] / "examples" / "config"
 
 
 def batch(done, returns, **info):
@@ -37,17 +33,16 @@ def test_an_episode_that_a_lost_connection_cut_does_not_count():
 @pytest.mark.parametrize(
     ("example", "overrides", "metric", "logged"),
     [
-        ("sustaingym_rqmix", [], "normalized_return", 0.9),
-        ("sustaingym_rqmix", ["env=building_all_climates"], "normalized_return", 0.9),
+        ("building", [], "normalized_return", 0.9),
+        ("building", ["env=building_all_climates"], "normalized_return", 0.9),
         # a scale of six zones says nothing of a hospital
-        ("sustaingym_rqmix", ["env.building=Hospital"], "return", -900.0),
-        ("smac_rqmix", ["env=smax"], "normalized_return", -450.0),
-        ("smac_rqmix", ["env=smac"], "normalized_return", -45.0),
+        ("building", ["env.building=Hospital"], "return", -900.0),
+        ("battles", ["env=smax"], "normalized_return", -450.0),
+        ("battles", ["env=smac"], "normalized_return", -45.0),
     ],
 )
 def test_a_return_is_normalised_only_where_that_is_defined(example, overrides, metric, logged):
-    with initialize_config_dir(str(CONFIG), version_base=None):
-        cfg = compose(example, overrides=overrides)
+    cfg = compose_config(*overrides, config=example)
     values = make_return_log(cfg)(batch([True], [-900.0]))
     values.pop("log_pbar")
     assert values == {metric: pytest.approx(logged)}

@@ -1,7 +1,5 @@
 """GroupDR from config to trainer: where its data comes from, and what the minimum does."""
 
-from pathlib import Path
-
 import pandas as pd
 import pytest
 import torch
@@ -12,6 +10,7 @@ pytest.importorskip(
 )
 
 from tests.trainers.test_trainers import build, config, parameters
+from torchrl_drigm.config import config_path
 from torchrl_drigm.envs import SustainGymEnv
 from torchrl_drigm.envs.transforms import WorstGroupReward
 from torchrl_drigm.evaluation import get_suite
@@ -137,8 +136,7 @@ class TestConfig:
     def test_default_climates_are_env_1_to_env_5(self):
         cfg = config("uncertainty=group_dr", f"uncertainty.climates={TABLE_3[:1]}".replace("'", ""))
         assert cfg.uncertainty.climates == TABLE_3[:1]
-        path = Path(__file__).parents[2] / "examples" / "config" / "uncertainty"
-        default = OmegaConf.load(path / "group_dr.yaml")
+        default = OmegaConf.load(config_path() / "uncertainty" / "group_dr.yaml")
         assert default.climates == TABLE_3[:5]
 
     def test_domain_randomisation(self):

@@ -1,15 +1,13 @@
 """Next values stored with the transitions: the same training as with values computed each time."""
 
-from pathlib import Path
-
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 
 pytest.importorskip(
     "sustaingym", reason='needs sustaingym: pip install "torchrl_drigm[sustaingym]"'
 )
 
+from torchrl_drigm.config import compose_config
 from torchrl_drigm.envs.transforms import NextHistory
 from torchrl_drigm.trainers import (
     make_agents,
@@ -22,7 +20,6 @@ from torchrl_drigm.trainers import (
 )
 
 pytestmark = pytest.mark.sustaingym
-CONFIG = Path(__file__).parents[2] / "examples" / "config"
 SMALL = [
     "preset=paper",
     "env.num_envs=2",
@@ -42,8 +39,7 @@ SMALL = [
 
 def trained(tmp_path, *overrides):
     """The trainer after its run, with the losses of every update."""
-    with initialize_config_dir(str(CONFIG), version_base=None):
-        cfg = compose("sustaingym_rqmix", overrides=[*SMALL, *overrides])
+    cfg = compose_config(*SMALL, *overrides)
     torch.manual_seed(0)
     env = make_env(cfg)
     agents = make_agents(cfg, env)

@@ -1,13 +1,10 @@
 """Which battles are trained on and which are tested in."""
 
-from pathlib import Path
-
 import pytest
-from hydra import compose, initialize_config_dir
 
+from torchrl_drigm.config import compose_config
 from torchrl_drigm.trainers import battle_seeds, environments, make_env, make_test_envs
 
-CONFIG = Path(__file__).parents[2] / "examples" / "config"
 # all below 100, and some of other sizes: those in use as evaluation seeds, sums of such a seed
 # and a number of frames, and large ones
 SEEDS = [*range(100), 1000, 10_000, 10_011, 20_011, 2**31 - 1, 2**32, 2**40 + 7, 123_456_789]
@@ -82,8 +79,7 @@ class TestEnvironments:
 
     @pytest.mark.parametrize(("env", "n_games"), [("smac", 8), ("smax", 1)])
     def test_runs_and_tests_play_different_battles(self, made, env, n_games):
-        with initialize_config_dir(str(CONFIG), version_base=None):
-            cfg = compose("smac_rqmix", overrides=[f"env={env}"])
+        cfg = compose_config(f"env={env}", config="battles")
         seen = set()
         for cfg.seed in SEEDS:
             train = made(make_env, cfg)

@@ -1,6 +1,6 @@
 """From a config to agents, dual networks and losses.
 
-Every function takes the composed Hydra config (see :mod:`torchrl_drigm.config`); field names in the
+Every function takes the composed Hydra config (:mod:`torchrl_drigm.config`); field names in the
 docstrings are those of the config.
 """
 

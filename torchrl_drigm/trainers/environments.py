@@ -1,6 +1,6 @@
 """From a config to the environment to train in: the task's, and what the agents need on it.
 
-Every function takes the composed Hydra config (see :mod:`torchrl_drigm.config`); field names in the
+Every function takes the composed Hydra config (:mod:`torchrl_drigm.config`); field names in the
 docstrings are those of the config.
 """
 

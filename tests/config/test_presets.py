@@ -1,14 +1,13 @@
-"""What the examples' presets make of every agent, mixer and uncertainty set."""
+"""What the presets make of every agent, mixer and uncertainty set."""
 
 from itertools import product
-from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-CONFIG = Path(__file__).parents[2] / "examples" / "config"
-EXAMPLES = {"fast": "sustaingym_rqmix", "paper": "sustaingym_rqmix", "battles": "smac_rqmix"}
+from torchrl_drigm.config import compose_config, config_path
+
+CONFIGS = {"fast": "building", "paper": "building", "battles": "battles"}
 SETS = ("none", "contamination", "tv", "group_dr")
 AGENTS, MIXERS = ("drqn", "recurrent"), ("vdn", "qmix", "qtran")
 # ρ by preset and set; none of them for a set that has no size.
@@ -23,12 +22,11 @@ RHO = {
 
 
 def composed(preset, *overrides):
-    with initialize_config_dir(str(CONFIG), version_base=None):
-        return compose(EXAMPLES[preset], overrides=[f"preset={preset}", *overrides])
+    return compose_config(f"preset={preset}", *overrides, config=CONFIGS[preset])
 
 
 @pytest.mark.parametrize("uncertainty", SETS)
-@pytest.mark.parametrize("preset", EXAMPLES)
+@pytest.mark.parametrize("preset", CONFIGS)
 def test_every_set_has_its_own_rho(preset, uncertainty):
     for agent, mixer in product(AGENTS, MIXERS):
         choices = {"agent": agent, "mixer": mixer, "uncertainty": uncertainty}
@@ -36,9 +34,9 @@ def test_every_set_has_its_own_rho(preset, uncertainty):
         assert cfg.uncertainty.get("rho") == RHO.get((preset, uncertainty))
         # a choice has the fields of its own file, whatever the preset
         for group, name in choices.items():
-            own = OmegaConf.load(CONFIG / group / f"{name}.yaml")
-            assert set(cfg[group]) >= set(own)
-            extra = set(cfg[group]) - set(own)
+            own = set(OmegaConf.load(config_path() / group / f"{name}.yaml")) - {"defaults"}
+            assert set(cfg[group]) >= own
+            extra = set(cfg[group]) - own
             assert not extra, f"{group}={name} has no {extra}"
 
 
@@ -52,14 +50,18 @@ def test_a_size_for_a_set_that_has_none_is_refused():
         composed("fast", "uncertainty=none", "uncertainty.rho=0.3")
 
 
-@pytest.mark.parametrize("group", ["preset_agent", "preset_mixer", "preset_uncertainty"])
+@pytest.mark.parametrize(
+    "group", ["preset_env", "preset_agent", "preset_mixer", "preset_uncertainty"]
+)
 def test_every_special_value_belongs_to_a_preset_and_a_choice(group):
     """A file of a name that no preset and choice make is never read."""
     kind = group.removeprefix("preset_")
-    for file in (CONFIG / group).glob("*.yaml"):
+    for file in (config_path() / group).glob("*.yaml"):
         preset, choice = file.stem.split("_", 1)
-        assert (CONFIG / "preset" / f"{preset}.yaml").exists()
-        assert (CONFIG / kind / f"{choice}.yaml").exists()
+        assert (config_path() / "preset" / f"{preset}.yaml").exists()
+        assert (config_path() / kind / f"{choice}.yaml").exists()
         cfg = composed(preset, f"{kind}={choice}")
-        for field, value in OmegaConf.load(file).items():
+        own = OmegaConf.load(file)
+        own.pop("defaults", None)
+        for field, value in own.items():
             assert cfg[kind][field] == value

@@ -1,0 +1,127 @@
+"""Composing a config: its types, what is refused and by which name, and Hydra's global state."""
+
+import hydra
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import ConfigCompositionException, MissingConfigException
+from hydra.version import VersionBase
+from omegaconf import OmegaConf
+from omegaconf.errors import ValidationError
+
+from torchrl_drigm.config import compose_config, config_path, schema
+from torchrl_drigm.trainers.runs import run_identity
+
+OWN = ["mixer.name=my.Mixer", "uncertainty.name=my.Set", "uncertainty.rho=2.0", "env.name=my.Env"]
+GROUPS = ("env", "agent", "mixer", "uncertainty")
+
+
+def choices(group):
+    return [file.stem for file in sorted((config_path() / group).glob("*.yaml"))]
+
+
+class TestTypes:
+    @pytest.mark.parametrize(
+        ("group", "choice"), [(group, choice) for group in GROUPS for choice in choices(group)]
+    )
+    def test_every_choice_has_a_dataclass_and_a_value_for_each_field(self, group, choice):
+        cfg = compose_config(f"{group}={choice}", "preset=paper")
+        assert issubclass(OmegaConf.get_type(cfg[group]), schema.RunConfig.__annotations__[group])
+        missing = {f"{group}.name"} | ({"uncertainty.rho"} if group == "uncertainty" else set())
+        assert OmegaConf.missing_keys(cfg) == (missing if choice == "own" else set())
+
+    @pytest.mark.parametrize("config", ["building", "battles"])
+    def test_a_run_is_typed_as_a_whole(self, config):
+        cfg = compose_config(config=config)
+        assert issubclass(OmegaConf.get_type(cfg), schema.RunConfig)
+        assert not OmegaConf.missing_keys(cfg)
+
+    def test_later_assignments_are_checked(self):
+        cfg = compose_config()
+        with pytest.raises(ValidationError, match=r"(?s)'abc'.* Float.*full_key: optim.lr"):
+            cfg.optim.lr = "abc"
+
+    def test_own_classes_with_own_fields(self):
+        own = ["env=own", "mixer=own", "uncertainty=own", *OWN]
+        cfg = compose_config(*own, "+env.options.size=3", "+uncertainty.options={a: [1, 2]}")
+        assert cfg.env == {
+            **{"name": "my.Env", "num_envs": 16, "loc": 0.0, "scale": 1.0, "reward_scale": 1.0},
+            "options": {"size": 3},
+        }
+        assert cfg.mixer == {"name": "my.Mixer", "options": {}}
+        assert cfg.uncertainty.options == {"a": [1, 2]}
+
+    def test_an_untyped_copy_is_the_same_run(self):
+        """What ``config.yaml`` of a run gives back."""
+        cfg = compose_config()
+        copy = OmegaConf.create(OmegaConf.to_yaml(cfg))
+        assert copy == cfg
+        assert run_identity(copy) == run_identity(cfg)
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("override", "kind"),
+        [
+            ("optim.lr=abc", "Float"),
+            ("optim.lmbda=true", "Float"),
+            ("optim.gamma=null", "Optional"),
+            ("mixer.embed_dim=1.5", "Integer"),
+            ("env.num_envs=many", "Integer"),
+            ("env.climates=[[Hot_Dry,[Tucson]]]", "str"),
+            ("env.loc=[a,b]", "Float"),
+            ("env.days=5", "int"),
+            ("compile=perhaps", "bool"),
+            ("agent.core=[lstm]", "string"),
+        ],
+    )
+    def test_a_value_of_another_type(self, override, kind):
+        with pytest.raises(ConfigCompositionException) as refused:
+            compose_config(override)
+        assert override in str(refused.value)
+        message = str(refused.value.__cause__)
+        assert f"full_key: {override.split('=')[0]}" in message and kind in message
+
+    @pytest.mark.parametrize(
+        "field", ["optim.learning_rate", "uncertainty.rhoo", "mixer.size", "agent.env", "sede"]
+    )
+    def test_a_field_that_does_not_exist(self, field):
+        with pytest.raises(ConfigCompositionException, match=f"Could not override '{field}'"):
+            compose_config(f"{field}=1")
+
+    @pytest.mark.parametrize("group", [*GROUPS, "preset"])
+    def test_a_choice_that_does_not_exist(self, group):
+        names = r"\s+".join(choices(group))
+        message = rf"Could not find '{group}/nothing'\s+Available options in '{group}':\s+{names}"
+        with pytest.raises(MissingConfigException, match=message):
+            compose_config(f"{group}=nothing")
+
+    def test_a_file_with_a_field_that_its_dataclass_lacks(self, tmp_path):
+        """A YAML of one's own, found beside ours."""
+        (tmp_path / "mixer").mkdir()
+        (tmp_path / "mixer" / "big.yaml").write_text(
+            "defaults: [qmix]\nembed_dim: 64\nhidden: 3\n", encoding="utf-8"
+        )
+        search = f"hydra.searchpath=[file://{tmp_path}]"
+        with pytest.raises(ConfigCompositionException, match=r"(?s)hidden.*full_key: mixer.hidden"):
+            compose_config("mixer=big", search)
+        (tmp_path / "mixer" / "big.yaml").write_text("defaults: [qmix]\nembed_dim: 64\n")
+        assert compose_config("mixer=big", search).mixer.embed_dim == 64
+
+
+class TestGlobalState:
+    def test_hydra_is_left_uninitialised(self):
+        compose_config()
+        assert not GlobalHydra.instance().is_initialized()
+
+    def test_hydra_is_left_uninitialised_by_a_refusal(self):
+        with pytest.raises(ConfigCompositionException):
+            compose_config("optim.lr=abc")
+        assert not GlobalHydra.instance().is_initialized()
+
+    def test_works_within_another_hydra(self, tmp_path):
+        (tmp_path / "other.yaml").write_text("a: 1\n")
+        with hydra.initialize_config_dir(str(tmp_path), version_base="1.2"):
+            version = VersionBase.instance().getbase()
+            assert compose_config("mixer=vdn").mixer.name == "vdn"
+            assert VersionBase.instance().getbase() == version
+            assert hydra.compose("other") == {"a": 1}
