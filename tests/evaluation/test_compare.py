@@ -6,10 +6,11 @@ import pandas as pd
 import pytest
 from omegaconf import OmegaConf
 
-from torchrl_drigm.evaluation import compare_runs, get_suite, summarize
-from torchrl_drigm.evaluation.__main__ import main
+from torchrl_drigm.__main__ import main
+from torchrl_drigm.evaluation import compare_runs, summarize
+from torchrl_drigm.tasks import BuildingTask
 
-SHIFTS = get_suite("climate").shifts
+SHIFTS = BuildingTask.suites["climate"]
 SCALE = 9000.0
 
 
@@ -25,7 +26,7 @@ def write(folder, means, uncertainty="tv", seed=0, mixer="qmix", policies=("do n
     }
     OmegaConf.save(OmegaConf.create(cfg), folder / "config.yaml")
     rows = [
-        (policy, shift.name, shift.climate[1], SCALE * (value - 1.0))
+        (policy, shift["name"], shift["climate"][1], SCALE * (value - 1.0))
         for policy, values in (("TV QMIX", means), *((p, [-1.0] * len(means)) for p in policies))
         for shift in SHIFTS
         for value in values
@@ -169,6 +170,10 @@ class TestBuildings:
         ]
 
 
-def test_folder_without_runs(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no config.yaml and no evaluation.csv below"):
+def test_folder_without_runs(tmp_path, capsys):
+    message = "no config.yaml and no evaluation.csv below"
+    with pytest.raises(FileNotFoundError, match=message):
+        compare_runs([tmp_path])
+    with pytest.raises(SystemExit, match="1"):
         main(["compare", str(tmp_path)])
+    assert message in capsys.readouterr().err

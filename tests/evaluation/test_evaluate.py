@@ -16,18 +16,16 @@ from torchrl_drigm.envs import SustainGymEnv
 from torchrl_drigm.envs.transforms import HistoryWindow, PreviousAction
 from torchrl_drigm.evaluation import (
     REFERENCES,
-    SUITES,
     DoNothing,
     OneStepOracle,
     ProportionalControl,
     RandomPolicy,
     ReferencePolicy,
-    Shift,
-    Suite,
     evaluate,
     power_to_level,
 )
 from torchrl_drigm.modules import DRQN, RecurrentDRQN
+from torchrl_drigm.tasks import BuildingTask
 
 pytest.importorskip(
     "sustaingym", reason='needs SustainGym: pip install "torchrl_drigm[sustaingym]"'
@@ -38,14 +36,12 @@ from sustaingym.envs.building import MultiAgentBuildingEnv, ParameterGenerator
 pytestmark = pytest.mark.sustaingym
 
 ACTION = ("agents", "action")
-TUCSON, NEW_YORK = SUITES["climate"].shifts[0].climate, SUITES["climate"].shifts[5].climate
-
-
-def suite_of(*shifts):
-    return Suite("test", "For a test.", shifts)
-
-
-TWO = suite_of(Shift("train", TUCSON, (0, 200)), Shift("shifted", NEW_YORK, (0, 200)))
+CLIMATES = [shift["climate"] for shift in BuildingTask.suites["climate"]]
+TUCSON, NEW_YORK = CLIMATES[0], CLIMATES[5]
+TWO = [
+    {"name": "train", "climate": TUCSON, "days": (0, 200)},
+    {"name": "shifted", "climate": NEW_YORK, "days": (0, 200)},
+]
 
 
 @functools.cache
@@ -115,37 +111,40 @@ class TestEvaluate:
         def level(temperature):
             return int(np.clip(np.round((0.25 * (22 - temperature) + 1) * 100), 0, 199))
 
-        results = evaluate(ProportionalControl(), TWO, episodes=3)
+        results = evaluate(ProportionalControl(), suite=TWO, episodes=3)
         for row in results.to_dict("records"):
             expected = real_return((row["climate"], row["location"]), row["day"], level)
             assert row["return"] == pytest.approx(expected, rel=1e-3)
             assert row["normalized_return"] == pytest.approx((row["return"] + 9000) / 9000)
 
     def test_table(self):
-        results = evaluate(DoNothing(), TWO, episodes=2)
+        results = evaluate(DoNothing(), suite=TWO, episodes=2)
         assert list(results.columns) == [
             *("suite", "shift", "climate", "location"),
             *("episode", "day", "return", "normalized_return"),
         ]
-        assert results["suite"].tolist() == ["test"] * 4
+        assert results["suite"].tolist() == ["own"] * 4
         assert results["shift"].tolist() == ["train", "train", "shifted", "shifted"]
         assert results["climate"].tolist() == ["Hot_Dry"] * 2 + ["Mixed_Humid"] * 2
         assert results["location"].tolist() == ["Tucson"] * 2 + ["NewYork"] * 2
         assert results["episode"].tolist() == [0, 1, 0, 1]
 
     def test_days_are_paired_and_differ(self):
-        days = evaluate(DoNothing(), TWO, episodes=50).pivot(
+        days = evaluate(DoNothing(), suite=TWO, episodes=50).pivot(
             index="episode", columns="shift", values="day"
         )
         assert (days["train"] == days["shifted"]).all()
         assert days["train"].is_unique
         assert days["train"].between(0, 199).all()
-        other = evaluate(DoNothing(), TWO, episodes=50, seed=12)
+        other = evaluate(DoNothing(), suite=TWO, episodes=50, seed=12)
         assert set(other["day"]) != set(days["train"])
 
     def test_more_episodes_than_days_and_one_climate_twice(self):
-        suite = suite_of(Shift("a", TUCSON, (3, 5)), Shift("b", TUCSON, (200, 365)))
-        results = evaluate(DoNothing(), suite, episodes=6)
+        suite = [
+            {"name": "a", "climate": TUCSON, "days": (3, 5)},
+            {"name": "b", "climate": TUCSON, "days": (200, 365)},
+        ]
+        results = evaluate(DoNothing(), suite=suite, episodes=6)
         by_shift = results.groupby("shift")["day"]
         assert set(by_shift.get_group("a")) <= {3, 4}
         assert by_shift.get_group("b").is_unique
@@ -155,19 +154,19 @@ class TestEvaluate:
     def test_deterministic_and_without_the_global_generator(self, policy):
         state = torch.get_rng_state()
         numpy_state = np.random.get_state()[1].copy()
-        first = evaluate(policy, TWO, episodes=2)
+        first = evaluate(policy, suite=TWO, episodes=2)
         assert torch.equal(torch.get_rng_state(), state)
         assert (np.random.get_state()[1] == numpy_state).all()
-        assert evaluate(policy, TWO, episodes=2).equals(first)
+        assert evaluate(policy, suite=TWO, episodes=2).equals(first)
 
     def test_random_policy_follows_its_seed(self):
-        returns = [evaluate(RandomPolicy(seed), TWO, episodes=1)["return"] for seed in (0, 1)]
+        returns = [evaluate(RandomPolicy(seed), suite=TWO, episodes=1)["return"] for seed in (0, 1)]
         assert not returns[0].equals(returns[1])
 
     def test_modes(self):
         policy = Policy(constant(100))
         policy.inner.eval()
-        evaluate(policy, TWO, episodes=1)
+        evaluate(policy, suite=TWO, episodes=1)
         assert policy.seen == (False, False, False, ExplorationType.DETERMINISTIC)
         assert (policy.training, policy.inner.training) == (True, False)
         assert torch.is_grad_enabled()
@@ -177,18 +176,20 @@ class TestEvaluate:
             def __call__(self, tensordict):
                 return tensordict.set(ACTION, constant(100)(tensordict["agents", "observation"]))
 
-        assert evaluate(Act(), TWO, episodes=1).equals(evaluate(DoNothing(), TWO, episodes=1))
+        assert evaluate(Act(), suite=TWO, episodes=1).equals(
+            evaluate(DoNothing(), suite=TWO, episodes=1)
+        )
 
     def test_windowed_agents_without_their_exploration(self):
         torch.manual_seed(0)
         greedy, transform = drqn_policy(), HistoryWindow(8)
-        first = evaluate(greedy, TWO, episodes=2, transform=transform)
+        first = evaluate(greedy, suite=TWO, episodes=2, transform=transform)
         assert transform.parent is None
         env = SustainGymEnv("building", seed=0)
         exploring = TensorDictSequential(
             greedy, EGreedyModule(env.action_spec, eps_init=1.0, action_key=ACTION)
         )
-        assert evaluate(exploring, TWO, episodes=2, transform=transform).equals(first)
+        assert evaluate(exploring, suite=TWO, episodes=2, transform=transform).equals(first)
 
     def test_recurrent_team_without_its_memory(self):
         qnet = RecurrentDRQN(DRQN(5, 200, 6, hidden_size=8))
@@ -201,17 +202,17 @@ class TestEvaluate:
         with pytest.raises(
             ValueError, match=r"carries .*recurrent_state.*would play without memory"
         ):
-            evaluate(team, TWO, episodes=1, transform=PreviousAction())
+            evaluate(team, suite=TWO, episodes=1, transform=PreviousAction())
         memory = Compose(PreviousAction(), get_primers_from_module(team))
-        assert len(evaluate(team, TWO, episodes=1, transform=memory)) == 2
+        assert len(evaluate(team, suite=TWO, episodes=1, transform=memory)) == 2
 
     def test_scaled_rewards_do_not_change_returns(self):
         transform = Compose(RewardScaling(loc=1.0, scale=0.1), HistoryWindow(2))
-        scaled = evaluate(DoNothing(), TWO, episodes=1, transform=transform)
-        assert scaled.equals(evaluate(DoNothing(), TWO, episodes=1))
+        scaled = evaluate(DoNothing(), suite=TWO, episodes=1, transform=transform)
+        assert scaled.equals(evaluate(DoNothing(), suite=TWO, episodes=1))
 
-    def test_env_kwargs(self):
-        kwargs = {"building": "Warehouse", "n_action_levels": 5}
+    def test_another_building(self):
+        task = BuildingTask(building="Warehouse", n_action_levels=5)
         seen = set()
 
         class Probe(DoNothing):
@@ -220,22 +221,21 @@ class TestEvaluate:
                 seen.add((*action.shape, *action.unique().tolist()))
                 return action
 
-        evaluate(Probe(), TWO, episodes=2, env_kwargs=kwargs)
+        evaluate(Probe(), task, TWO, episodes=2)
         assert seen == {(4, 3, 2)}
 
     def test_only_a_building_with_a_normalisation_has_normalised_returns(self):
-        results = evaluate(DoNothing(), TWO, episodes=1, env_kwargs={"building": "Warehouse"})
+        results = evaluate(DoNothing(), BuildingTask(building="Warehouse"), TWO, episodes=1)
         assert "return" in results and "normalized_return" not in results
 
     def test_a_team_plays_on_the_action_levels_that_it_was_trained_on(self):
         torch.manual_seed(0)
         team, memory = drqn_policy(n_actions=40), HistoryWindow(8)
-        results = evaluate(team, TWO, episodes=1, transform=memory)
-        kwargs = {"n_action_levels": 40}
-        named = evaluate(team, TWO, episodes=1, transform=memory, env_kwargs=kwargs)
-        assert results.equals(named)
-        with pytest.raises(ValueError, match=r"n_action_levels=200, but the policy was made for 4"):
-            evaluate(team, TWO, transform=memory, env_kwargs={"n_action_levels": 200})
+        results = evaluate(team, suite=TWO, episodes=1, transform=memory)
+        task = BuildingTask(n_action_levels=40)
+        assert results.equals(evaluate(team, task, TWO, episodes=1, transform=memory))
+        with pytest.raises(ValueError, match=r"has 200 actions, but the team was made for 40"):
+            evaluate(team, BuildingTask(n_action_levels=200), TWO, transform=memory)
 
     @pytest.mark.parametrize("n_actions", [40, 201])
     def test_any_policy_that_writes_values_of_other_levels_is_refused(self, n_actions):
@@ -244,21 +244,21 @@ class TestEvaluate:
             tensordict.set(("agents", "action_value"), values)
             return tensordict.set(ACTION, values.argmax(-1))
 
-        message = rf"values {n_actions} actions, but the environment has n_action_levels=200"
+        message = rf"values {n_actions} actions, but the environment has 200"
         with pytest.raises(ValueError, match=message):
-            evaluate(act, TWO, episodes=1)
+            evaluate(act, suite=TWO, episodes=1)
 
     @pytest.mark.parametrize("share_params", [False, True])
     def test_a_team_of_another_building_is_refused(self, share_params):
         team = drqn_policy(share_params=share_params)
-        message = "building='Warehouse' has 3 zones, but the policy was made for 6 agents"
+        message = "'building' has 3 agents, but the team was made for 6"
         with pytest.raises(ValueError, match=message):
-            evaluate(team, TWO, transform=HistoryWindow(8), env_kwargs={"building": "Warehouse"})
+            evaluate(team, BuildingTask(building="Warehouse"), TWO, transform=HistoryWindow(8))
 
     def test_progress(self, capsys):
-        evaluate(DoNothing(), TWO, episodes=1)
+        evaluate(DoNothing(), suite=TWO, episodes=1)
         assert capsys.readouterr().err == ""
-        evaluate(DoNothing(), TWO, episodes=1, progress=True)
+        evaluate(DoNothing(), suite=TWO, episodes=1, progress=True)
         assert "288step" in capsys.readouterr().err
 
     def test_no_episode(self):
@@ -267,12 +267,12 @@ class TestEvaluate:
 
     def test_unknown_suite(self):
         with pytest.raises(ValueError, match="suite='weather' is unknown; valid names: climate"):
-            evaluate(DoNothing(), "weather")
+            evaluate(DoNothing(), suite="weather")
 
     @pytest.mark.parametrize("policy", [lambda tensordict: tensordict, lambda tensordict: None])
     def test_no_action(self, policy):
         with pytest.raises(ValueError, match="wrote no"):
-            evaluate(policy, TWO, episodes=1)
+            evaluate(policy, suite=TWO, episodes=1)
 
     @pytest.mark.parametrize(
         ("act", "received"),
@@ -285,7 +285,7 @@ class TestEvaluate:
     )
     def test_wrong_action(self, act, received):
         with pytest.raises(ValueError, match=received):
-            evaluate(Policy(act), TWO, episodes=1)
+            evaluate(Policy(act), suite=TWO, episodes=1)
 
     def test_returns_that_are_not_finite(self):
         class Breaking(DoNothing):
@@ -294,7 +294,7 @@ class TestEvaluate:
                 return super().act(observation)
 
         with pytest.raises(ValueError, match=r"1 of 4 returns are not finite, the first on train"):
-            evaluate(Breaking(), TWO, episodes=2)
+            evaluate(Breaking(), suite=TWO, episodes=2)
 
 
 class TestReferences:
@@ -302,7 +302,7 @@ class TestReferences:
         assert list(REFERENCES) == [
             *("do nothing", "random", "proportional control", "one-step oracle")
         ]
-        means = [evaluate(REFERENCES[name](), TWO, episodes=20) for name in REFERENCES]
+        means = [evaluate(REFERENCES[name](), suite=TWO, episodes=20) for name in REFERENCES]
         nothing, random, control, oracle = (
             result.groupby("shift")["normalized_return"].mean() for result in means
         )
@@ -320,7 +320,7 @@ class TestReferences:
         ],
     )
     def test_known_returns(self, policy, tucson, new_york):
-        results = evaluate(policy, TWO, episodes=200)
+        results = evaluate(policy, suite=TWO, episodes=200)
         mean = results.groupby("shift")["normalized_return"].mean()
         assert mean["train"] == pytest.approx(tucson, abs=1e-3)
         assert mean["shifted"] == pytest.approx(new_york, abs=1e-3)

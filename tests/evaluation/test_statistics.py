@@ -59,8 +59,13 @@ class TestSummarize:
             summarize(TABLE.iloc[:0])
 
     def test_missing_column(self):
-        with pytest.raises(ValueError, match=r"results lacks the columns \['location'\]"):
-            summarize(TABLE.drop(columns="location"))
+        with pytest.raises(ValueError, match=r"results lacks the columns \['shift'\]"):
+            summarize(TABLE.drop(columns="shift"))
+
+    def test_only_buildings_have_a_location(self):
+        summary = summarize(TABLE.drop(columns="location"))
+        assert "location" not in summary
+        assert format_table(summary).splitlines()[0] == "policy          env_1          env_6"
 
 
 class TestFormatTable:

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 from omegaconf import OmegaConf
 
+from torchrl_drigm.__main__ import main
 from torchrl_drigm.evaluation import (
     final_win_rates,
     plot_noise_levels,
@@ -11,7 +12,6 @@ from torchrl_drigm.evaluation import (
     plot_win_rates,
     read_win_rates,
 )
-from torchrl_drigm.evaluation.__main__ import main
 
 
 def write_run(folder, uncertainty, seed, clean, noisy, rho=0.1, mixer="qmix", **env):
@@ -60,7 +60,7 @@ def test_final_win_rates_average_evaluations_then_runs(runs):
 
 
 def test_command_writes_table_and_both_figures(runs, tmp_path, capsys):
-    main(["win-rates", str(runs), "--out", str(tmp_path / "out"), "--last", "1"])
+    main(["compare", "--win-rates", str(runs), "--out", str(tmp_path / "out"), "--last", "1"])
     printed = capsys.readouterr().out
     assert "nominal QMIX" in printed and "0.700" in printed
     written = sorted(path.name for path in (tmp_path / "out").iterdir())
@@ -147,7 +147,7 @@ class TestOneSeed:
         }
 
     def test_the_table_says_so(self, runs, tmp_path, capsys):
-        main(["win-rates", str(runs), "--out", str(tmp_path / "out")])
+        main(["compare", "--win-rates", str(runs), "--out", str(tmp_path / "out")])
         lines = capsys.readouterr().out.splitlines()
         counts = {
             name: line.count("one run")

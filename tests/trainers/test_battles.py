@@ -9,23 +9,14 @@ from omegaconf import OmegaConf
 
 pytest.importorskip("jaxmarl", reason='needs jaxmarl: pip install "torchrl_drigm[smax]"')
 
+from torchrl_drigm import trainers
 from torchrl_drigm.config import compose_config
-from torchrl_drigm.evaluation import play_battles, plot_noise_levels, read_metrics
-from torchrl_drigm.trainers import (
-    EvaluateBattles,
-    battle_seeds,
-    load_checkpoint,
-    make_agents,
-    make_dual,
-    make_env,
-    make_loss,
-    make_mixer,
-    make_test_envs,
-    make_trainer,
-    play_noise_levels,
-)
+from torchrl_drigm.evaluation import evaluate, plot_noise_levels, read_metrics
+from torchrl_drigm.tasks import play
+from torchrl_drigm.trainers import battle_seeds, load_checkpoint, load_team
 
 pytestmark = pytest.mark.smax
+WON = {"won": ("info", "battle_won")}
 SMALL = [
     "env.num_envs=4",
     "agent.hidden_size=8",
@@ -50,12 +41,7 @@ def config(*overrides):
 def build(run_dir, *overrides):
     cfg = config(*overrides)
     torch.manual_seed(cfg.seed)
-    env = make_env(cfg)
-    agents = make_agents(cfg, env)
-    loss = make_loss(cfg, agents, make_mixer(cfg, env), make_dual(cfg, env))
-    trainer = make_trainer(cfg, env, agents, loss, run_dir)
-    EvaluateBattles(agents, make_test_envs(cfg, agents), 4, 200, seed=11).register(trainer)
-    return trainer
+    return trainers.build(cfg, run_dir).trainer
 
 
 def parameters(trainer):
@@ -129,7 +115,7 @@ def test_evaluation_repeats_its_battles_and_leaves_the_generator_alone(tmp_path)
     assert torch.equal(torch.get_rng_state(), state)
 
 
-class TestPlayBattles:
+class TestPlay:
     def test_rows_are_the_first_battle_of_every_copy(self, tmp_path):
         env = build(tmp_path)._modules["evaluate_battles"].envs["clean"]
         stop = 4  # a mask always has it
@@ -142,7 +128,7 @@ class TestPlayBattles:
             return td
 
         env.set_seed(0)
-        battles = play_battles(policy, env, episodes=8)
+        battles = play(policy, env, 8, metrics=WON)
         assert battles["episode"].tolist() == list(range(8))
         assert not battles["won"].any()
         env.set_seed(0)
@@ -156,28 +142,34 @@ class TestPlayBattles:
     def test_refusals(self, tmp_path):
         env = build(tmp_path)._modules["evaluate_battles"].envs["clean"]
         with pytest.raises(ValueError, match="multiple of the environment's 4 copies"):
-            play_battles(env.rand_action, env, episodes=6)
+            play(env.rand_action, env, 6)
         with pytest.raises(ValueError, match="have not ended after max_steps=2"):
-            play_battles(env.rand_action, env, episodes=4, max_steps=2)
+            play(env.rand_action, env, 4, max_steps=2)
 
 
 def test_noise_levels_of_a_trained_team(tmp_path):
     trainer = build(tmp_path, "mixer=vdn", "uncertainty=none")
     OmegaConf.save(config("mixer=vdn", "uncertainty=none"), tmp_path / "config.yaml")
     trainer.train()
-    battles = play_noise_levels(tmp_path, [0.0, 0.75], episodes=4, seed=5)
-    assert battles["std"].tolist() == [0.0] * 4 + [0.75] * 4
+    suite = [{"name": "clean"}, {"name": "noisy", "noise_std": 0.75}]
+    battles = evaluate(load_team(tmp_path), suite=suite, episodes=4, seed=5)
+    assert battles["shift"].tolist() == ["clean"] * 4 + ["noisy"] * 4
+    with pytest.warns(DeprecationWarning, match="play_noise_levels is deprecated"):
+        levels = trainers.play_noise_levels(tmp_path, [0.0, 0.75], episodes=4, seed=5)
+    assert levels["std"].tolist() == [0.0] * 4 + [0.75] * 4
+    assert levels["return"].tolist() == battles["return"].tolist(), "no noise is noise of 0"
     # without noise they are those of the team itself
     env = trainer._modules["evaluate_battles"].envs["clean"]
     env.set_seed(*battle_seeds("test", 5))
-    own = play_battles(trainer._modules["evaluate_battles"].policy, env, 4)
-    pd.testing.assert_frame_equal(battles[battles["std"] == 0].drop(columns="std"), own)
+    own = play(trainer._modules["evaluate_battles"].policy, env, 4, metrics=WON)
+    clean = battles[battles["shift"] == "clean"]
+    pd.testing.assert_frame_equal(clean[list(own)], own)
     shutil.copytree(tmp_path, damaged := tmp_path.with_name("damaged"))
     file = next(damaged.glob("checkpoint/components/*-loss_module/state/tensor_00000003.memmap"))
     file.write_bytes(file.read_bytes()[:-4] + b"\0\0\0\1")
     with pytest.raises(ValueError, match=r"it is damaged \(the content of .*tensor_00000003"):
-        play_noise_levels(damaged, [0.0], episodes=4)
-    runs = [battles.groupby("std")["won"].mean().reset_index().assign(run="a", method="VDN")]
+        load_team(damaged)
+    runs = [levels.groupby("std")["won"].mean().reset_index().assign(run="a", method="VDN")]
     plot = plot_noise_levels(pd.concat(runs), tmp_path / "levels.png")
     assert plot.stat().st_size > 10_000
 

@@ -5,8 +5,9 @@ import torch
 from tensordict import TensorDict
 
 from torchrl_drigm.config import compose_config
+from torchrl_drigm.tasks import make_task
 from torchrl_drigm.trainers import LogEpisodeReturn
-from torchrl_drigm.trainers.environments import make_return_log
+from torchrl_drigm.trainers.training import make_return_log
 
 
 def batch(done, returns, **info):
@@ -43,6 +44,6 @@ def test_an_episode_that_a_lost_connection_cut_does_not_count():
 )
 def test_a_return_is_normalised_only_where_that_is_defined(example, overrides, metric, logged):
     cfg = compose_config(*overrides, config=example)
-    values = make_return_log(cfg)(batch([True], [-900.0]))
+    values = make_return_log(make_task(cfg))(batch([True], [-900.0]))
     values.pop("log_pbar")
     assert values == {metric: pytest.approx(logged)}

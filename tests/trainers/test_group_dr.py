@@ -9,16 +9,16 @@ pytest.importorskip(
     "sustaingym", reason='needs sustaingym: pip install "torchrl_drigm[sustaingym]"'
 )
 
-from tests.trainers.test_trainers import build, config, parameters
+from tests.trainers.small_building import build, config, parameters
 from torchrl_drigm.config import config_path
 from torchrl_drigm.envs import SustainGymEnv
 from torchrl_drigm.envs.transforms import WorstGroupReward
-from torchrl_drigm.evaluation import get_suite
 from torchrl_drigm.modules import GroupRewardModel
-from torchrl_drigm.trainers import environments, fit_reward_model, make_env
+from torchrl_drigm.tasks import BuildingTask, building, make_task
+from torchrl_drigm.trainers import fit_reward_model, make_env
 
 pytestmark = pytest.mark.sustaingym
-TABLE_3 = [list(shift.climate) for shift in get_suite("climate").shifts]
+TABLE_3 = [list(shift["climate"]) for shift in BuildingTask.suites["climate"]]
 ACTION = ("agents", "action")
 
 
@@ -93,7 +93,8 @@ class TestEnvironment:
             model.reward_scale.fill_(30.0)
 
         cfg = config("uncertainty=none")
-        loc, scale = (environments._state_scaling(cfg.env[name], 6) for name in ("loc", "scale"))
+        (norm,) = make_task(cfg).learning_transforms(make_env(cfg))
+        loc, scale = norm.loc, norm.scale
 
         class ModelReward(SustainGymEnv):
             """Pays the model's reward, read from the scaled state as the policy sees it."""
@@ -117,7 +118,7 @@ class TestEnvironment:
         overrides = ["uncertainty=group_dr", f"uncertainty.climates={climates}"]
         group_dr = trained("group", *overrides, reward_model=model)
         plain = trained("plain", "uncertainty=none", f"env.climates={climates}")
-        monkeypatch.setattr(environments, "SustainGymEnv", ModelReward)
+        monkeypatch.setattr(building, "SustainGymEnv", ModelReward)
         nominal = trained("nominal", "uncertainty=none", f"env.climates={climates}")
         torch.testing.assert_close(group_dr, nominal, rtol=0, atol=1e-6)
         assert not torch.allclose(plain, nominal, rtol=0, atol=1e-3)

@@ -9,7 +9,7 @@ pytest.importorskip(
     "sustaingym", reason='needs sustaingym: pip install "torchrl_drigm[sustaingym]"'
 )
 
-from tests.trainers.test_trainers import build
+from tests.trainers.small_building import build
 from torchrl_drigm.trainers import PrintProgress, progress
 
 pytestmark = pytest.mark.sustaingym

@@ -3,7 +3,8 @@
 import pytest
 
 from torchrl_drigm.config import compose_config
-from torchrl_drigm.trainers import battle_seeds, environments, make_env, make_test_envs
+from torchrl_drigm.tasks import battles
+from torchrl_drigm.trainers import battle_seeds, make_env, make_test_envs
 
 # all below 100, and some of other sizes: those in use as evaluation seeds, sums of such a seed
 # and a number of frames, and large ones
@@ -66,8 +67,8 @@ class TestEnvironments:
             seeds.extend(maker.args[1] for maker in makers)
             raise Stop
 
-        monkeypatch.setattr(environments, "SMAXEnv", smax)
-        monkeypatch.setattr(environments, "ParallelEnv", games)
+        monkeypatch.setattr(battles, "SMAXEnv", smax)
+        monkeypatch.setattr(battles, "ParallelEnv", games)
 
         def made(make, *args):
             seeds.clear()

@@ -15,7 +15,7 @@ pytest.importorskip(
     reason='needs hydra-joblib-launcher: pip install "torchrl_drigm[sweep]"',
 )
 
-from tests.trainers.test_trainers import SMALL
+from tests.trainers.small_building import SMALL
 
 pytestmark = [pytest.mark.sustaingym, pytest.mark.slow]
 ROOT = Path(__file__).parents[2]

@@ -10,10 +10,10 @@ pytest.importorskip(
 
 from torchrl.objectives import HardUpdate, SoftUpdate
 
+from tests.trainers.small_building import SMALL, build, config, parameters
 from torchrl_drigm.config import compose_config
 from torchrl_drigm.evaluation import read_metrics
 from torchrl_drigm.trainers import (
-    fit_reward_model,
     load_checkpoint,
     make_agents,
     make_dual,
@@ -24,46 +24,6 @@ from torchrl_drigm.trainers import (
 )
 
 pytestmark = pytest.mark.sustaingym
-SMALL = [
-    "env.num_envs=4",
-    "env.n_action_levels=10",
-    "agent.hidden_size=8",
-    "optim.updates_per_batch=2",
-    "replay.batch_size=16",
-    "replay.size=2000",
-    "collector.frames_per_batch=16",
-    "collector.total_frames=1280",
-    "collector.init_random_frames=32",
-    "exploration.annealing_frames=800",
-    "log_interval=100",
-    "progress_bar=false",
-]
-SMALL_GROUP_DR = [
-    "uncertainty.climates=[[Hot_Dry,Tucson],[Cool_Marine,Seattle]]",
-    "uncertainty.behaviour_frames=160",
-    "uncertainty.episodes=2",
-    "uncertainty.updates=20",
-    "uncertainty.batch_size=32",
-    "uncertainty.hidden_size=8",
-]
-
-
-def config(*overrides):
-    small = [*SMALL, *(SMALL_GROUP_DR if "uncertainty=group_dr" in overrides else [])]
-    return compose_config(*small, *overrides)
-
-
-def build(run_dir, *overrides, reward_model=None):
-    cfg = config(*overrides)
-    torch.manual_seed(cfg.seed)
-    env = make_env(cfg, reward_model or fit_reward_model(cfg, run_dir))
-    agents = make_agents(cfg, env)
-    loss = make_loss(cfg, agents, make_mixer(cfg, env), make_dual(cfg, env))
-    return make_trainer(cfg, env, agents, loss, run_dir)
-
-
-def parameters(trainer):
-    return torch.cat([p.detach().flatten() for p in trainer.loss_module.parameters()])
 
 
 @pytest.mark.parametrize("mixer", ["qmix", "qtran"])

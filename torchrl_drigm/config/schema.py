@@ -29,6 +29,8 @@ __all__ = [
     "QTRANConfig",
     "RecurrentAgentConfig",
     "RunConfig",
+    "TorchRLConfig",
+    "TorchRLEnvConfig",
     "TotalVariationConfig",
     "UncertaintyConfig",
     "WindowAgentConfig",
@@ -69,6 +71,20 @@ class BattlesEnvConfig(EnvConfig):
     scale: float = MISSING
     reward_scale: float = MISSING
     return_scale: float = MISSING
+
+
+@dataclass
+class TorchRLEnvConfig(EnvConfig):
+    """``env=vmas``: environments that TorchRL makes."""
+
+    make: str = MISSING
+    kwargs: dict[str, Any] = MISSING
+    max_steps: int | None = MISSING
+    num_envs: int = MISSING
+    loc: Any = MISSING  # one number, or one for each feature
+    scale: Any = MISSING
+    reward_scale: float = MISSING
+    return_scale: float | None = MISSING
 
 
 @dataclass
@@ -237,10 +253,10 @@ class EvaluationConfig:
 
 
 @dataclass
-class BuildingEvaluationConfig(EvaluationConfig):
-    """Days in shifted climates, after training."""
+class SuiteEvaluationConfig(EvaluationConfig):
+    """Episodes in the shifts of a suite, after training."""
 
-    suite: str = MISSING
+    suite: Any = MISSING  # a name, a YAML file or a list of shifts; null for the task's first
     episodes: int = MISSING
     seed: int = MISSING
 
@@ -286,7 +302,14 @@ class RunConfig:
 class BuildingConfig(RunConfig):
     """``building.yaml``."""
 
-    evaluation: BuildingEvaluationConfig = MISSING
+    evaluation: SuiteEvaluationConfig = MISSING
+
+
+@dataclass
+class TorchRLConfig(RunConfig):
+    """``torchrl.yaml``."""
+
+    evaluation: SuiteEvaluationConfig = MISSING
 
 
 @dataclass
@@ -299,8 +322,8 @@ class BattlesConfig(RunConfig):
 
 # what a YAML file names; the parts of a run without choices come with the run
 _OF_FILES = (
-    *(BuildingConfig, BattlesConfig),
-    *(BuildingEnvConfig, BattlesEnvConfig, OwnEnvConfig),
+    *(BuildingConfig, BattlesConfig, TorchRLConfig),
+    *(BuildingEnvConfig, BattlesEnvConfig, TorchRLEnvConfig, OwnEnvConfig),
     *(WindowAgentConfig, RecurrentAgentConfig),
     *(MixerConfig, QMixConfig, QTRANConfig, OwnMixerConfig),
     *(UncertaintyConfig, ContaminationConfig, TotalVariationConfig, OwnSetConfig, GroupDRConfig),

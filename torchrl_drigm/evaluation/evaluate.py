@@ -91,7 +91,10 @@ def evaluate(
     tables = []
     for trial in task.trials(shifts, episodes, seed):
         _check_team(team, trial.env, task)
-        env = TransformedEnv(trial.env, Compose(*_transforms(team, transform)))
+        env = trial.env
+        env = env if isinstance(env, TransformedEnv) else TransformedEnv(env, Compose())
+        for needed in _transforms(team, transform):
+            env.append_transform(needed)
         if hasattr(team, "bind"):
             team.bind(trial.env)
         played = play(
@@ -118,10 +121,7 @@ def evaluate(
 
 
 def _transforms(team: object, transform: Transform | None) -> list[Transform]:
-    """The return, and then what the team needs, which may change the reward; all in one list.
-
-    A Compose in a Compose cannot tell its first transform its parent.
-    """
+    """The return, and then what the team needs, which may change the reward."""
     if transform is not None:
         transform = transform.clone()
         memory = list(transform) if isinstance(transform, Compose) else [transform]

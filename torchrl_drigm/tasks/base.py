@@ -196,6 +196,6 @@ def make_task(cfg: DictConfig, may_import: bool = True) -> Task:
     task_cls = find_task(fields.pop("name"), may_import)
     fields |= fields.pop("options", None) or {}
     try:
-        return task_cls(**fields, device=cfg.device)
+        return task_cls(**fields, device=cfg.get("device", "cpu"))
     except TypeError as error:
         raise ValueError(f"env: {task_cls.__name__} cannot be made: {error}.") from error

@@ -11,6 +11,7 @@ from torchrl.envs import TransformedEnv
 from torchrl.objectives import LossModule
 from torchrl.trainers import Trainer
 
+from torchrl_drigm.config import check_config
 from torchrl_drigm.modules import GroupRewardModel
 from torchrl_drigm.tasks import Task
 from torchrl_drigm.trainers.battles import EvaluateBattles, make_test_envs
@@ -77,7 +78,12 @@ class Run:
                 env.close()
 
 
-def build(cfg: DictConfig, run_dir: str | Path, resume: str | Path | None = None) -> Run:
+def build(
+    cfg: DictConfig,
+    run_dir: str | Path,
+    resume: str | Path | None = None,
+    reward_model: GroupRewardModel | None = None,
+) -> Run:
     """Build everything that a config describes, in the order of Algorithm 6.
 
     All of it follows from ``seed`` and torch's global generator, which is left to the caller to
@@ -88,6 +94,7 @@ def build(cfg: DictConfig, run_dir: str | Path, resume: str | Path | None = None
             :func:`~torchrl_drigm.config.compose_config` gives.
         run_dir (str or Path): folder of the run, made where there is none.
         resume (str or Path, optional): checkpoint to go on from.
+        reward_model (GroupRewardModel, optional): GroupDR's, where it is not to be fitted here.
 
     Returns:
         Run: the parts; ``run.train()`` trains.
@@ -107,9 +114,11 @@ def build(cfg: DictConfig, run_dir: str | Path, resume: str | Path | None = None
         >>> run.trainer.collected_frames
         64
     """
+    check_config(cfg)
     run_dir = Path(run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
-    reward_model = fit_reward_model(cfg, run_dir)  # GroupDR only: of each training climate
+    # GroupDR only: of each training climate
+    reward_model = reward_model or fit_reward_model(cfg, run_dir)
     env = make_env(cfg, reward_model)
     agents = make_agents(cfg, env)  # line 3: robust individual values Q_i ...
     mixer = make_mixer(cfg, env)  # ... and the mixing network f_theta

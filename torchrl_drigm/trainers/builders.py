@@ -12,10 +12,11 @@ from torch import nn
 from torchrl.envs import EnvBase
 from torchrl.modules import QValueModule, SafeSequential
 
+from torchrl_drigm.config.checks import check_lmbda
 from torchrl_drigm.envs.transforms.history import HISTORY
 from torchrl_drigm.modules import DRQN, DualNetwork, RecurrentDRQN
 from torchrl_drigm.objectives import RobustQMixerLoss, RobustQTRANLoss
-from torchrl_drigm.trainers._checks import check_choice, check_lmbda
+from torchrl_drigm.trainers._checks import check_choice
 from torchrl_drigm.trainers.environments import GROUP_DR
 from torchrl_drigm.trainers.mixers import FEATURES, QTRAN
 from torchrl_drigm.trainers.sizes import ACTION, ACTION_MASK, Sizes

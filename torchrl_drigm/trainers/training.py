@@ -21,10 +21,11 @@ from torchrl.objectives.utils import TargetNetUpdater
 from torchrl.record.loggers import Logger, get_logger
 from torchrl.trainers import ReplayBufferTrainer, TargetNetUpdaterHook, Trainer
 
+from torchrl_drigm.config.checks import check_lmbda, check_target
 from torchrl_drigm.envs.transforms import NextHistory
 from torchrl_drigm.envs.transforms.history import HISTORY
 from torchrl_drigm.tasks import Task
-from torchrl_drigm.trainers._checks import check_choice, check_lmbda
+from torchrl_drigm.trainers._checks import check_choice
 from torchrl_drigm.trainers.checkpoint import CollectionState
 from torchrl_drigm.trainers.checkpoint_folder import RunCheckpoint
 from torchrl_drigm.trainers.compiled import CompiledStepper, check_compiler
@@ -204,11 +205,7 @@ def leave_out_lost_steps(batch: TensorDictBase) -> TensorDictBase:
 
 
 def _target_updater(cfg: DictConfig, loss: LossModule) -> TargetNetUpdater:
-    if (cfg.target.interval is None) == (cfg.target.tau is None):
-        raise ValueError(
-            "target needs exactly one of target.interval (updates between hard copies) and "
-            f"target.tau (soft copy), got interval={cfg.target.interval} and tau={cfg.target.tau}."
-        )
+    check_target(cfg)
     if cfg.target.interval is not None:
         # HardUpdate copies on the call after its interval.
         return HardUpdate(loss, value_network_update_interval=cfg.target.interval - 1)

@@ -12,10 +12,11 @@ from torchrl.modules import GRUModule
 from torchrl.modules.utils import get_primers_from_module
 
 from torchrl_drigm.envs.transforms import PreviousAction
-from torchrl_drigm.evaluation import play_battles
 from torchrl_drigm.modules import DRQN, RecurrentDRQN
+from torchrl_drigm.tasks import play
 
 ACTION, OBSERVATION = ("agents", "action"), ("agents", "observation")
+WON = {"won": ("info", "battle_won")}
 
 
 class Battles(EnvBase):
@@ -95,16 +96,16 @@ class Dropping(nn.Module):
 
 
 def test_rows_are_whole_battles():
-    battles = play_battles(act(1), Battles(3), episodes=6)
+    battles = play(act(1), Battles(3), 6, metrics=WON)
     assert battles["steps"].tolist() == [1, 2, 3] * 2
     assert battles["return"].tolist() == [1.0, 2.0, 3.0] * 2
     assert battles["won"].all()
-    assert not play_battles(act(0), Battles(3), episodes=3)["won"].any()
+    assert not play(act(0), Battles(3), 3, metrics=WON)["won"].any()
 
 
 def test_a_policy_plays_in_evaluation_mode_and_comes_back_as_it_was():
     policy = Dropping()
-    assert play_battles(policy, Battles(3), episodes=3)["won"].all()
+    assert play(policy, Battles(3), 3, metrics=WON)["won"].all()
     assert policy.seen == (False, ExplorationType.DETERMINISTIC)
     assert (policy.training, policy.drop.training, policy.frozen.training) == (True, True, False)
 
@@ -112,12 +113,12 @@ def test_a_policy_plays_in_evaluation_mode_and_comes_back_as_it_was():
 def test_modes_come_back_after_an_error_too():
     policy = Dropping()
     with pytest.raises(ValueError, match="have not ended"):
-        play_battles(policy, Battles(3), episodes=3, max_steps=2)
+        play(policy, Battles(3), 3, max_steps=2)
     assert policy.training and policy.drop.training
 
 
 def test_a_battle_whose_game_was_lost_is_played_again():
-    battles = play_battles(act(1), Battles(3, lost=[1]), episodes=3)
+    battles = play(act(1), Battles(3, lost=[1]), 3, metrics=WON)
     assert battles["won"].all()
     assert battles["steps"].tolist() == [1, 2, 3]
     assert battles["return"].tolist() == [1.0, 2.0, 3.0]
@@ -154,6 +155,6 @@ class TestMemory:
         team, key, transforms = getattr(self, make)()
         env = TransformedEnv(Battles(2), Compose(*transforms))
         with pytest.raises(ValueError, match=rf"carries .*{key[-1]}.*play without memory.*primer"):
-            play_battles(team, env, episodes=2)
+            play(team, env, 2)
         env.append_transform(get_primers_from_module(team))
-        assert len(play_battles(team, env, episodes=2)) == 2
+        assert len(play(team, env, 2)) == 2

@@ -1,0 +1,95 @@
+"""Suites as data: what a task knows of shifts, and what is refused by name."""
+
+import subprocess
+import sys
+
+import pytest
+from omegaconf import OmegaConf
+
+from torchrl_drigm.envs import SustainGymEnv
+from torchrl_drigm.tasks import BuildingTask, SMAXTask, TorchRLTask, read_suite
+
+ONE = {"name": "summer", "days": [150, 240]}
+
+
+def test_climate_is_table_3():
+    name, shifts = read_suite(BuildingTask(), "climate")
+    assert name == "climate"
+    assert [shift["name"] for shift in shifts] == [f"env_{i}" for i in range(1, 7)]
+    assert {shift["days"] for shift in shifts} == {(0, 200)}
+    assert [shift["climate"] for shift in shifts] == [
+        ("Hot_Dry", "Tucson"),
+        ("Hot_Humid", "Tampa"),
+        ("Very_Hot_Humid", "Honolulu"),
+        ("Warm_Dry", "ElPaso"),
+        ("Cool_Marine", "Seattle"),
+        ("Mixed_Humid", "NewYork"),
+    ]
+
+
+@pytest.mark.sustaingym
+@pytest.mark.parametrize("name", BuildingTask.suites)
+def test_sustaingym_knows_the_climates(name):
+    pytest.importorskip(
+        "sustaingym", reason='needs SustainGym: pip install "torchrl_drigm[sustaingym]"'
+    )
+    climates = dict.fromkeys(shift["climate"] for shift in BuildingTask.suites[name])
+    SustainGymEnv("building", climates=list(climates), seed=0)
+
+
+def test_without_a_suite_it_is_the_tasks_first():
+    assert read_suite(BuildingTask())[0] == "climate"
+    assert read_suite(SMAXTask()) == ("noise", SMAXTask.suites["noise"])
+
+
+@pytest.mark.parametrize("kind", ["list", "config", "file"])
+def test_a_suite_is_a_list_of_dictionaries_wherever_it_comes_from(tmp_path, kind):
+    suite = [ONE, {"name": "as trained"}]
+    given = suite
+    if kind == "config":
+        given = OmegaConf.create(suite)
+    elif kind == "file":
+        given = tmp_path / "seasons.yaml"
+        OmegaConf.save(OmegaConf.create(suite), given)
+    name, shifts = read_suite(BuildingTask(), given)
+    assert shifts == suite
+    assert name == ("seasons" if kind == "file" else "own")
+
+
+@pytest.mark.parametrize(
+    ("suite", "message"),
+    [
+        ("weather", "suite='weather' is unknown; valid names: climate"),
+        ("nowhere.yaml", "suite='nowhere.yaml': there is no such file"),
+        ([], "has no shifts"),
+        ({"name": "summer"}, "must be a list of shifts"),
+        ([{"days": [0, 2]}], r"shift 0 must be a dictionary with a 'name'"),
+        (["summer"], r"shift 0 must be a dictionary with a 'name', got 'summer'"),
+        ([ONE, ONE], "the name 'summer' is there twice"),
+        (
+            [{"name": "windy", "wind": 3}],
+            r"'windy' has \['wind'\], which the task 'building' does not know; it knows "
+            r"\['climate', 'days'\]",
+        ),
+    ],
+)
+def test_what_is_no_suite_is_refused(suite, message):
+    with pytest.raises(ValueError, match=message):
+        read_suite(BuildingTask(), suite)
+
+
+def test_a_shift_of_any_torchrl_environment_is_an_argument_of_it():
+    task = TorchRLTask(make="torchrl.envs.VmasEnv", kwargs={"scenario": "balance"})
+    suite = [{"name": "heavy", "package_mass": 10}]
+    assert read_suite(task, suite)[1] == suite
+
+
+def test_import_without_sustaingym():
+    code = (
+        "import sys; sys.modules['sustaingym'] = None\n"
+        "from torchrl_drigm.evaluation import evaluate\n"
+        "from torchrl_drigm.tasks import read_suite, BuildingTask\n"
+        "read_suite(BuildingTask(), 'climate')\n"
+        "assert 'matplotlib.pyplot' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
