@@ -19,6 +19,30 @@ RHO = {
     ("battles", "contamination"): 0.005,
     ("battles", "tv"): 0.005,
 }
+# What a preset sets of learning: the values of each group in the order of its fields.
+LEARNING = {
+    "paper": {
+        "optim": ("rmsprop", 5e-4, 10.0, 0.997, 0, None, False, 8),
+        "replay": (10_000, 64),
+        "exploration": (1.0, 0.01, 120_000),
+        "target": (12_500, None),
+        "collector": (16, 172_800, 64),
+    },
+    "fast": {
+        "optim": ("adam", 1e-3, 10.0, 0.99, 0, None, False, 4),
+        "replay": (100_000, 128),
+        "exploration": (1.0, 0.05, 20_000),
+        "target": (None, 0.005),
+        "collector": (64, 80_000, 512),
+    },
+    "battles": {
+        "optim": ("adam", 1e-3, 10.0, 0.99, 0, 0.8, True, 16),
+        "replay": (6000, 32),
+        "exploration": (1.0, 0.05, 100_000),
+        "target": (None, 0.02),
+        "collector": (2048, 1_000_000, 0),
+    },
+}
 
 
 def composed(preset, *overrides):
@@ -65,3 +89,21 @@ def test_every_special_value_belongs_to_a_preset_and_a_choice(group):
         own.pop("defaults", None)
         for field, value in own.items():
             assert cfg[kind][field] == value
+
+
+@pytest.mark.parametrize("preset", CONFIGS)
+def test_a_preset_sets_all_of_learning(preset):
+    cfg = composed(preset)
+    for group, values in LEARNING[preset].items():
+        assert tuple(cfg[group].values()) == values
+
+
+def test_what_a_preset_sets_of_a_building_does_not_reach_other_environments():
+    for building in ("building", "building_all_climates"):
+        env = composed("fast", f"env={building}").env
+        assert env.n_action_levels == 40 and env.num_envs == 16
+        assert (env.reward_scale, env.reward_loc) == (0.1, 3.0)
+        assert env.loc[0] == 22.0 and env.scale == [2.0, 20.0, 20.0, 1.0, 0.2]
+    env = composed("fast", "env=smax").env
+    assert env.num_envs == 16
+    assert (env.loc, env.scale, env.reward_scale) == (0.0, 1.0, 10.0)
