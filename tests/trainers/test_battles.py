@@ -9,43 +9,14 @@ from omegaconf import OmegaConf
 
 pytest.importorskip("jaxmarl", reason='needs jaxmarl: pip install "torchrl_drigm[smax]"')
 
+from tests.trainers.small_battles import build, config, parameters
 from torchrl_drigm import trainers
-from torchrl_drigm.config import compose_config
 from torchrl_drigm.evaluation import evaluate, plot_noise_levels, read_metrics
 from torchrl_drigm.tasks import play
 from torchrl_drigm.trainers import battle_seeds, load_checkpoint, load_team
 
 pytestmark = pytest.mark.smax
 WON = {"won": ("info", "battle_won")}
-SMALL = [
-    "env.num_envs=4",
-    "agent.hidden_size=8",
-    "optim.updates_per_batch=2",
-    "replay.batch_size=4",
-    "replay.size=50",
-    "collector.frames_per_batch=64",
-    "collector.total_frames=512",
-    "exploration.annealing_frames=300",
-    "evaluation.interval=200",
-    "evaluation.episodes=4",
-    "evaluation.num_envs=4",
-    "log_interval=10",
-    "progress_bar=false",
-]
-
-
-def config(*overrides):
-    return compose_config(*SMALL, *overrides, config="battles")
-
-
-def build(run_dir, *overrides):
-    cfg = config(*overrides)
-    torch.manual_seed(cfg.seed)
-    return trainers.build(cfg, run_dir).trainer
-
-
-def parameters(trainer):
-    return torch.cat([p.detach().flatten() for p in trainer.loss_module.parameters()])
 
 
 @pytest.mark.parametrize("uncertainty", ["none", "contamination", "tv"])

@@ -1,0 +1,110 @@
+"""The command line, as somebody without a checkout uses it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from omegaconf import OmegaConf
+
+from torchrl_drigm.__main__ import COMMANDS, main
+
+ROOT = Path(__file__).parents[2]
+SMALL = [
+    "collector.total_frames=2000",
+    "optim.updates_per_batch=1",
+    "replay.batch_size=8",
+    "agent.hidden_size=8",
+    "evaluation.episodes=2",
+]
+
+
+def run(*arguments, cwd, site=ROOT):
+    environment = {**os.environ, "PYTHONPATH": str(site), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, "-m", "torchrl_drigm", *map(str, arguments)],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=400,
+    )
+
+
+def test_help_names_every_command(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    printed = capsys.readouterr().out
+    assert all(f"    {command}" in printed for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c != "train"])
+def test_every_command_has_a_help(command, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main([command, "--help"])
+    printed = capsys.readouterr().out
+    assert f"usage: python -m torchrl_drigm {command}" in printed and len(printed) > 400
+
+
+def test_help_of_train_names_the_configs(capsys):
+    main(["train", "--help"])
+    printed = capsys.readouterr().out
+    assert all(f"  {name} " in printed for name in ("building", "battles", "torchrl"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "castle"], "'castle' is no config; there are: battles, building, torchrl"),
+        (["evaluate", "nowhere"], "evaluate: no config.yaml in nowhere"),
+        (["export", "nowhere"], "export: no config.yaml in nowhere"),
+        (["compare", "nowhere"], "compare: no config.yaml and no evaluation.csv below nowhere"),
+    ],
+)
+def test_bad_input_is_one_line(arguments, message, capsys):
+    with pytest.raises(SystemExit, match=r"[12]"):
+        main(arguments)
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.sustaingym
+@pytest.mark.slow
+def test_train_load_evaluate_compare_and_export(tmp_path):
+    pytest.importorskip(
+        "sustaingym", reason='needs sustaingym: pip install "torchrl_drigm[sustaingym]"'
+    )
+    done = run("train", "building", *SMALL, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "TV QMIX" in done.stdout and "one-step oracle" in done.stdout
+    (folder,) = (tmp_path / "runs" / "building").iterdir()
+    suite = tmp_path / "seasons.yaml"
+    OmegaConf.save(OmegaConf.create([{"name": "summer", "days": [150, 200]}]), suite)
+    done = run("evaluate", folder, "--suite", suite, "--episodes", 3, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "summer Tucson" in done.stdout
+    rows = pd.read_csv(folder / "evaluation_seasons.csv")
+    assert len(rows) == 3 and set(rows["suite"]) == {"seasons"}
+    assert (folder / "evaluation_seasons.png").exists()
+    done = run("compare", folder, "--out", tmp_path / "out", cwd=tmp_path)
+    assert "TV QMIX, ρ = 0.3" in done.stdout and (tmp_path / "out" / "compared.csv").exists()
+    done = run("export", folder, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (folder / "team.pt2").exists() and (folder / "team.json").exists()
+
+
+@pytest.mark.vmas
+@pytest.mark.slow
+def test_an_environment_of_torchrl_is_trained_and_evaluated(tmp_path):
+    pytest.importorskip("vmas", reason='needs vmas: pip install "torchrl_drigm[vmas]"')
+    small = ["env.num_envs=8", "env.kwargs.scenario=balance", "collector.frames_per_batch=256"]
+    small += ["env.max_steps=30", "optim.updates_per_batch=2", "replay.batch_size=4"]
+    small += ["agent.hidden_size=8", "collector.total_frames=1024", "evaluation.episodes=4"]
+    suite = "evaluation.suite=[{name: as trained}, {name: heavy, package_mass: 20}]"
+    done = run("train", "torchrl", *small, suite, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "as trained" in done.stdout and "heavy" in done.stdout
+    (folder,) = (tmp_path / "runs" / "torchrl").iterdir()
+    done = run("evaluate", folder, "--episodes", 2, cwd=tmp_path)
+    assert "nominal" in done.stdout, done.stderr[-3000:]

@@ -1,0 +1,167 @@
+"""Tasks by name and by import path, and what a config makes of them."""
+
+import sys
+import textwrap
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from tests.tasks.toys import Counting, RandomTeam
+from torchrl_drigm.config import compose_config
+from torchrl_drigm.evaluation import evaluate
+from torchrl_drigm.tasks import BuildingTask, SMACTask, SMAXTask, Task, find_task, make_task
+
+OWN = """
+from torchrl_drigm.tasks import Task
+
+class Own(Task):
+    def __init__(self, size, **settings):
+        super().__init__(**settings)
+        self.size = size
+
+    def make_env(self, num_envs, purpose, seed, shift):
+        raise NotImplementedError
+
+class NoTask:
+    pass
+"""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """A module of a user's, which nobody has imported."""
+    (tmp_path / "own_task.py").write_text(textwrap.dedent(OWN))
+    monkeypatch.syspath_prepend(tmp_path)
+    yield "own_task"
+    sys.modules.pop("own_task", None)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "config", "task"),
+    [
+        ([], "building", BuildingTask),
+        (["env=building_all_climates"], "building", BuildingTask),
+        ([], "battles", SMAXTask),
+        (["env=smac"], "battles", SMACTask),
+    ],
+)
+def test_a_config_makes_its_task(overrides, config, task):
+    cfg = compose_config(*overrides, config=config)
+    made = make_task(cfg)
+    assert type(made) is task
+    assert made.num_envs == cfg.env.num_envs and made.reward_scale == cfg.env.reward_scale
+
+
+def test_a_task_of_ones_own_is_named_by_its_import_path(own):
+    overrides = ["env=own", f"env.name={own}.Own", "+env.options.size=3", "env.num_envs=2"]
+    task = make_task(compose_config(*overrides))
+    assert (type(task).__name__, task.size, task.num_envs) == ("Own", 3, 2)
+
+
+def test_a_name_from_a_file_imports_nothing(own):
+    with pytest.raises(ValueError, match=r"env.name='own_task.Own' .* import own_task first"):
+        find_task(f"{own}.Own", may_import=False)
+    assert own not in sys.modules
+    __import__(own)
+    assert issubclass(find_task(f"{own}.Own", may_import=False), Task)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("castle", r"env.name='castle' must be one of \[.*'smac', 'building', .* import path of a"),
+        ("nowhere.Task", "env.name='nowhere.Task' cannot be imported: No module named 'nowhere'"),
+        ("own_task.Missing", "cannot be imported: module 'own_task' has no attribute 'Missing'"),
+        ("own_task.NoTask", "env.name='own_task.NoTask' is no Task, which it must be"),
+    ],
+)
+def test_what_is_no_task_is_refused(own, name, message):
+    with pytest.raises(ValueError, match=message):
+        find_task(name)
+
+
+def test_a_field_that_a_task_does_not_take_is_refused_by_name(own):
+    cfg = OmegaConf.create({"env": {"name": "building", "castles": 3}, "device": "cpu"})
+    with pytest.raises(ValueError, match=r"env: BuildingTask cannot be made: .*'castles'"):
+        make_task(cfg)
+
+
+def test_groups_are_for_tasks_that_have_some():
+    with pytest.raises(ValueError, match=r"is for buildings.*env.name='smax' has none"):
+        SMAXTask().with_groups([1, 2])
+
+
+@pytest.mark.vmas
+class TestTorchRL:
+    """Any environment of TorchRL, here VMAS."""
+
+    @pytest.fixture(autouse=True)
+    def _needs_vmas(self):
+        pytest.importorskip("vmas", reason='needs vmas: pip install "torchrl_drigm[vmas]"')
+
+    def task(self, **fields):
+        fields = {
+            "make": "torchrl.envs.VmasEnv",
+            "kwargs": {"scenario": "balance", "n_agents": 3, "continuous_actions": False},
+            "max_steps": 7,
+            **fields,
+        }
+        return find_task("torchrl")(**fields)
+
+    def test_one_state_and_one_reward_for_the_team(self):
+        env = self.task(num_envs=4).train_env(seed=0)
+        steps = env.rollout(3)
+        observation = steps["next", "agents", "observation"]
+        assert torch.equal(steps["next", "state"], observation.flatten(-2))
+        assert steps["next", "reward"].shape == (4, 3, 1)
+        assert ("next", "agents", "reward") not in steps.keys(True)
+        raw = env.base_env.full_reward_spec["agents", "reward"]
+        assert raw.shape == (4, 3, 1), "the environment's own are per agent"
+
+    def test_episodes_end_by_the_time_limit(self):
+        results = evaluate(RandomTeam(), self.task(), episodes=6)
+        assert results["steps"].tolist() == [7] * 6
+        assert list(results) == ["suite", "shift", "episode", "return", "steps"]
+
+    def test_a_shift_is_an_argument_of_the_environment(self):
+        suite = [{"name": "light"}, {"name": "heavy", "package_mass": 50}]
+        results = evaluate(RandomTeam(), self.task(max_steps=30), suite, episodes=8)
+        mean = results.groupby("shift")["return"].mean()
+        assert mean["light"] != mean["heavy"]
+
+    def test_a_perfect_return_normalises(self):
+        results = evaluate(RandomTeam(), self.task(return_scale=2.0), episodes=2)
+        assert (results["normalized_return"] == results["return"] / 2).all()
+
+    @pytest.mark.parametrize(
+        ("fields", "message"),
+        [
+            ({"make": "torchrl.envs.Nothing"}, "env.make='torchrl.envs.Nothing' cannot be"),
+            ({"make": "torch.nn.Linear"}, "env.make='torch.nn.Linear' is no EnvBase"),
+            (
+                {"kwargs": {"scenario": "balance", "continuous_actions": True}},
+                "its actions are not discrete",
+            ),
+        ],
+    )
+    def test_what_no_team_can_act_in_is_refused(self, fields, message):
+        with pytest.raises(ValueError, match=message):
+            self.task(**fields).train_env(0)
+
+
+def test_an_environment_that_is_not_batched_is_copied():
+    task = find_task("torchrl")(make=Counting, num_envs=3)
+    steps = task.train_env(seed=0).rollout(2)
+    assert steps["next", "reward"].shape == (3, 2, 1)
+    team_reward = steps["agents", "action"].sum(-1, keepdim=True).float()
+    assert torch.equal(steps["next", "reward"], team_reward)
+    suite = [{"name": "short", "length": 1}, {"name": "long", "length": 5}]
+    results = evaluate(RandomTeam(), task, suite, episodes=2)
+    assert results["steps"].tolist() == [1, 1, 5, 5]
+
+
+def test_agents_of_another_group_are_refused():
+    task = find_task("torchrl")(make=Counting, kwargs={"group": "walkers"})
+    with pytest.raises(ValueError, match=r"no \('agents', 'observation'\), only .*walkers"):
+        task.train_env(seed=0)
