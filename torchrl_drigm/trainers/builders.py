@@ -24,6 +24,7 @@ from torchrl_drigm.modules import (
     RecurrentDRQN,
 )
 from torchrl_drigm.objectives import RobustQMixerLoss, RobustQTRANLoss
+from torchrl_drigm.uncertainty import Nominal, UncertaintySet, make_set, named_sets
 
 __all__ = ["make_agents", "make_dual", "make_loss", "make_mixer"]
 
@@ -34,12 +35,8 @@ OBSERVATION = ("agents", "observation")
 FEATURES = ("agents", "features")
 MIXERS = ("vdn", "qmix", "qtran")
 GROUP_DR = "group_dr"
-UNCERTAINTIES = {
-    "none": "td0",
-    "contamination": "contamination_td0",
-    "tv": "tv_td0",
-    GROUP_DR: "td0",  # nominal, on other rewards
-}
+# of `uncertainty`, what is not the set's own
+TRAINING_OF_DUALS = ("dual_loss", "dual_hidden_size", "dual_lr")
 
 
 def check_choice(field: str, value: str, choices: Collection[str]) -> str:
@@ -153,9 +150,32 @@ def make_mixer(cfg: DictConfig, env: EnvBase) -> nn.ModuleDict:
     return nn.ModuleDict({"mixer": TensorDictModule(mixer, in_keys, ["chosen_action_value"])})
 
 
+def make_uncertainty(cfg: DictConfig, *, may_import: bool = True) -> UncertaintySet:
+    """The uncertainty set (``uncertainty``): one of the package, or of your own by import path.
+
+    Args:
+        cfg (DictConfig): the composed config.
+        may_import (bool): whether the module of a path may be imported, which executes it. Pass
+            ``False`` where the config comes out of a folder that others may have written.
+
+    Raises:
+        ValueError: for a name that is not found, or a field that the set does not have.
+    """
+    fields = dict(cfg.uncertainty)
+    name = fields.pop("name")
+    if name == GROUP_DR:
+        return Nominal()  # on other rewards
+    if "." not in str(name):
+        check_choice("uncertainty.name", name, [*named_sets(), GROUP_DR])
+    for other in TRAINING_OF_DUALS:
+        fields.pop(other, None)
+    return make_set(name, may_import=may_import, **fields)
+
+
 def make_dual(cfg: DictConfig, env: EnvBase) -> DualNetwork | None:
-    """Dual network of total variation (Algorithm 6, line 4); ``None`` for the other sets."""
-    if check_choice("uncertainty.name", cfg.uncertainty.name, UNCERTAINTIES) != "tv":
+    """Dual network of the set (Algorithm 6, line 4); ``None`` for sets without dual numbers."""
+    n_duals = make_uncertainty(cfg).n_duals
+    if not n_duals:
         return None
     return DualNetwork(
         state_shape=tuple(env.observation_spec["state"].shape[-1:]),
@@ -163,6 +183,7 @@ def make_dual(cfg: DictConfig, env: EnvBase) -> DualNetwork | None:
         n_actions=env.action_spec_unbatched[ACTION].space.n,
         hidden_size=cfg.uncertainty.dual_hidden_size,
         device=cfg.device,
+        n_duals=n_duals,
     )
 
 
@@ -171,8 +192,8 @@ def make_loss(
 ) -> RobustQMixerLoss | RobustQTRANLoss:
     """The robust loss with its value estimator (``uncertainty``).
 
-    Targets are λ-returns where ``optim.lmbda`` is a number, except for total variation, whose dual
-    is that of one step.
+    Targets are λ-returns where ``optim.lmbda`` is a number and the backup of the set is affine;
+    the duals of other sets are those of one step.
 
     Raises:
         ValueError: if ``optim.lmbda`` is no number in [0, 1], or given for agents on windows.
@@ -189,12 +210,6 @@ def make_loss(
         action_space="categorical",
         log_values=True,
     )
-    estimator = UNCERTAINTIES[check_choice("uncertainty.name", cfg.uncertainty.name, UNCERTAINTIES)]
-    hyper = {"gamma": cfg.optim.gamma}
-    if estimator != "td0":
-        hyper |= {"rho": cfg.uncertainty.rho, "worst_value": cfg.uncertainty.worst_value}
-    if cfg.optim.lmbda is not None and estimator != "tv_td0":
-        # nominal is ρ = 0
-        estimator, hyper["lmbda"] = "contamination_tdlambda", cfg.optim.lmbda
-    loss.make_value_estimator(estimator, **hyper)
-    return loss
+    uncertainty = make_uncertainty(cfg)
+    lmbda = cfg.optim.lmbda if uncertainty.is_affine else None
+    return loss.make_value_estimator(uncertainty, gamma=cfg.optim.gamma, lmbda=lmbda)
