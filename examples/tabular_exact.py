@@ -18,17 +18,17 @@ from tqdm import tqdm
 
 from torchrl_drigm.evaluation import atomic_path
 from torchrl_drigm.tabular import (
-    UncertaintySet,
     random_dec_pomdp,
     representable,
     robust_values,
     train_against_exact,
 )
+from torchrl_drigm.uncertainty import Contamination, Nominal, TotalVariation
 
 SETS = {
-    "none": ("no uncertainty", UncertaintySet("none")),
-    "contamination": ("ρ-contamination, ρ = 0.2", UncertaintySet("contamination", 0.2)),
-    "tv": ("total variation, ρ = 0.2", UncertaintySet("tv", 0.2)),
+    "none": ("no uncertainty", Nominal()),
+    "contamination": ("ρ-contamination, ρ = 0.2", Contamination(rho=0.2)),
+    "tv": ("total variation, ρ = 0.2", TotalVariation(rho=0.2)),
 }
 STRUCTURE = {"vdn": "additive", "qmix": "monotone", "qtran": "general"}
 LOOKS = {"vdn": ("o", "#0072B2"), "qmix": ("s", "#D55E00"), "qtran": ("^", "#009E73")}

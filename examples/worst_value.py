@@ -14,11 +14,14 @@ import torch
 from matplotlib.figure import Figure
 
 from torchrl_drigm.evaluation import atomic_path
-from torchrl_drigm.objectives.value import worst_case_expectation
+from torchrl_drigm.uncertainty import Contamination, TotalVariation
 
 VALUES = torch.tensor([-100.0, -60.0, -30.0], dtype=torch.float64)
 PROBS = torch.tensor([0.3, 0.4, 0.3], dtype=torch.float64)
-SETS = {"contamination": ("ρ-contamination", "#D55E00"), "tv": ("total variation", "#0072B2")}
+SETS = {
+    Contamination: ("ρ-contamination", "#D55E00"),
+    TotalVariation: ("total variation", "#0072B2"),
+}
 
 
 def draw(path, rho):
@@ -31,9 +34,8 @@ def draw(path, rho):
     ax.axhspan(nominal, high, color="#FBE3D6", lw=0)
     ax.axhspan(low, nominal, color="#E3EEF8", lw=0)
     ax.axhline(nominal, color="black", lw=1, ls="--")
-    for kind, (label, colour) in SETS.items():
-        shape = (len(v), len(VALUES))
-        worst = worst_case_expectation(VALUES.expand(shape), PROBS.expand(shape), rho, kind, v)
+    for set_cls, (label, colour) in SETS.items():
+        worst = [set_cls(rho, worst_value).expectation(PROBS, VALUES) for worst_value in v]
         ax.plot(v, worst, color=colour, lw=2.2, label=label)
     for text, y, colour in (
         ("optimistic: above the nominal value", high - 3, "#8C3A0B"),
@@ -71,7 +73,7 @@ def main() -> None:
         parser.error(f"--rho must be in [0, 1], got {args.rho}")
     print("      v   contamination   total variation")
     for v in (-160.0, -100.0, -60.0, -30.0, 0.0):
-        worst = [worst_case_expectation(VALUES, PROBS, args.rho, kind, v).item() for kind in SETS]
+        worst = [set_cls(args.rho, v).expectation(PROBS, VALUES).item() for set_cls in SETS]
         print(f"{v:7.0f}{worst[0]:16.1f}{worst[1]:18.1f}")
     draw(args.output, args.rho)
     print(f"Drawn: {args.output}")

@@ -52,6 +52,14 @@ def test_agents_are_told_apart_when_actions_number_the_agents():
     assert dual(state[:1].expand(3, S), action).unique().numel() == 3
 
 
+@pytest.mark.parametrize("batch", [(), (6,), (2, 3)])
+def test_as_many_numbers_as_the_set_has(batch):
+    dual = DualNetwork(S, N_AGENTS, N_ACTIONS, H, n_duals=2)
+    value = dual(torch.randn(*batch, S), torch.randint(N_ACTIONS, (*batch, N_AGENTS)))
+    assert value.shape == (*batch, 2) and dual.n_duals == 2
+    assert DualNetwork(S, N_AGENTS, N_ACTIONS).n_duals == 1
+
+
 def test_float64():
     dual = DualNetwork(S, N_AGENTS, N_ACTIONS, H).double()
     state = torch.randn(2, S, dtype=torch.float64)
@@ -67,6 +75,11 @@ def test_initialisation_counts_all_inputs():
 
 
 class TestErrors:
+    @pytest.mark.parametrize("n_duals", [0, 1.5, True])
+    def test_number_of_duals(self, n_duals):
+        with pytest.raises(ValueError, match="dual network: n_duals must be an int of at least 1"):
+            DualNetwork(S, N_AGENTS, N_ACTIONS, n_duals=n_duals)
+
     @pytest.mark.parametrize("shape", [(2, S + 1), ()])
     def test_state(self, shape):
         dual = DualNetwork(S, N_AGENTS, N_ACTIONS)

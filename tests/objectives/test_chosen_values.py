@@ -16,8 +16,8 @@ from tests.objectives.conftest import (
     make_mixer,
     make_qnet,
 )
-from tests.objectives.test_robust_qtran import FEATURES, H
-from tests.objectives.test_robust_qtran import make_loss as make_qtran
+from tests.objectives.qtran import FEATURES, H
+from tests.objectives.qtran import make_loss as make_qtran
 from torchrl_drigm.modules import DRQN, QTRANJointValue
 from torchrl_drigm.objectives import RobustQMixerLoss, RobustQTRANLoss
 
@@ -73,7 +73,7 @@ def test_chosen_values():
     torch.testing.assert_close(gradients(ours, loss), gradients(theirs, expected))
 
 
-@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("masked", [False, True], ids=["all legal", "masked"])
 def test_two_values_of_each_agent(masked):
     """A DRQN, beside the same one inside of a module that computes every value only."""
 
@@ -96,7 +96,7 @@ def test_two_values_of_each_agent(masked):
     assert_same(make(lambda drqn: drqn), make(ForwardOnly), data)
 
 
-@pytest.mark.parametrize("reordered", [False, True])
+@pytest.mark.parametrize("reordered", [False, True], ids=["forward only", "reordered"])
 def test_two_joint_values(reordered):
     """QTRAN's joint network, beside ones that cannot give two values, or read in another order."""
 

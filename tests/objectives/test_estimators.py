@@ -4,7 +4,8 @@ import pytest
 import torch
 from tensordict import TensorDict
 
-from torchrl_drigm.objectives.value import ContaminationTD0Estimator, contamination_backup
+from torchrl_drigm.objectives.value import RobustTD0, contamination_backup
+from torchrl_drigm.uncertainty import Contamination
 
 RHO = 0.3
 
@@ -34,9 +35,7 @@ def test_many_steps_are_one_robust_step_after_the_other(rho, worst_value, gamma)
                 },
                 [1],
             )
-            estimator = ContaminationTD0Estimator(
-                gamma=gamma, rho=rho, worst_value=worst_value, value_network=None
-            )
+            estimator = RobustTD0(Contamination(rho, worst_value), gamma=gamma)
             received = estimator.value_estimate(data, next_value=bootstrap.view(1, 1))
             torch.testing.assert_close(received.flatten(), target, atol=1e-6, rtol=1e-6)
 
@@ -47,6 +46,6 @@ def test_the_value_of_a_terminal_state_does_not_matter(value):
     data = TensorDict(
         {"next": {"reward": torch.ones(2, 1), "terminated": flags, "done": flags}}, [2]
     )
-    estimator = ContaminationTD0Estimator(gamma=0.5, rho=0.5, worst_value=-4.0, value_network=None)
+    estimator = RobustTD0(Contamination(rho=0.5, worst_value=-4.0), gamma=0.5)
     target = estimator.value_estimate(data, next_value=torch.tensor([[value], [2.0]]))
     assert target.flatten().tolist() == [0.0, 0.5]  # 1 - 0.5 * 0.5 * 4, and 0.5 * 0.5 * 2 more

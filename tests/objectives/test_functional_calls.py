@@ -124,7 +124,7 @@ def test_a_used_copy_has_its_own_networks(kind, copied):
     torch.testing.assert_close(values_of(loss, data), before, msg="the first one is as it was")
 
 
-@pytest.mark.parametrize("assign", [False, True])
+@pytest.mark.parametrize("assign", [False, True], ids=["copied", "assigned"])
 def test_a_used_loss_takes_a_state_dict(assign):
     loss, other = make_loss("qmix", "windows", "tv_td0"), make_loss("qmix", "windows", "tv_td0", 3)
     data = make_data(masks=False)

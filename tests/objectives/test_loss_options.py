@@ -1,10 +1,15 @@
 """RobustQMixerLoss: choice of the estimator, keys, and what is refused."""
 
+import copy
+import pickle
+from dataclasses import dataclass
+
 import pytest
 import torch
 from tensordict.nn import TensorDictModule
 from torchrl.modules import QValueModule, SafeSequential
 from torchrl.objectives import SoftUpdate
+from torchrl.objectives.utils import get_value_estimator_entry
 
 from tests.objectives.conftest import (
     N_AGENTS,
@@ -17,22 +22,21 @@ from tests.objectives.conftest import (
     table_loss,
 )
 from torchrl_drigm.objectives import RobustQMixerLoss, RobustValueEstimators
-from torchrl_drigm.objectives.value import (
-    ContaminationTD0Estimator,
-    TVTD0Estimator,
-)
+from torchrl_drigm.objectives.value import RobustTD0, RobustTDLambda
+from torchrl_drigm.uncertainty import Contamination, Nominal, TotalVariation, UncertaintySet
 
 
 class TestEstimatorChoice:
     @pytest.mark.parametrize(
         "value_type",
-        ["tv_td0", "TV_TD0", RobustValueEstimators.TV_TD0, TVTD0Estimator],
+        ["tv_td0", "TV_TD0", RobustValueEstimators.TV_TD0],
     )
-    def test_by_alias_member_and_class(self, value_type):
+    def test_by_alias_and_member(self, value_type):
         loss = make_loss(dual_network=make_dual())
         loss.make_value_estimator(value_type, gamma=0.9, rho=0.2, worst_value=-1.0)
         estimator = loss.value_estimator
-        assert type(estimator) is TVTD0Estimator
+        assert isinstance(estimator, RobustTD0)
+        assert estimator.uncertainty == TotalVariation(0.2, -1.0)
         assert (estimator.rho, estimator.worst_value) == (0.2, -1.0)
         assert estimator.tensor_keys.value == "chosen_action_value"
         assert loss(make_data(8))["loss"].isfinite()
@@ -51,25 +55,66 @@ class TestEstimatorChoice:
         with pytest.raises(ValueError, match="rho must be a finite number"):
             loss.value_estimator.rho = 2.0
 
-    def test_a_new_set_needs_only_its_estimator_and_registration(self):
-        from enum import Enum
+    def test_by_a_set(self):
+        """The estimator that its alias gives, and λ-returns where ``lmbda`` is given."""
+        data = make_data(8, 6)
+        for uncertainty, alias in (
+            (Contamination(0.3, -2.0), "contamination"),
+            (TotalVariation(0.3, -2.0), "tv"),
+        ):
+            found = []
+            for value_type, hyper in (
+                (uncertainty, {}),
+                (RobustTD0(uncertainty, gamma=0.9, differentiable=True), {}),
+                (f"{alias}_td0", {"rho": 0.3, "worst_value": -2.0}),
+            ):
+                loss = make_loss(dual_network=make_dual())
+                assert loss.make_value_estimator(value_type, gamma=0.9, **hyper) is loss
+                assert loss.value_estimator.tensor_keys.value == "chosen_action_value"
+                found.append(dict(loss(data.clone()).items()))
+            torch.testing.assert_close(found, [found[0]] * 3, rtol=0, atol=0)
+        by_set, by_alias = make_loss(), make_loss()
+        by_set.make_value_estimator(Contamination(0.3, -2.0), gamma=0.9, lmbda=0.7)
+        assert type(by_set.value_estimator) is RobustTDLambda
+        hyper = {"gamma": 0.9, "lmbda": 0.7, "rho": 0.3, "worst_value": -2.0}
+        by_alias.make_value_estimator("contamination_tdlambda", **hyper)
+        assert torch.equal(by_set(data.clone())["loss"], by_alias(data.clone())["loss"])
 
-        from torchrl.objectives.utils import register_value_estimator
+    def test_no_lambda_is_one_step(self):
+        loss = make_loss()
+        loss.make_value_estimator(Nominal(), lmbda=None)
+        assert type(loss.value_estimator) is RobustTD0
 
-        from torchrl_drigm.objectives.value import RobustTD0Estimator
+    def test_a_new_set_needs_only_itself(self):
+        @dataclass(frozen=True)
+        class Pessimist(UncertaintySet):
+            worst: float = -4.0
+            name = "pessimist"
 
-        class MySets(Enum):
-            PESSIMIST_TD0 = "worst value only"
+            def affine(self):
+                return 0.0, self.worst
 
-        @register_value_estimator(MySets.PESSIMIST_TD0, default_kwargs={"gamma": 0.5, "rho": 1.0})
-        class Pessimist(RobustTD0Estimator):
-            def robust_value(self, next_value, dual_value=None):
-                return torch.full_like(next_value, self.worst_value)
+        loss = table_loss(log_values=True)
+        loss.make_value_estimator(Pessimist(-4.0), gamma=0.5)
+        assert loss(table_data())["target_value"].item() == -1.0
+        loss.make_value_estimator("pessimist_td0", gamma=0.5, worst=-6.0)
+        assert loss(table_data())["target_value"].item() == -2.0
+        assert loss.value_estimator.uncertainty == Pessimist(-6.0)
+        loss.make_value_estimator("pessimist_tdlambda", gamma=0.5)
+        assert isinstance(loss.value_estimator, RobustTDLambda)
 
-        for value_type in (MySets.PESSIMIST_TD0, "pessimist_td0"):
-            loss = table_loss(log_values=True)
-            loss.make_value_estimator(value_type, worst_value=-4.0)
-            assert loss(table_data())["target_value"].item() == -1.0
+    def test_an_estimator_can_be_pickled_and_copied(self):
+        loss = make_loss(dual_network=make_dual())
+        loss.make_value_estimator("tv_td0", rho=0.2)
+        for estimator in (
+            copy.deepcopy(loss.value_estimator),
+            pickle.loads(pickle.dumps(RobustTD0(Contamination(0.2, -1.0), gamma=0.5))),
+            pickle.loads(pickle.dumps(get_value_estimator_entry("tv_td0").cls(gamma=0.5, rho=0.2))),
+        ):
+            assert estimator.rho == 0.2
+            estimator.rho = 0.3
+            assert estimator.rho == 0.3
+        assert loss.value_estimator.rho == 0.2
 
     def test_state_dict_round_trip(self):
         loss = make_loss(dual_network=make_dual())
@@ -143,10 +188,13 @@ class TestKeys:
 
 
 class TestErrors:
-    @pytest.mark.parametrize("value_type", ["tv_td0", TVTD0Estimator])
-    def test_tv_without_dual_network(self, value_type):
+    def test_tv_without_dual_network(self):
+        tv = TotalVariation(0.1, 0.0)
+        for value_type in (tv, RobustTD0(tv, gamma=0.9)):
+            with pytest.raises(ValueError, match=r"dual_network=DualNetwork\(state_shape"):
+                make_loss().make_value_estimator(value_type, gamma=0.9)
         with pytest.raises(ValueError, match=r"dual_network=DualNetwork\(state_shape"):
-            make_loss().make_value_estimator(value_type, gamma=0.9, rho=0.1)
+            make_loss().make_value_estimator("tv_td0", rho=0.1)
 
     @pytest.mark.parametrize("rho", [-0.01, 1.01, float("nan"), float("inf")])
     @pytest.mark.parametrize("value_type", ["contamination_td0", "contamination_tdlambda"])
@@ -245,11 +293,11 @@ class TestErrors:
             make_loss(dual_loss="cubic")
 
     def test_standalone_tv_estimator_needs_a_dual(self):
-        estimator = TVTD0Estimator(gamma=0.9, rho=0.1, value_network=None)
+        estimator = RobustTD0(TotalVariation(0.1, 0.0), gamma=0.9)
         with pytest.raises(ValueError, match="needs a dual value"):
             estimator.value_estimate(table_data(), next_value=torch.zeros(1, 1))
 
     def test_flag_shape(self):
-        estimator = ContaminationTD0Estimator(gamma=0.9, value_network=None)
+        estimator = RobustTD0(Nominal(), gamma=0.9)
         with pytest.raises(ValueError, match="must have the shape of the next value"):
             estimator.value_estimate(table_data(), next_value=torch.zeros(1, 1, 1))

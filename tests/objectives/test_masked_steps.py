@@ -19,7 +19,8 @@ from tests.objectives.zoo import (
     make_reward_loss,
     outcome,
 )
-from torchrl_drigm.objectives.value import ContaminationTDLambdaEstimator
+from torchrl_drigm.objectives.value import RobustTDLambda
+from torchrl_drigm.uncertainty import Nominal
 
 
 def assert_equal(found, expected):
@@ -122,7 +123,7 @@ class TestLambdaReturns:
         return split_trajectories(data, done_key="done")
 
     def returns(self, data):
-        estimator = ContaminationTDLambdaEstimator(gamma=0.5, lmbda=1.0, value_network=None)
+        estimator = RobustTDLambda(Nominal(), gamma=0.5, lmbda=1.0)
         return estimator.value_estimate(data, next_value=torch.full((2, 3, 1), 4.0)).squeeze(-1)
 
     def test_a_trajectory_before_padding_bootstraps(self):

@@ -15,13 +15,14 @@ from tests.objectives.conftest import (
     make_qnet,
 )
 from torchrl_drigm.objectives import RobustQMixerLoss
+from torchrl_drigm.uncertainty import Nominal
 
 
 class TestNominal:
     """rho = 0 is TorchRL's own result, to the last bit."""
 
     @pytest.mark.parametrize("estimator", ["td0", "tdlambda"])
-    @pytest.mark.parametrize("delay_value", [True, False])
+    @pytest.mark.parametrize("delay_value", [True, False], ids=["delayed", "not delayed"])
     @pytest.mark.parametrize("action_space", ["categorical", "one-hot"])
     @pytest.mark.parametrize("mixer", ["vdn", "qmix"])
     def test_bit_for_bit(self, mixer, action_space, delay_value, estimator):
@@ -44,6 +45,14 @@ class TestNominal:
                 assert torch.equal(ours_grad[name], grad), name
         assert set(ours.in_keys) == set(theirs.in_keys)
         assert ours.out_keys == theirs.out_keys
+
+    @pytest.mark.parametrize("estimator, hyper", [("td0", {}), ("tdlambda", {"lmbda": 0.8})])
+    def test_the_nominal_set_is_torchrls_own(self, estimator, hyper):
+        ours, theirs = make_loss(), make_loss(QMixerLoss)
+        ours.make_value_estimator(Nominal(), gamma=0.93, **hyper)
+        theirs.make_value_estimator(estimator, gamma=0.93, **hyper)
+        data = make_data(8, 6)
+        assert torch.equal(ours(data.clone())["loss"], theirs(data.clone())["loss"])
 
     def test_default_estimator(self):
         ours, theirs = make_loss(), make_loss(QMixerLoss)

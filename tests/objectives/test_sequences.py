@@ -147,8 +147,8 @@ def expected_parts(loss, data, masked, double_dqn):
 
 
 @pytest.mark.parametrize("mixer", ["vdn", "qmix"])
-@pytest.mark.parametrize("double_dqn", [False, True])
-@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("double_dqn", [False, True], ids=["target choice", "double dqn"])
+@pytest.mark.parametrize("masked", [False, True], ids=["all legal", "masked"])
 @pytest.mark.parametrize("burn_in", [0, 2])
 def test_loss_is_the_one_computed_step_by_step(mixer, double_dqn, masked, burn_in):
     loss = make_loss(mixer, masked=masked, double_dqn=double_dqn, burn_in=burn_in)

@@ -18,7 +18,8 @@ from tests.objectives.zoo import (
     make_reward_loss,
     outcome,
 )
-from torchrl_drigm.objectives.value import ContaminationTDLambdaEstimator
+from torchrl_drigm.objectives.value import RobustTDLambda
+from torchrl_drigm.uncertainty import Nominal
 
 MASKED = ["mlp, masked by the loss", "mlp, masks itself", "windows, masks itself"]
 SETS = ["contamination_td0", "tv_td0", "td0"]
@@ -240,7 +241,7 @@ class TestLambdaReturns:
         loss = make(algorithm, "mlp", "contamination_tdlambda")
         data = make_data(masks=False)
         data["steps_to_next_obs"] = torch.full((B, T, 1), 3)
-        with pytest.raises(ValueError, match="Remove MultiStep, or take 'contamination_td0'"):
+        with pytest.raises(ValueError, match="Remove MultiStep, or take one-step targets"):
             loss(data)
 
     @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -288,7 +289,7 @@ class TestLambdaReturns:
 
 @pytest.mark.parametrize("dtype", [torch.int64, torch.uint8, torch.float32])
 def test_flags_of_an_estimator_by_itself(dtype):
-    estimator = ContaminationTDLambdaEstimator(gamma=0.5, lmbda=1.0, value_network=None)
+    estimator = RobustTDLambda(Nominal(), gamma=0.5, lmbda=1.0)
     data = make_data(masks=False)
     expected = estimator.value_estimate(data, next_value=torch.ones(B, T, 1))
     for flag in ("done", "terminated"):

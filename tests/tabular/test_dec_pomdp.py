@@ -5,7 +5,6 @@ import torch
 
 from torchrl_drigm.tabular import (
     DecPOMDP,
-    UncertaintySet,
     additive_decomposition,
     anchored_decomposition,
     greedy_joint_actions,
@@ -15,6 +14,7 @@ from torchrl_drigm.tabular import (
     robust_individual_values,
     robust_values,
 )
+from torchrl_drigm.uncertainty import TotalVariation
 
 
 def parts(**changes):
@@ -164,7 +164,7 @@ class TestFixedKernel:
         torch.testing.assert_close(
             anchored_decomposition(q, policy.to(dtype)), anchored_decomposition(q, policy)
         )
-        tv = UncertaintySet("tv", rho=0.1)
+        tv = TotalVariation(rho=0.1)
         robust = greedy_joint_actions(robust_values(model, tv))
         torch.testing.assert_close(
             robust_individual_values(model, tv, joint_action=robust.to(dtype)),

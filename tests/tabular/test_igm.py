@@ -6,7 +6,6 @@ from torchrl.modules.models.multiagent import QMixer
 
 from torchrl_drigm.tabular import (
     FactorizationCheck,
-    UncertaintySet,
     additive_decomposition,
     anchored_decomposition,
     check_drigm,
@@ -17,10 +16,11 @@ from torchrl_drigm.tabular import (
     robust_individual_values,
     robust_values,
 )
+from torchrl_drigm.uncertainty import TotalVariation, make_set
 
 SHAPES = [(3, 4), (2, 3, 3)]
 SETS = [
-    UncertaintySet(kind, 0.25, worst_value)
+    make_set(kind, rho=0.25, worst_value=worst_value)
     for kind in ("contamination", "tv")
     for worst_value in (None, -2.0)
 ]
@@ -60,7 +60,7 @@ def mixed(values, seed):
 
 
 class TestTheorem2:
-    @pytest.mark.parametrize("ties", [False, True])
+    @pytest.mark.parametrize("ties", [False, True], ids=["no ties", "ties"])
     @pytest.mark.parametrize("shape", SHAPES)
     def test_vdn_and_qmix_factorizations_satisfy_igm(self, shape, ties):
         for seed in range(5):
@@ -90,7 +90,7 @@ class TestTheorem2:
                 assert check_drigm(model, uncertainty, fit)
                 assert check_qtran_condition(q, values, atol=1e-7)
 
-    @pytest.mark.parametrize("ties", [False, True])
+    @pytest.mark.parametrize("ties", [False, True], ids=["no ties", "ties"])
     @pytest.mark.parametrize("shape", SHAPES)
     def test_qtran_factorizations_satisfy_igm(self, shape, ties):
         # Joint values below the sum of individual ones, but at every greedy joint action on it.
@@ -127,7 +127,7 @@ class TestTheorem2:
         # General models have no such factorization from least squares: the checker finds it.
         found = []
         for seed in range(5):
-            q = robust_values(random_dec_pomdp(4, (3, 3), seed), UncertaintySet("tv", 0.2))
+            q = robust_values(random_dec_pomdp(4, (3, 3), seed), TotalVariation(0.2))
             found.append(check_qtran_condition(q, additive_decomposition(q).values))
         assert not any(found)
         assert all(3 not in check.states for check in found)  # terminal: all values are 0
@@ -159,7 +159,7 @@ class TestCheckIGM:
             assert check(q, values, atol=1e-3).failures == ((0, failure),)
 
     def test_drigm_is_igm_for_robust_values(self):
-        model, tv = random_dec_pomdp(4, (3, 3), seed=0), UncertaintySet("tv", 0.3)
+        model, tv = random_dec_pomdp(4, (3, 3), seed=0), TotalVariation(0.3)
         values = random_values(0, (3, 3), n_states=4)
         assert check_drigm(model, tv, values) == check_igm(robust_values(model, tv), values)
 
@@ -229,7 +229,7 @@ class TestTheorem1:
                 torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-8)
 
     def test_refuses(self):
-        model, tv = random_dec_pomdp(4, (2, 2), seed=0), UncertaintySet("tv", 0.2)
+        model, tv = random_dec_pomdp(4, (2, 2), seed=0), TotalVariation(0.2)
         greedy = greedy_joint_actions(robust_values(model, tv))
         with pytest.raises(ValueError, match=r"must be \[S, N\] = \[4, 2\], got \[4\]"):
             robust_individual_values(model, tv, joint_action=greedy[:, 0])

@@ -15,7 +15,6 @@ from torchrl_drigm.tabular import (
     NON_MONOTONE_GAME,
     DecPOMDP,
     FiniteSet,
-    UncertaintySet,
     additive_decomposition,
     check_drigm,
     matrix_game,
@@ -27,9 +26,10 @@ from torchrl_drigm.tabular import (
     sample_transitions,
     train_against_exact,
 )
+from torchrl_drigm.uncertainty import Contamination, Nominal, TotalVariation, make_set
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-NONE = UncertaintySet("none")
+NONE = Nominal()
 BOTH_SIGNS, POSITIVE, NEGATIVE = (-1.0, 1.0), (0.5, 1.5), (-1.5, -0.5)
 # Of the seeds from 0 on, the first whose robust values QMIX can represent, whatever the set.
 CONVEX = {((2, 2), BOTH_SIGNS): 3, ((3, 2), POSITIVE): 4, ((2, 2, 2), NEGATIVE): 14}
@@ -48,12 +48,12 @@ class TestVDN:
         "n_actions, rewards, uncertainty",
         [
             ((2, 2), BOTH_SIGNS, NONE),
-            ((3, 2), POSITIVE, UncertaintySet("contamination", 0.2, 0.0)),
-            ((3, 2), POSITIVE, UncertaintySet("tv", 0.2, 0.0)),
+            ((3, 2), POSITIVE, Contamination(0.2, 0.0)),
+            ((3, 2), POSITIVE, TotalVariation(0.2, 0.0)),
             # Negative rewards; a worst value below every value, then the worst state's own.
-            ((2, 2, 2), NEGATIVE, UncertaintySet("contamination", 0.2, -10.0)),
-            ((2, 2, 2), NEGATIVE, UncertaintySet("tv", 0.2, -10.0)),
-            ((3, 3), BOTH_SIGNS, UncertaintySet("tv", 0.2)),
+            ((2, 2, 2), NEGATIVE, Contamination(0.2, -10.0)),
+            ((2, 2, 2), NEGATIVE, TotalVariation(0.2, -10.0)),
+            ((3, 3), BOTH_SIGNS, TotalVariation(0.2)),
         ],
         ids=str,
     )
@@ -64,7 +64,7 @@ class TestVDN:
         found = train_against_exact(model, uncertainty, "vdn", steps=700)
         assert representable(found.exact, "vdn").all()
         assert_learned(found)
-        if uncertainty.kind != "none":
+        if uncertainty != NONE:
             # The nominal values would not have passed.
             nominal = (optimal_values(model)[0] - found.exact).abs().max() / found.value_range
             assert nominal > 0.1
@@ -72,7 +72,7 @@ class TestVDN:
     @pytest.mark.parametrize("hard_update", [None, 10])
     def test_either_target_update(self, hard_update):
         model = random_dec_pomdp(3, (2, 2), seed=1, gamma=0.8, structure="additive")
-        tv = UncertaintySet("tv", 0.2)
+        tv = TotalVariation(0.2)
         assert_learned(train_against_exact(model, tv, "vdn", steps=400, hard_update=hard_update))
 
     def test_zero_as_worst_value_of_negative_rewards_is_optimistic(self):
@@ -82,12 +82,10 @@ class TestVDN:
             3, (2, 2), seed=2, gamma=0.8, structure="additive", reward_range=NEGATIVE, n_terminal=0
         )
         nominal = optimal_values(model)[0]
-        found = train_against_exact(
-            model, UncertaintySet("contamination", 0.2, 0.0), "vdn", steps=400
-        )
+        found = train_against_exact(model, Contamination(0.2, 0.0), "vdn", steps=400)
         assert_learned(found)
         assert (found.q > nominal).all()
-        found = train_against_exact(model, UncertaintySet("tv", 0.2, 0.0), "vdn", steps=500)
+        found = train_against_exact(model, TotalVariation(0.2, 0.0), "vdn", steps=500)
         assert_learned(found)
         torch.testing.assert_close(found.exact, nominal)
 
@@ -96,7 +94,7 @@ class TestVDN:
         model = random_dec_pomdp(
             4, (2, 2), seed=0, gamma=0.85, structure="additive", reward_range=POSITIVE
         )
-        tv = UncertaintySet("tv", 0.2, 0.0)
+        tv = TotalVariation(0.2, 0.0)
         errors = {
             loss: train_against_exact(model, tv, "vdn", steps=500, dual_loss=loss).error
             for loss in ("linear", "squared")
@@ -108,9 +106,9 @@ class TestQMIX:
     @pytest.mark.parametrize(
         "n_actions, rewards, uncertainty",
         [
-            ((2, 2), BOTH_SIGNS, UncertaintySet("tv", 0.2)),
+            ((2, 2), BOTH_SIGNS, TotalVariation(0.2)),
             ((3, 2), POSITIVE, NONE),
-            ((2, 2, 2), NEGATIVE, UncertaintySet("contamination", 0.2)),
+            ((2, 2, 2), NEGATIVE, Contamination(0.2)),
         ],
         ids=str,
     )
@@ -142,9 +140,9 @@ class TestQTRAN:
     @pytest.mark.parametrize(
         "n_actions, rewards, uncertainty",
         [
-            ((2, 2), BOTH_SIGNS, UncertaintySet("tv", 0.2)),
-            ((3, 2), POSITIVE, UncertaintySet("contamination", 0.2, 0.0)),
-            ((2, 2, 2), NEGATIVE, UncertaintySet("tv", 0.2, -10.0)),
+            ((2, 2), BOTH_SIGNS, TotalVariation(0.2)),
+            ((3, 2), POSITIVE, Contamination(0.2, 0.0)),
+            ((2, 2, 2), NEGATIVE, TotalVariation(0.2, -10.0)),
         ],
         ids=str,
     )
@@ -157,7 +155,7 @@ class TestQTRAN:
     @pytest.mark.slow
     @pytest.mark.parametrize(
         "uncertainty, others",
-        [(NONE, range(10)), (UncertaintySet("contamination", 0.2, -30.0), range(3))],
+        [(NONE, range(10)), (Contamination(0.2, -30.0), range(3))],
         ids=["none", "contamination"],
     )
     def test_non_monotone_game(self, uncertainty, others):
@@ -234,7 +232,7 @@ class TestWorstValue:
     def test_number_gives_the_same_robust_values(self, kind, rewards):
         for seed in range(3):
             model = random_dec_pomdp(4, (2, 2), seed, reward_range=rewards)
-            without = UncertaintySet(kind, 0.3)
+            without = make_set(kind, rho=0.3)
             number = numeric_worst_value(model, without)
             assert number.worst_value is not None
             torch.testing.assert_close(robust_values(model, number), robust_values(model, without))

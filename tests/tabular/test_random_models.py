@@ -4,16 +4,16 @@ import pytest
 import torch
 
 from torchrl_drigm.tabular import (
-    UncertaintySet,
     additive_decomposition,
     random_dec_pomdp,
     robust_values,
 )
+from torchrl_drigm.uncertainty import Contamination, Nominal, TotalVariation
 
 SETS = [
-    UncertaintySet(kind, rho, worst_value)
-    for kind, rho in [("none", 0.0), ("contamination", 0.4), ("tv", 0.3)]
-    for worst_value in (None, -1.0)
+    Nominal(),
+    *(Contamination(0.4, worst_value) for worst_value in (None, -1.0)),
+    *(TotalVariation(0.3, worst_value) for worst_value in (None, -1.0)),
 ]
 
 
@@ -42,7 +42,7 @@ class TestRandomDecPOMDP:
             assert residual.max() < 1e-9
 
     def test_beyond_the_margin_they_are_not(self):
-        tv = UncertaintySet("tv", 0.6)
+        tv = TotalVariation(0.6)
         residuals = [
             additive_decomposition(robust_values(model, tv)).residual.max()
             for model in (random_dec_pomdp(5, (3, 2), s, structure="additive") for s in range(5))

@@ -16,6 +16,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from torchrl_drigm.uncertainty import named_sets
+
 __all__ = ["describe_runs", "name_of"]
 
 # Fields that change no result. map_name is short for env.map_name, which is told apart.
@@ -26,7 +28,7 @@ _NEUTRAL = {
 # Where runs of one table differ in these, every name says so: win rates of two maps are never one
 # method's, whatever else differs.
 _ALWAYS_NAMED = ("env.name", "env.map_name", "env.building")
-_SETS = {"none": "nominal", "tv": "TV", "group_dr": "GroupDR"}
+_GROUP_DR = {"group_dr": "GroupDR"}  # no set: nominal, on other rewards
 
 _REQUIRED = ("mixer.name", "uncertainty.name", "seed")
 
@@ -94,7 +96,9 @@ def name_of(cfg: DictConfig) -> str:
 
 
 def _set_label(name: str) -> str:
-    return _SETS.get(name, _label(name))
+    if name in named_sets():
+        return named_sets()[name].label
+    return _GROUP_DR.get(name, _label(name))
 
 
 def _label(name: str) -> str:

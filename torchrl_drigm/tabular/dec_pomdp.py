@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from torchrl_drigm.objectives.value._checks import check_worst_value, is_finite_number
+from torchrl_drigm.uncertainty._checks import check_worst_value, is_finite_number
 
 __all__ = ["DecPOMDP", "check_kernel"]
 

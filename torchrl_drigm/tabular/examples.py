@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from torchrl_drigm.tabular.dec_pomdp import DecPOMDP
-from torchrl_drigm.tabular.uncertainty import FiniteSet
+from torchrl_drigm.tabular.finite_set import FiniteSet
 
 __all__ = ["PaperExample", "example_1", "example_2"]
 

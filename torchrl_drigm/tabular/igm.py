@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from torchrl_drigm.tabular.dec_pomdp import DecPOMDP
-from torchrl_drigm.tabular.uncertainty import FiniteSet, UncertaintySet
 from torchrl_drigm.tabular.value_iteration import robust_values
+from torchrl_drigm.uncertainty import UncertaintySet
 
 __all__ = ["FactorizationCheck", "check_drigm", "check_igm", "check_qtran_condition"]
 
@@ -87,7 +87,7 @@ def check_igm(
 
 def check_drigm(
     model: DecPOMDP,
-    uncertainty: UncertaintySet | FiniteSet,
+    uncertainty: UncertaintySet,
     individual_values: Sequence[Tensor],
     atol: float = 1e-9,
 ) -> FactorizationCheck:

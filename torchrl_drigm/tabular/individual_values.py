@@ -10,8 +10,8 @@ from torch import Tensor
 
 from torchrl_drigm.tabular.dec_pomdp import DecPOMDP
 from torchrl_drigm.tabular.policy_evaluation import greedy_joint_actions, optimal_values
-from torchrl_drigm.tabular.uncertainty import FiniteSet, UncertaintySet
 from torchrl_drigm.tabular.value_iteration import robust_values, worst_case_kernel
+from torchrl_drigm.uncertainty import UncertaintySet
 
 __all__ = [
     "AdditiveDecomposition",
@@ -101,7 +101,7 @@ def anchored_decomposition(q: Tensor, joint_action: Tensor) -> tuple[Tensor, ...
 
 def robust_individual_values(
     model: DecPOMDP,
-    uncertainty: UncertaintySet | FiniteSet,
+    uncertainty: UncertaintySet,
     decompose: Callable[[Tensor, Tensor], tuple[Tensor, ...]] = anchored_decomposition,
     joint_action: Tensor | None = None,
 ) -> tuple[Tensor, ...]:
@@ -141,7 +141,8 @@ def robust_individual_values(
     Examples:
         >>> from torchrl_drigm.tabular import check_drigm, random_dec_pomdp
         >>> model = random_dec_pomdp(4, (2, 3), seed=0, structure="additive")
-        >>> tv = UncertaintySet("tv", rho=0.2)
+        >>> from torchrl_drigm.uncertainty import TotalVariation
+        >>> tv = TotalVariation(rho=0.2)
         >>> check_drigm(model, tv, robust_individual_values(model, tv)).holds
         True
     """

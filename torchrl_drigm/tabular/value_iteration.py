@@ -9,7 +9,7 @@ from torch import Tensor
 
 from torchrl_drigm.tabular.dec_pomdp import DecPOMDP
 from torchrl_drigm.tabular.policy_evaluation import optimal_values
-from torchrl_drigm.tabular.uncertainty import FiniteSet, UncertaintySet
+from torchrl_drigm.uncertainty import UncertaintySet
 
 __all__ = [
     "RobustValues",
@@ -42,9 +42,7 @@ class RobustValues:
     contraction: float
 
 
-def robust_bellman(
-    model: DecPOMDP, uncertainty: UncertaintySet | FiniteSet, values: Tensor
-) -> Tensor:
+def robust_bellman(model: DecPOMDP, uncertainty: UncertaintySet, values: Tensor) -> Tensor:
     r"""One application of the robust Bellman operator (Eq. 2), from state values.
 
     .. math::
@@ -65,7 +63,8 @@ def robust_bellman(
     Examples:
         >>> kernel = torch.tensor([0.5, 0.5]).expand(2, 1, 2)
         >>> model = DecPOMDP(kernel, torch.zeros(2, 1), gamma=0.5)
-        >>> robust_bellman(model, UncertaintySet("tv", 0.25), torch.tensor([1.0, 3.0])).squeeze()
+        >>> from torchrl_drigm.uncertainty import TotalVariation
+        >>> robust_bellman(model, TotalVariation(0.25), torch.tensor([1.0, 3.0])).squeeze()
         tensor([0.7500, 0.7500], dtype=torch.float64)
     """
     values = _next_values(model, uncertainty, values)
@@ -75,7 +74,7 @@ def robust_bellman(
 
 def robust_value_iteration(
     model: DecPOMDP,
-    uncertainty: UncertaintySet | FiniteSet,
+    uncertainty: UncertaintySet,
     *,
     atol: float = 1e-10,
     max_iterations: int = 100_000,
@@ -100,9 +99,10 @@ def robust_value_iteration(
     Examples:
         >>> kernel, reward = torch.tensor([[[0.5, 0.5]], [[0.0, 1.0]]]), torch.tensor([[1.0], [0]])
         >>> model = DecPOMDP(kernel, reward, gamma=0.5, terminal=torch.tensor([False, True]))
-        >>> robust_value_iteration(model, UncertaintySet("none")).v  # v = 1 + 0.5 * 0.5 v
+        >>> from torchrl_drigm.uncertainty import Nominal, TotalVariation
+        >>> robust_value_iteration(model, Nominal()).v  # v = 1 + 0.5 * 0.5 v
         tensor([1.3333, 0.0000], dtype=torch.float64)
-        >>> robust_value_iteration(model, UncertaintySet("tv", rho=0.25)).v  # 1 + 0.5 * 0.25 v
+        >>> robust_value_iteration(model, TotalVariation(rho=0.25)).v  # 1 + 0.5 * 0.25 v
         tensor([1.1429, 0.0000], dtype=torch.float64)
     """
     gamma = model.gamma
@@ -133,7 +133,7 @@ def robust_value_iteration(
     )
 
 
-def robust_values(model: DecPOMDP, uncertainty: UncertaintySet | FiniteSet) -> Tensor:
+def robust_values(model: DecPOMDP, uncertainty: UncertaintySet) -> Tensor:
     r"""Robust joint action-values :math:`Q^{\mathcal P}_{tot} = \inf_P Q^P_{tot}` (Eq. 3).
 
     By value iteration for a rectangular set, and kernel by kernel for a finite one that is not.
@@ -157,9 +157,7 @@ def robust_values(model: DecPOMDP, uncertainty: UncertaintySet | FiniteSet) -> T
     return torch.stack([optimal_values(model, kernel)[0] for kernel in uncertainty.kernels]).amin(0)
 
 
-def worst_case_kernel(
-    model: DecPOMDP, uncertainty: UncertaintySet | FiniteSet, values: Tensor
-) -> Tensor:
+def worst_case_kernel(model: DecPOMDP, uncertainty: UncertaintySet, values: Tensor) -> Tensor:
     r"""Worst kernel of a rectangular set, :math:`P^{worst}` (Eq. 4), at all (s, a) at once.
 
     In a rectangular set one kernel is the worst at every state and joint action. At the fixed point
@@ -181,9 +179,10 @@ def worst_case_kernel(
     Examples:
         >>> kernel = torch.tensor([0.5, 0.5]).expand(2, 1, 2)
         >>> model, values = DecPOMDP(kernel, torch.zeros(2, 1), 0.5), torch.tensor([1.0, 3.0])
-        >>> worst_case_kernel(model, UncertaintySet("tv", 0.25), values)[0]
+        >>> from torchrl_drigm.uncertainty import TotalVariation
+        >>> worst_case_kernel(model, TotalVariation(0.25), values)[0]
         tensor([[0.7500, 0.2500]], dtype=torch.float64)
-        >>> worst_case_kernel(model, UncertaintySet("tv", 0.25, worst_value=0.0), values).squeeze(1)
+        >>> worst_case_kernel(model, TotalVariation(0.25, worst_value=0.0), values).squeeze(1)
         tensor([[0.5000, 0.2500, 0.2500],
                 [0.5000, 0.2500, 0.2500],
                 [0.0000, 0.0000, 1.0000]], dtype=torch.float64)
@@ -197,7 +196,8 @@ def random_kernel(model: DecPOMDP, uncertainty: UncertaintySet, seed: int) -> Te
 
     Examples:
         >>> from torchrl_drigm.tabular import random_dec_pomdp
-        >>> model, tv = random_dec_pomdp(4, (2, 2), seed=0), UncertaintySet("tv", rho=0.2)
+        >>> from torchrl_drigm.uncertainty import TotalVariation
+        >>> model, tv = random_dec_pomdp(4, (2, 2), seed=0), TotalVariation(rho=0.2)
         >>> tv.contains(model.kernel, random_kernel(model, tv, seed=1)).all()
         tensor(True)
     """
@@ -205,7 +205,7 @@ def random_kernel(model: DecPOMDP, uncertainty: UncertaintySet, seed: int) -> Te
     return _complete(model, uncertainty, uncertainty.sample(model.kernel, generator))
 
 
-def _next_values(model: DecPOMDP, uncertainty, values: Tensor) -> Tensor:
+def _next_values(model: DecPOMDP, uncertainty: UncertaintySet, values: Tensor) -> Tensor:
     if not uncertainty.rectangular:
         raise ValueError(
             f"{uncertainty} is not rectangular (Eq. 1): the adversary has one kernel for all "
@@ -223,7 +223,7 @@ def _next_values(model: DecPOMDP, uncertainty, values: Tensor) -> Tensor:
     return values.to(torch.float64).masked_fill(model.terminal, 0.0)
 
 
-def _complete(model: DecPOMDP, uncertainty, rows: Tensor) -> Tensor:
+def _complete(model: DecPOMDP, uncertainty: UncertaintySet, rows: Tensor) -> Tensor:
     """Puts terminal states out of reach and adds the fail state's own rows where there is one."""
     if uncertainty.worst_value is None:
         nominal = model.kernel

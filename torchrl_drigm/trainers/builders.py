@@ -6,7 +6,7 @@ docstrings are those of the config.
 
 from __future__ import annotations
 
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from tensordict.nn import TensorDictModule
 from torch import nn
 from torchrl.envs import EnvBase
@@ -20,16 +20,13 @@ from torchrl_drigm.trainers._checks import check_choice
 from torchrl_drigm.trainers.environments import GROUP_DR
 from torchrl_drigm.trainers.mixers import FEATURES, QTRAN
 from torchrl_drigm.trainers.sizes import ACTION, ACTION_MASK, Sizes
+from torchrl_drigm.uncertainty import Nominal, UncertaintySet, find_set, make_set, named_sets
 
 __all__ = ["make_agents", "make_dual", "make_loss"]
 
 ACTION_VALUE = ("agents", "action_value")
-UNCERTAINTIES = {
-    "none": "td0",
-    "contamination": "contamination_td0",
-    "tv": "tv_td0",
-    GROUP_DR: "td0",  # nominal, on other rewards
-}
+# of `uncertainty`, what is not the set's own
+TRAINING_OF_DUALS = ("dual_loss", "dual_hidden_size", "dual_lr")
 
 
 def make_agents(cfg: DictConfig, env: EnvBase | Sizes) -> SafeSequential:
@@ -74,9 +71,36 @@ def _numbers(values: float | ListConfig) -> float | list[float]:
     return list(values) if isinstance(values, ListConfig) else values
 
 
+def make_uncertainty(cfg: DictConfig, *, may_import: bool = True) -> UncertaintySet:
+    """The uncertainty set (``uncertainty``): one of the package, or of your own by import path.
+
+    Args:
+        cfg (DictConfig): the composed config.
+        may_import (bool): whether the module of a path may be imported, which executes it. Pass
+            ``False`` where the config comes out of a folder that others may have written.
+
+    Raises:
+        ValueError: for a name that is not found, or a field that the set does not have.
+    """
+    fields = OmegaConf.to_container(cfg.uncertainty, resolve=True)
+    name = fields.pop("name")
+    if name == GROUP_DR:
+        return Nominal()  # on other rewards
+    fields |= fields.pop("options", None) or {}
+    if "." not in str(name):
+        check_choice("uncertainty.name", name, [*named_sets(), GROUP_DR])
+    for other in TRAINING_OF_DUALS:
+        fields.pop(other, None)
+    known = find_set(name, may_import=may_import).field_names()
+    if "worst_value" not in known and fields.get("worst_value", 0.0) is None:
+        del fields["worst_value"]  # of a set that has none, as uncertainty=own has it
+    return make_set(name, **fields)
+
+
 def make_dual(cfg: DictConfig, env: EnvBase | Sizes) -> DualNetwork | None:
-    """Dual network of total variation (Algorithm 6, line 4); ``None`` for the other sets."""
-    if check_choice("uncertainty.name", cfg.uncertainty.name, UNCERTAINTIES) != "tv":
+    """Dual network of the set (Algorithm 6, line 4); ``None`` for sets without dual numbers."""
+    n_duals = make_uncertainty(cfg).n_duals
+    if not n_duals:
         return None
     sizes = Sizes.of(env)
     return DualNetwork(
@@ -85,6 +109,7 @@ def make_dual(cfg: DictConfig, env: EnvBase | Sizes) -> DualNetwork | None:
         n_actions=sizes.n_actions,
         hidden_size=cfg.uncertainty.dual_hidden_size,
         device=cfg.device,
+        n_duals=n_duals,
     )
 
 
@@ -93,8 +118,8 @@ def make_loss(
 ) -> RobustQMixerLoss | RobustQTRANLoss:
     """The robust loss with its value estimator (``uncertainty``).
 
-    Targets are λ-returns where ``optim.lmbda`` is a number, except for total variation, whose dual
-    is that of one step.
+    Targets are λ-returns where ``optim.lmbda`` is a number and the backup of the set is affine;
+    the duals of other sets are those of one step.
 
     Raises:
         ValueError: if ``optim.lmbda`` is no number in [0, 1], or given for agents on windows.
@@ -111,12 +136,6 @@ def make_loss(
         action_space="categorical",
         log_values=True,
     )
-    estimator = UNCERTAINTIES[check_choice("uncertainty.name", cfg.uncertainty.name, UNCERTAINTIES)]
-    hyper = {"gamma": cfg.optim.gamma}
-    if estimator != "td0":
-        hyper |= {"rho": cfg.uncertainty.rho, "worst_value": cfg.uncertainty.worst_value}
-    if cfg.optim.lmbda is not None and estimator != "tv_td0":
-        # nominal is ρ = 0
-        estimator, hyper["lmbda"] = "contamination_tdlambda", cfg.optim.lmbda
-    loss.make_value_estimator(estimator, **hyper)
-    return loss
+    uncertainty = make_uncertainty(cfg)
+    lmbda = cfg.optim.lmbda if uncertainty.is_affine else None
+    return loss.make_value_estimator(uncertainty, gamma=cfg.optim.gamma, lmbda=lmbda)

@@ -1,4 +1,4 @@
-"""The dual network of total-variation uncertainty."""
+"""The network of the dual numbers of uncertainty sets."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from torchrl_drigm.modules.models._checks import state_batch_shape
+from torchrl_drigm.modules.models._checks import check_sizes, state_batch_shape
 from torchrl_drigm.modules.models.joint_action import JointActionEncoder
 
 __all__ = ["DualNetwork"]
 
 
 class DualNetwork(nn.Module):
-    r"""The dual variable :math:`\eta(s, \mathbf{a})` of total-variation uncertainty.
+    r"""The dual numbers of an uncertainty set: of total variation :math:`\eta(s, \mathbf{a})`.
 
     Global state and joint action (concatenated one-hot actions) are each embedded by a linear
-    layer with ReLU, concatenated, passed through another such layer and projected to a scalar
-    (paper, Eq. 16-17 and Appendix F.2). Categorical actions enter by a look-up that equals the
-    one-hot product.
+    layer with ReLU, concatenated, passed through another such layer and projected to as many
+    numbers as the set has (paper, Eq. 16-17 and Appendix F.2, for one). Categorical actions enter
+    by a look-up that equals the one-hot product.
 
     Args:
         state_shape (int or tuple of int): shape of the global state without batch dimensions.
         n_agents (int): number of agents.
         n_actions (int): number of actions of each agent.
         hidden_size (int): hidden units of every layer. Default: 64.
+        n_duals (int): dual numbers per state and joint action, ``n_duals`` of the set. Default: 1.
         device (torch.device, optional): where the parameters live.
 
     Examples:
@@ -48,21 +49,25 @@ class DualNetwork(nn.Module):
         n_actions: int,
         hidden_size: int = 64,
         device: torch.device | str | None = None,
+        *,
+        n_duals: int = 1,
     ) -> None:
         super().__init__()
+        check_sizes("dual network", n_duals=n_duals)
         self.state_shape = (state_shape,) if isinstance(state_shape, int) else tuple(state_shape)
         self.n_agents = n_agents
         self.n_actions = n_actions
+        self.n_duals = n_duals
         self.state_encoder = nn.Linear(math.prod(self.state_shape), hidden_size, device=device)
         self.action_encoder = JointActionEncoder(n_agents, n_actions, hidden_size, device)
         self.head = nn.Sequential(
             nn.Linear(2 * hidden_size, hidden_size, device=device),
             nn.ReLU(),
-            nn.Linear(hidden_size, 1, device=device),
+            nn.Linear(hidden_size, n_duals, device=device),
         )
 
     def forward(self, state: Tensor, action: Tensor) -> Tensor:
-        """The dual value of state and joint action.
+        """The dual numbers of state and joint action.
 
         Args:
             state (Tensor): ``[*B, *state_shape]``.
@@ -70,7 +75,7 @@ class DualNetwork(nn.Module):
                 ``[*B, n_agents, n_actions]``.
 
         Returns:
-            Tensor: dual value ``[*B, 1]``.
+            Tensor: dual numbers ``[*B, n_duals]``, unbounded.
 
         Raises:
             ValueError: if a shape or type is not as above.

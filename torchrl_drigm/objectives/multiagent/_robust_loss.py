@@ -21,16 +21,13 @@ from torchrl_drigm.objectives._batch import inspects
 from torchrl_drigm.objectives.multiagent._checks import check_finite_batch
 from torchrl_drigm.objectives.multiagent._networks import NetworksMixin
 from torchrl_drigm.objectives.multiagent._steps import StepsMixin
-from torchrl_drigm.objectives.value import (
-    ContaminationTDLambdaEstimator,
-    RobustTD0Estimator,
-    RobustValueEstimators,
-)
+from torchrl_drigm.objectives.value import RobustTD0, RobustTDLambda, RobustValueEstimators
 from torchrl_drigm.objectives.value._checks import check_gamma, check_lmbda
+from torchrl_drigm.objectives.value._over_a_set import OverASet
+from torchrl_drigm.uncertainty import UncertaintySet
 
 DUAL_LOSSES = ("linear", "squared")
 COLLECTOR_MASK = AUTO_LOSS_MASK_KEYS[0]
-ROBUST_ESTIMATORS = (RobustTD0Estimator, ContaminationTDLambdaEstimator)
 
 
 class RobustLossMixin(StepsMixin, NetworksMixin):
@@ -86,29 +83,36 @@ class RobustLossMixin(StepsMixin, NetworksMixin):
         super()._forward_value_estimator_keys(**kwargs)
 
     @property
-    def _has_dual(self) -> bool:
-        return getattr(self.value_estimator, "has_dual", False)
+    def _n_duals(self) -> int:
+        return getattr(self.value_estimator, "n_duals", 0)
 
     def make_value_estimator(
         self,
-        value_type: RobustValueEstimators | str | type | ValueEstimatorBase | None = None,
+        value_type: UncertaintySet
+        | RobustValueEstimators
+        | str
+        | type
+        | ValueEstimatorBase
+        | None = None,
         **hyperparams,
     ) -> RobustLossMixin:
         """Choose the uncertainty set, its size and the discount.
 
         Args:
-            value_type (RobustValueEstimators, str, type or ValueEstimatorBase, optional): a robust
-                estimator by member, by alias (``"tv_td0"``), by class or as an instance, or one
-                that ``QMixerLoss`` takes. Defaults to ``CONTAMINATION_TD0``.
-            **hyperparams: ``gamma``, ``rho``, ``worst_value`` or ``reward_lower_bound``, and for
-                TD(λ) ``lmbda``.
+            value_type (optional): an :class:`~torchrl_drigm.uncertainty.UncertaintySet`, for
+                one-step targets or, with ``lmbda``, for λ-returns; a robust estimator by member of
+                ``RobustValueEstimators``, by alias (``"tv_td0"``), by class or as an instance; or
+                an estimator that ``QMixerLoss`` takes. Defaults to ``CONTAMINATION_TD0``.
+            **hyperparams: ``gamma``, for λ-returns ``lmbda``, and unless a set is given, those of
+                the set: ``rho``, ``worst_value`` (0 where it is not given) or
+                ``reward_lower_bound``.
 
         Returns:
             The loss itself, as :meth:`~torchrl.objectives.LossModule.make_value_estimator` does.
 
         Raises:
-            ValueError: for a set with a dual where the loss has no dual network, or ``rho``,
-                ``gamma`` or ``lmbda`` outside [0, 1].
+            ValueError: for a set with duals where the loss has no dual network, ``lmbda`` for a set
+                whose backup is not affine, or ``rho``, ``gamma`` or ``lmbda`` out of range.
         """
         if value_type is None:
             value_type = self.default_value_estimator
@@ -118,11 +122,18 @@ class RobustLossMixin(StepsMixin, NetworksMixin):
         for name, check in (("gamma", check_gamma), ("lmbda", check_lmbda)):
             if given.get(name) is not None:
                 check(given[name])
+        if isinstance(value_type, OverASet):
+            return self._own_estimator(value_type, type(value_type))
         if isinstance(value_type, ValueEstimatorBase):
-            self._check_dual_network(type(value_type))
             self._make_torchrl_value_estimator(value_type)
             return self
-        if isinstance(value_type, type):
+        if isinstance(value_type, UncertaintySet):
+            if hyperparams.get("lmbda") is None:
+                hyperparams.pop("lmbda", None)
+            estimator_cls = RobustTDLambda if "lmbda" in hyperparams else RobustTD0
+            hyperparams = {"gamma": 0.99, "differentiable": True, **hyperparams}
+            hyperparams["uncertainty"] = value_type
+        elif isinstance(value_type, type):
             estimator_cls = value_type
         else:
             # Whatever is registered and robust is supported, so that a new uncertainty set needs
@@ -130,14 +141,24 @@ class RobustLossMixin(StepsMixin, NetworksMixin):
             value_type = _coerce_value_type(value_type)
             entry = get_value_estimator_entry(value_type)
             estimator_cls = entry.cls
-            if issubclass(estimator_cls, ROBUST_ESTIMATORS):
+            if issubclass(estimator_cls, OverASet):
                 hyperparams = {**entry.default_kwargs, **hyperparams}
-        if not issubclass(estimator_cls, ROBUST_ESTIMATORS):
+        if not issubclass(estimator_cls, OverASet):
             self._make_torchrl_value_estimator(value_type, **hyperparams)
             return self
-        self._check_dual_network(estimator_cls)
         hyperparams.setdefault("value_network", getattr(self, "global_value_network", None))
-        self._value_estimator = estimator_cls.for_loss(self, **hyperparams)
+        return self._own_estimator(estimator_cls.for_loss(self, **hyperparams), value_type)
+
+    def _own_estimator(self, estimator: OverASet, value_type: object) -> RobustLossMixin:
+        n_duals = estimator.n_duals
+        if n_duals and self.dual_network is None:
+            number = f", n_duals={n_duals}" if n_duals > 1 else ""
+            raise ValueError(
+                f"{estimator.uncertainty!r} needs a dual network, and this loss has none. Build it "
+                f"with dual_network=DualNetwork(state_shape, n_agents, n_actions{number}), or "
+                "choose the contamination set, which has no dual."
+            )
+        self._value_estimator = estimator
         self.value_type = value_type
         self._forward_value_estimator_keys()
         return self
@@ -146,26 +167,23 @@ class RobustLossMixin(StepsMixin, NetworksMixin):
         """Build one of TorchRL's own estimators, which no robust one stands in for."""
         super().make_value_estimator(value_type, **hyperparams)
 
-    def _check_dual_network(self, estimator_cls: type[ValueEstimatorBase]) -> None:
-        if getattr(estimator_cls, "has_dual", False) and self.dual_network is None:
-            raise ValueError(
-                f"{estimator_cls.__name__} needs a dual network, and this loss has none. Build it "
-                "with dual_network=DualNetwork(state_shape, n_agents, n_actions), or choose the "
-                "contamination set, which has no dual."
-            )
-
     # ---- keys
 
     _loss_keys: tuple[str, ...]
 
     @property
     def _out_keys(self) -> list[str]:
-        """The losses, ``"loss_dual"`` with a dual, and the logged values where asked for."""
-        dual = ["loss_dual"] if self._has_dual else []
-        keys = [*self._loss_keys, *dual]
+        """The losses, ``"loss_dual"`` with duals, and the logged values where asked for."""
+        keys = [*self._loss_keys, *(["loss_dual"] if self._n_duals else [])]
         if self.log_values:
-            keys += ["pred_value", "target_value"] + (["dual_value"] if self._has_dual else [])
+            keys += ["pred_value", "target_value", *self._logged_duals]
         return keys
+
+    @property
+    def _logged_duals(self) -> list[str]:
+        """``"dual_value"`` of one dual number, ``"dual_value_0"``, ``"dual_value_1"`` of two."""
+        n = self._n_duals
+        return ["dual_value"] if n == 1 else [f"dual_value_{i}" for i in range(n)]
 
     @property
     def out_keys(self) -> list[str]:
@@ -222,7 +240,7 @@ class RobustLossMixin(StepsMixin, NetworksMixin):
         if terminated.shape == next_value.shape:
             next_value = next_value.masked_fill(terminated, 0.0)
         estimator = self.value_estimator
-        robust = isinstance(estimator, ROBUST_ESTIMATORS)  # these look for themselves
+        robust = isinstance(estimator, OverASet)  # these look for themselves
         if not robust and isinstance(estimator, TD1Estimator | TDLambdaEstimator):
             self._check_many_steps(tensordict, next_value)
         if robust and tensordict.get(COLLECTOR_MASK, None) is not None:
@@ -231,13 +249,14 @@ class RobustLossMixin(StepsMixin, NetworksMixin):
         if getattr(estimator, "average_rewards", False):
             # TorchRL's standardise the reward in place: not in the caller's data.
             tensordict = tensordict.clone(False)
-        if not self._has_dual:
+        if not self._n_duals:
             target = self.value_estimator.value_estimate(tensordict, next_value=next_value)
             return target.squeeze(-1)
         dual_value, objective = self._dual(tensordict, next_value)
         losses["loss_dual"] = self._mean(objective.squeeze(-1), valid)
         if self.log_values:
-            losses["dual_value"] = self._mean(dual_value.detach().squeeze(-1), valid)
+            for key, value in zip(self._logged_duals, dual_value.detach().unbind(-1), strict=True):
+                losses[key] = self._mean(value, valid)
         target = self.value_estimator.value_estimate(
             tensordict, next_value=next_value, dual_value=dual_value.detach()
         )
@@ -263,7 +282,7 @@ class RobustLossMixin(StepsMixin, NetworksMixin):
             )
 
     def _dual(self, tensordict: TensorDictBase, next_value: Tensor) -> tuple[Tensor, Tensor]:
-        """Dual value and objective, ``[*B, 1]`` each, with gradient to the dual network only."""
+        """Dual numbers ``[*B, n_duals]`` and objective ``[*B, 1]``, gradient to their network."""
         missing = [key for key in self.dual_network.in_keys if tensordict.get(key, None) is None]
         if missing:
             raise ValueError(
@@ -283,6 +302,13 @@ class RobustLossMixin(StepsMixin, NetworksMixin):
                 "set_keys(dual_value=...)."
             )
         estimator = self.value_estimator
+        expected = (*next_value.shape[:-1], estimator.n_duals)
+        if dual_value.shape != expected:
+            raise ValueError(
+                f"the dual network gives {tuple(dual_value.shape)}, and {estimator.uncertainty!r} "
+                f"needs {expected}: {estimator.n_duals} number(s) per state and joint action. "
+                f"Build it with DualNetwork(..., n_duals={estimator.n_duals})."
+            )
         outcome = estimator.outcome_value(tensordict, next_value)
         objective = estimator.dual_objective(outcome, dual_value)
         return dual_value, objective if self.dual_loss == "linear" else objective.square()

@@ -30,8 +30,9 @@ class RobustQMixerLoss(RobustLossMixin, QMixerLoss):
         y = r + \gamma\,\sigma(V'), \qquad
         V' = (1 - \text{terminated})\, Q_{tot}(\mathbf h', \bar{\mathbf a}'; \theta^-)
 
-    where :math:`\sigma` is the worst case over the uncertainty set of the value estimator
-    (Eq. 8 and 15 for :math:`\rho`-contamination, Eq. 10 and 16 for total variation) and
+    where :math:`\sigma` is the worst case over an
+    :class:`~torchrl_drigm.uncertainty.UncertaintySet` (Eq. 8 and 15 for
+    :math:`\rho`-contamination, Eq. 10 and 16 for total variation) and
     :math:`\bar{\mathbf a}'` is greedy per agent (Def. 2 makes that the joint argmax), among the
     available actions where there is a mask. The mixer decides between VDN and QMIX.
 
@@ -46,9 +47,9 @@ class RobustQMixerLoss(RobustLossMixin, QMixerLoss):
             ``[*B, n_agents, 1]``, and a state for QMIX, to ``"chosen_action_value"``, ``[*B, 1]``.
 
     Keyword Args:
-        dual_network (TensorDictModule or nn.Module, optional): the dual :math:`\eta(s, \mathbf a)`
-            of the total-variation set, ``[*B, 1]``. A plain module is called with ``"state"`` and
-            ``("agents", "action")``.
+        dual_network (TensorDictModule or nn.Module, optional): the dual numbers of a set that has
+            some, ``[*B, n_duals]``; one, :math:`\eta(s, \mathbf a)`, of total variation. A plain
+            module is called with ``"state"`` and ``("agents", "action")``.
         dual_loss (str): ``"linear"`` (Eq. 17, converges to the conditional optimum) or
             ``"squared"`` (the paper's released configuration, which has another minimiser unless
             the next state is deterministic). Defaults to ``"linear"``.
@@ -59,7 +60,8 @@ class RobustQMixerLoss(RobustLossMixin, QMixerLoss):
         check_finite (bool): refuse rewards, observations and values that are not finite. Defaults
             to ``True``; skipped inside ``torch.compile``.
         log_values (bool): also return the detached means ``pred_value``, ``target_value`` and,
-            with a dual, ``dual_value``. Defaults to ``False``, so that the outputs are TorchRL's.
+            with a dual, ``dual_value`` (``dual_value_0``, ``dual_value_1`` of two). Defaults to
+            ``False``, so that the outputs are TorchRL's.
         **kwargs: ``loss_function``, ``delay_value`` and ``action_space``, as in
             :class:`~torchrl.objectives.multiagent.QMixerLoss`.
 
@@ -82,7 +84,8 @@ class RobustQMixerLoss(RobustLossMixin, QMixerLoss):
 
     Raises:
         ValueError: for data without a team reward, a ``done`` flag, actions, or what the dual
-            network reads; an uncertainty set that needs a missing dual network; a mixer whose
+            network reads; an uncertainty set that needs a missing dual network, or one with
+            another number of outputs; a mixer whose
             agent count differs; a reward with an agent dimension; a missing next action mask;
             masks, flags or actions of another shape; a bad ``burn_in``; an agent without a legal
             next action on a step that counts and is not terminal; losses that are not finite.
@@ -92,6 +95,7 @@ class RobustQMixerLoss(RobustLossMixin, QMixerLoss):
         >>> from torchrl.modules.models.multiagent import QMixer
         >>> from torchrl.objectives import SoftUpdate
         >>> from torchrl_drigm.modules import DualNetwork
+        >>> from torchrl_drigm.uncertainty import TotalVariation
         >>> _ = torch.manual_seed(0)
         >>> n_agents, n_actions = 4, 3
         >>> qnet = SafeSequential(
@@ -117,7 +121,7 @@ class RobustQMixerLoss(RobustLossMixin, QMixerLoss):
         ... )
         >>> dual = DualNetwork(state_shape=6, n_agents=n_agents, n_actions=n_actions)
         >>> loss = RobustQMixerLoss(qnet, mixer, dual_network=dual, action_space="categorical")
-        >>> _ = loss.make_value_estimator("tv_td0", gamma=0.997, rho=0.2, worst_value=-10.0)
+        >>> _ = loss.make_value_estimator(TotalVariation(rho=0.2, worst_value=-10.0), gamma=0.997)
         >>> target_updater = SoftUpdate(loss, eps=0.99)
         >>> def step():
         ...     return {"agents": {"observation": torch.randn(32, n_agents, 10)},

@@ -2,46 +2,9 @@
 
 from __future__ import annotations
 
-import math
-import numbers
-
-import torch
 from torch import Tensor
 
-
-def is_finite_number(value: object) -> bool:
-    """Whether a value is one finite real number, a tensor of one element included; no flag is.
-
-    Examples:
-        >>> [is_finite_number(value) for value in (0.5, 2, True, "2", float("nan"))]
-        [True, True, False, False, False]
-    """
-    if isinstance(value, Tensor):
-        is_number = value.numel() == 1 and value.dtype != torch.bool and not value.is_complex()
-    else:
-        # a float first: what the loss passes at every call
-        is_number = isinstance(value, float) or (
-            isinstance(value, numbers.Real) and not isinstance(value, bool)
-        )
-    return is_number and math.isfinite(value)
-
-
-def check_worst_value(worst_value: float | Tensor) -> float:
-    """Return a worst value as a float, or raise if it is no finite number.
-
-    Raises:
-        ValueError: naming the value.
-
-    Examples:
-        >>> check_worst_value(-3)
-        -3.0
-    """
-    if not is_finite_number(worst_value):
-        raise ValueError(
-            f"worst_value must be a finite number, got {worst_value!r}. It is a value over all "
-            "states, in units of return."
-        )
-    return float(worst_value)
+from torchrl_drigm.uncertainty._checks import check_worst_value, is_finite_number
 
 
 def resolve_worst_value(

@@ -1,10 +1,11 @@
-"""Robust one-step backups, dual objectives and exact worst cases, as pure functions on tensors.
+"""Backups, dual objectives and exact worst cases of the named sets, as functions of plain numbers.
 
-Symbols, as in the DrIGM paper (equation numbers are the paper's):
+The mathematics is that of the sets in :mod:`torchrl_drigm.uncertainty`; a function makes the set
+and asks it. Symbols, as in the DrIGM paper (equation numbers are the paper's):
 
 - ``V'``   next team value, 0 where the next state is terminal
 - ``eta``  dual variable of the total-variation set
-- ``rho``  size of the uncertainty set, in [0, 1]; 0 is the nominal model
+- ``rho``  size of the uncertainty set; 0 is the nominal model
 - ``v``    worst value over all states (``worst_value``); 0 under the paper's Assumptions 1 and 2
 """
 
@@ -13,7 +14,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from torchrl_drigm.objectives.value._checks import check_worst_value, is_finite_number
+from torchrl_drigm.uncertainty import Contamination, TotalVariation, find_set
+from torchrl_drigm.uncertainty._checks import check_worst_value
 
 __all__ = [
     "contamination_backup",
@@ -21,35 +23,6 @@ __all__ = [
     "tv_dual_objective",
     "worst_case_expectation",
 ]
-
-UNCERTAINTY_SETS = ("contamination", "tv")
-
-
-def check_rho(rho: float) -> float:
-    """Return ``rho`` as a float, or raise if it is no size of an uncertainty set.
-
-    Raises:
-        ValueError: if ``rho`` is not a finite number in [0, 1].
-
-    Examples:
-        >>> check_rho(0.2)
-        0.2
-    """
-    if not is_finite_number(rho) or not 0.0 <= float(rho) <= 1.0:
-        raise ValueError(
-            f"rho must be a finite number in [0, 1], got {rho}. It is the share of the probability "
-            "mass that the adversary may move; rho=0 is the nominal model."
-        )
-    return float(rho)
-
-
-def _check_same_shape(next_value: Tensor, dual_value: Tensor) -> None:
-    if next_value.shape != dual_value.shape:
-        raise ValueError(
-            f"dual_value must have the shape of next_value, {tuple(next_value.shape)}, got "
-            f"{tuple(dual_value.shape)}. The dual is one number per state and joint action: "
-            "a dual network must end in [*B, 1]."
-        )
 
 
 def contamination_backup(next_value: Tensor, rho: float, worst_value: float = 0.0) -> Tensor:
@@ -75,8 +48,7 @@ def contamination_backup(next_value: Tensor, rho: float, worst_value: float = 0.
         >>> contamination_backup(torch.tensor([1.0, 3.0]), rho=0.5, worst_value=-2.0)
         tensor([-0.5000,  0.5000])
     """
-    rho = check_rho(rho)
-    return (1.0 - rho) * next_value + rho * check_worst_value(worst_value)
+    return Contamination(rho, check_worst_value(worst_value)).backup(next_value)
 
 
 def tv_backup(
@@ -109,11 +81,7 @@ def tv_backup(
         >>> tv_backup(next_value, eta, rho=0.5, worst_value=0.0)
         tensor([0., 1.])
     """
-    rho = check_rho(rho)
-    _check_same_shape(next_value, dual_value)
-    worst_value = check_worst_value(worst_value)
-    # eta - (eta - V')_+ is min(eta, V'): one kernel, and exact where the difference would round.
-    return torch.minimum(dual_value, next_value) - rho * torch.relu(dual_value - worst_value)
+    return TotalVariation(rho, check_worst_value(worst_value)).backup(next_value, dual_value)
 
 
 def tv_dual_objective(
@@ -147,7 +115,8 @@ def tv_dual_objective(
         >>> tv_dual_objective(next_value, eta, rho=0.5)
         tensor([-0., -1.])
     """
-    return -tv_backup(next_value, dual_value, rho, worst_value)
+    ball = TotalVariation(rho, check_worst_value(worst_value))
+    return ball.dual_objective(next_value, dual_value)
 
 
 def worst_case_expectation(
@@ -157,7 +126,7 @@ def worst_case_expectation(
     uncertainty: str = "tv",
     worst_value: float | Tensor | None = None,
 ) -> Tensor:
-    r"""Exact worst-case expectation of a discrete distribution, by sorting.
+    r"""Exact worst-case expectation of a discrete distribution, over a set by name.
 
     - ``"contamination"``: :math:`(1-\rho)\,\mathbb E[V] + \rho v`.
     - ``"tv"``: the adversary takes up to :math:`\rho` of the mass from the best outcomes and puts
@@ -168,8 +137,9 @@ def worst_case_expectation(
     Args:
         values (Tensor): value of each outcome, ``[..., n]``.
         probs (Tensor): nominal probability of each outcome, ``[..., n]``, summing to 1.
-        rho (float): size of the set, in [0, 1].
-        uncertainty (str): ``"contamination"`` or ``"tv"``.
+        rho (float): size of the set.
+        uncertainty (str): a set of :func:`~torchrl_drigm.uncertainty.named_sets`, or the import
+            path of one.
         worst_value (float, Tensor or None): worst value ``v``, a number or ``[...]``. ``None``
             confines the adversary to the listed outcomes (those of probability 0 included):
             ``v = min(values)``.
@@ -178,8 +148,9 @@ def worst_case_expectation(
         Tensor ``[...]``, in floating point also where ``values`` and ``probs`` are integers.
 
     Raises:
-        ValueError: for an unknown set, shapes that differ, ``rho`` outside [0, 1], ``probs`` that
-            are no distribution, and numbers that are not finite.
+        ValueError: for an unknown set, shapes that differ, an illegal ``rho``, a ``worst_value``
+            of a set that has none, ``probs`` that are no distribution, and numbers that are not
+            finite.
 
     Examples:
         >>> values, probs = torch.tensor([0.0, 1.0, 3.0]), torch.tensor([0.25, 0.5, 0.25])
@@ -188,55 +159,36 @@ def worst_case_expectation(
         >>> worst_case_expectation(values, probs, rho=0.5, uncertainty="contamination")
         tensor(0.6250)
     """
-    rho = check_rho(rho)
-    if uncertainty not in UNCERTAINTY_SETS:
-        raise ValueError(f"uncertainty must be one of {UNCERTAINTY_SETS}, got {uncertainty!r}.")
+    set_cls = find_set(uncertainty)
+    # a set without a size is the one of size 0
+    fields = {} if "rho" not in set_cls.field_names() and rho == 0 else {"rho": rho}
     if values.shape != probs.shape or values.ndim == 0 or values.shape[-1] == 0:
         raise ValueError(
             "values and probs must share one shape [..., n] with n of at least 1, got "
             f"{tuple(values.shape)} and {tuple(probs.shape)}."
         )
-    dtype = torch.promote_types(values.dtype, probs.dtype)
-    if not dtype.is_floating_point:
-        dtype = torch.get_default_dtype()
-    values, probs = values.to(dtype), probs.to(dtype)
-    if not values.isfinite().all():
-        bad = int((~values.isfinite()).sum())
-        raise ValueError(
-            f"values must be finite, got {bad} entries that are not. Leave out outcomes that "
-            "cannot happen, or give them a value."
-        )
-    total = probs.sum(-1)
-    # written so that a NaN fails it too
-    if not ((probs >= 0).all() and torch.allclose(total, torch.ones_like(total), atol=1e-5)):
-        raise ValueError(
-            "probs must be non-negative and sum to 1 over the last dimension, got sums between "
-            f"{total.min().item():.6g} and {total.max().item():.6g} and smallest entry "
-            f"{probs.min().item():.6g}."
-        )
-    expectation = (probs * values).sum(-1)
-    v = values.min(-1).values if worst_value is None else _as_worst_value(worst_value, expectation)
-    if uncertainty == "contamination":
-        return (1.0 - rho) * expectation + rho * v
-    best_first = values.argsort(-1, descending=True)
-    values, probs = values.gather(-1, best_first), probs.gather(-1, best_first)
-    mass_above = probs.cumsum(-1) - probs
-    moved = torch.minimum((rho - mass_above).clamp_min(0.0), probs)
-    return expectation - (moved * torch.relu(values - v.unsqueeze(-1))).sum(-1)
-
-
-def _as_worst_value(worst_value: float | Tensor, expectation: Tensor) -> Tensor:
-    """Worst values of the type of the expectation ``[...]``, one or as many."""
     if not isinstance(worst_value, Tensor) or worst_value.ndim == 0:
-        return expectation.new_tensor(check_worst_value(worst_value))
-    if worst_value.shape != expectation.shape:
+        if worst_value is not None:
+            fields["worst_value"] = check_worst_value(worst_value)
+        return set_cls.from_fields(**fields).expectation(probs, values)
+    # Another worst value for every distribution: counted from it, all of them are 0. (A worst case
+    # is an infimum of expectations, and moves with what it is of.)
+    ball = set_cls.from_fields(**fields, worst_value=0.0)
+    probs, values = ball.rows(probs, values)
+    _check_worst_values(worst_value, probs.shape[:-1])
+    worst_value = worst_value.to(values)
+    return ball.expectation(probs, values - worst_value.unsqueeze(-1)) + worst_value
+
+
+def _check_worst_values(worst_value: Tensor, shape: tuple[int, ...]) -> None:
+    """Refuse worst values that are not one for each distribution."""
+    if worst_value.shape != shape:
         raise ValueError(
             "worst_value must be a number, or one for each distribution, "
-            f"{list(expectation.shape)}, got {list(worst_value.shape)}."
+            f"{list(shape)}, got {list(worst_value.shape)}."
         )
     if worst_value.dtype == torch.bool or not worst_value.isfinite().all():
         raise ValueError(
             f"worst_value must be finite numbers, got {worst_value.tolist()}. They are values over "
             "all states, in units of return."
         )
-    return worst_value.to(expectation)

@@ -10,7 +10,6 @@ from tensordict import TensorDictBase
 from tensordict.nn import TensorDictModuleBase
 from torch import Tensor
 from torchrl.objectives.common import AUTO_LOSS_MASK_KEYS
-from torchrl.objectives.utils import register_value_estimator
 from torchrl.objectives.value import TDLambdaEstimator
 from torchrl.objectives.value.functional import (
     td_lambda_return_estimate,
@@ -18,50 +17,48 @@ from torchrl.objectives.value.functional import (
 )
 
 from torchrl_drigm.objectives._batch import as_bool, cut_before_masked, time_dim_of, valid_steps
-from torchrl_drigm.objectives.value._checks import (
-    check_gamma,
-    check_lmbda,
-    resolve_worst_value,
-)
-from torchrl_drigm.objectives.value.robust import RobustTD0Estimator, RobustValueEstimators
+from torchrl_drigm.objectives.value._checks import check_gamma, check_lmbda
+from torchrl_drigm.objectives.value._over_a_set import OverASet
+from torchrl_drigm.uncertainty import UncertaintySet
 
-__all__ = ["ContaminationTDLambdaEstimator"]
+__all__ = ["RobustTDLambda"]
 
 
-@register_value_estimator(
-    RobustValueEstimators.CONTAMINATION_TDLAMBDA,
-    default_kwargs={"gamma": 0.99, "lmbda": 0.95, "rho": 0.0, "differentiable": True},
-)
-class ContaminationTDLambdaEstimator(TDLambdaEstimator):
-    r"""TD(:math:`\lambda`) target over a :math:`\rho`-contamination set.
+class RobustTDLambda(OverASet, TDLambdaEstimator):
+    r"""Robust TD(:math:`\lambda`) target over an uncertainty set whose backup is affine.
 
-    The contamination backup is affine, so
+    Where :math:`\sigma(V') = a V' + b`,
     :math:`G_t = r_t + \gamma\,\sigma((1-\lambda) V'_{t+1} + \lambda G_{t+1})` is TorchRL's own
-    :math:`\lambda`-return with discount :math:`\gamma(1-\rho)` and reward :math:`r + \gamma\rho v`.
+    :math:`\lambda`-return with discount :math:`\gamma a` and reward :math:`r + \gamma b`. For
+    contamination these are :math:`\gamma(1-\rho)` and :math:`r + \gamma\rho v`.
 
     A step masked out by ``("collector", "mask")`` counts nowhere: a trajectory that it follows is
     cut there, and bootstraps from its last next value.
 
+    Args:
+        uncertainty (UncertaintySet): the set, with a number for a ``worst_value``.
+
     Keyword Args:
         gamma (float): discount factor, in [0, 1].
         lmbda (float): trajectory discount, in [0, 1].
-        rho (float): size of the uncertainty set, in [0, 1]. Defaults to 0.
-        worst_value (float, optional): worst value over all states. Defaults to 0.
-        reward_lower_bound (float, optional): in place of ``worst_value``; see
-            :class:`RobustTD0Estimator`.
-        value_network (TensorDictModule): computes the team value.
+        value_network (TensorDictModule, optional): computes the team value.
         vectorized (bool): whether to use TorchRL's vectorised return. Defaults to ``True``.
         **kwargs: ``differentiable``, ``skip_existing``, ``shifted``, ``device``, ``time_dim`` and
             the chunking arguments of :class:`~torchrl.objectives.value.TDLambdaEstimator`.
 
+    Attributes:
+        uncertainty, rho, worst_value: as in :class:`RobustTD0`.
+
     Raises:
-        ValueError: if ``rho``, ``gamma`` or ``lmbda`` is outside [0, 1], or the worst value is not
-            finite; in use, for data without a dimension of time or of a multi-step transform.
+        ValueError: if the backup of the set is not affine, or ``gamma`` or ``lmbda`` is outside
+            [0, 1]; in use, for data without a dimension of time or of a multi-step transform.
+        TypeError: as :class:`RobustTD0` does.
 
     Examples:
         >>> from tensordict import TensorDict
-        >>> estimator = ContaminationTDLambdaEstimator(
-        ...     gamma=0.5, lmbda=1.0, rho=0.5, value_network=None
+        >>> from torchrl_drigm.uncertainty import Contamination
+        >>> estimator = RobustTDLambda(
+        ...     Contamination(rho=0.5, worst_value=0.0), gamma=0.5, lmbda=1.0
         ... )
         >>> flags = torch.zeros(1, 2, 1, dtype=torch.bool)
         >>> data = TensorDict(
@@ -72,34 +69,24 @@ class ContaminationTDLambdaEstimator(TDLambdaEstimator):
         tensor([1.5000, 2.0000])
     """
 
-    has_dual: bool = False
-
     def __init__(
         self,
+        uncertainty: UncertaintySet,
         *,
         gamma: float | Tensor,
         lmbda: float | Tensor,
-        rho: float = 0.0,
-        worst_value: float | None = None,
-        reward_lower_bound: float | None = None,
-        value_network: TensorDictModuleBase | None,
+        value_network: TensorDictModuleBase | None = None,
         **kwargs,
     ) -> None:
-        if "average_rewards" in kwargs:
-            raise TypeError(
-                "average_rewards is not supported by robust estimators: standardised rewards move "
-                "the worst value with every batch. Use the RewardScaling transform."
-            )
+        self._refuse_others(kwargs)
         super().__init__(
             gamma=check_gamma(gamma),
             lmbda=check_lmbda(lmbda),
             value_network=value_network,
             **kwargs,
         )
-        self.rho = rho
-        self.worst_value = resolve_worst_value(gamma, worst_value, reward_lower_bound)
-
-    rho = RobustTD0Estimator.rho
+        self._own_set(uncertainty)
+        uncertainty.affine()  # or the reason why there are no λ-returns
 
     def value_estimate(
         self,
@@ -137,14 +124,15 @@ class ContaminationTDLambdaEstimator(TDLambdaEstimator):
                 for x in (reward, next_value)
             )
         gamma, lmbda = self.gamma.to(reward.device), self.lmbda.to(reward.device)
+        scale, shift = self.uncertainty.affine()
         lambda_return = (
             vec_td_lambda_return_estimate if self.vectorized else td_lambda_return_estimate
         )
         return lambda_return(
-            gamma * (1.0 - self.rho),
+            gamma * scale,
             lmbda,
             next_value,
-            reward + gamma * (self.rho * self.worst_value),
+            reward + gamma * shift,
             done=done,
             terminated=terminated,
             time_dim=time_dim,
@@ -156,7 +144,7 @@ class ContaminationTDLambdaEstimator(TDLambdaEstimator):
             raise ValueError(
                 f"{type(self).__name__} computes its own returns of several steps, and the data "
                 f"carries '{self.tensor_keys.steps_to_next_obs}' of a multi-step transform. Remove "
-                "MultiStep, or take 'contamination_td0'."
+                "MultiStep, or take one-step targets, without lmbda."
             )
         time_dim = self.time_dim if time_dim is None else time_dim
         if time_dim is not None:
@@ -167,6 +155,6 @@ class ContaminationTDLambdaEstimator(TDLambdaEstimator):
                 f"{type(self).__name__} needs sequences [*B, T], and the reward has shape "
                 f"{tuple(reward.shape)}: single transitions in any order have no following step. "
                 "Sample slices of trajectories, name the dimension (td.names = ['time']), or take "
-                "'contamination_td0'."
+                "one-step targets, without lmbda."
             )
         return time_dim_of(tensordict, reward.shape[:-1])
