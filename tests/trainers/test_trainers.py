@@ -153,7 +153,7 @@ class TestConfig:
             ("uncertainty.name=kl", "uncertainty.name='kl' must be one of"),
             ("logger=wandb", "logger='wandb' must be one of"),
             ("uncertainty.rho=1.5", r"rho must be a finite number in \[0, 1\], got 1.5"),
-            ("optim.gamma=2", r"gamma must be a finite number in \[0, 1\]"),
+            ("optim.gamma=2", r"optim.gamma=2.0 must be in \[0, 1\]"),
             ("target.interval=5", "exactly one of target.interval"),
             ("env.days=[10,400]", "365"),
             ("env.building=Castle", "OfficeSmall"),

@@ -17,6 +17,7 @@ from torchrl.data import LazyTensorStorage, ReplayBuffer
 from torchrl.envs.utils import ExplorationType, set_exploration_type
 from torchrl.modules import EGreedyModule
 
+from torchrl_drigm.config.schema import MixerConfig, UncertaintyConfig
 from torchrl_drigm.envs.transforms import GroupIndex
 from torchrl_drigm.modules import GroupRewardModel
 from torchrl_drigm.objectives import GroupRewardLoss
@@ -89,13 +90,13 @@ def _nominal(cfg: DictConfig, **env) -> DictConfig:
     """The config of nominal VDN in GroupDR's climates."""
     frames = cfg.uncertainty.behaviour_frames
     changes = {
-        "mixer": {"name": "vdn"},
-        "uncertainty": {"name": "none"},
         "env": {"climates": training_task(cfg).groups, **env},
         "collector": {"total_frames": frames},
         "exploration": {"annealing_frames": min(cfg.exploration.annealing_frames, frames)},
     }
-    return OmegaConf.merge(cfg, changes)
+    nominal = OmegaConf.merge(cfg, changes)
+    nominal.mixer, nominal.uncertainty = MixerConfig("vdn"), UncertaintyConfig("none")
+    return nominal
 
 
 def _train_behaviour(nominal: DictConfig, run_dir: Path) -> nn.Module:
