@@ -69,6 +69,16 @@ def test_bad_input_is_one_line(arguments, message, capsys):
     assert message in capsys.readouterr().err
 
 
+def test_options_of_hydra_may_stand_between_overrides(monkeypatch):
+    given = []
+    monkeypatch.setattr("hydra.main", lambda **_: lambda _: lambda: given.extend(sys.argv[1:]))
+    monkeypatch.setattr(sys, "argv", [])
+    words = ["env=mine", "--config-dir", "conf", "-m", "seed=0,1", "~logger=csv"]
+    main(["train", "torchrl", *words])
+    fields = ["env=mine", "seed=0,1", "~logger=csv", "hydra.job.name=torchrl"]
+    assert given == [*fields, "--config-dir", "conf", "-m"]
+
+
 @pytest.mark.sustaingym
 @pytest.mark.slow
 def test_train_load_evaluate_compare_and_export(tmp_path):

@@ -135,3 +135,10 @@ class TestRefusals:
         (tmp_path / "config.yaml").write_text(text)
         with pytest.raises(ValueError, match=message):
             describe_runs([tmp_path])
+
+
+def test_classes_of_ones_own_are_called_what_they_call_themselves(write):
+    paths = {"mixer__name": "my_module.MyMixer", "uncertainty__name": "my_module.MySet"}
+    known = "torchrl_drigm.uncertainty.TotalVariation"
+    runs = describe_runs([write(**paths), write(uncertainty__name=known)])
+    assert runs["family"].tolist() == ["MySet MyMixer", "TV QMIX"]

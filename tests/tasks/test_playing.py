@@ -158,3 +158,16 @@ class TestMemory:
             play(team, env, 2)
         env.append_transform(get_primers_from_module(team))
         assert len(play(team, env, 2)) == 2
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        (("info", "dragons"), r"entry \('info', 'dragons'\) of a step is not there"),
+        (OBSERVATION, r"'measured' must be one .* 2 episodes.* shape \[2, 1, 3\]: name one of"),
+    ],
+    ids=["missing", "not one number"],
+)
+def test_a_metric_is_one_number_for_each_episode(key, message):
+    with pytest.raises(ValueError, match=message):
+        play(act(1), Battles(), 2, metrics={"measured": key})

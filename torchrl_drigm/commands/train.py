@@ -42,7 +42,8 @@ configs:
   python -m torchrl_drigm train building -m hydra/launcher=joblib mixer=vdn,qmix seed=0,1,2
   python -m torchrl_drigm train building resume=runs/building/.../checkpoint
   python -m torchrl_drigm train building --help          every field of that config
-  python -m torchrl_drigm train my_config --config-dir=folder   a config of your own"""
+  python -m torchrl_drigm train my_config --config-dir=folder    a config of your own
+  python -m torchrl_drigm train torchrl env=my_env --config-dir=folder    a choice of your own"""
 
 
 def configs() -> list[str]:
@@ -69,9 +70,12 @@ def main(arguments: Sequence[str]) -> None:
             file=sys.stderr,
         )
         raise SystemExit(2)
-    sys.argv = [f"python -m torchrl_drigm train {name}", *overrides]
     if not any(override.startswith("hydra.job.name=") for override in overrides):
-        sys.argv.append(f"hydra.job.name={name}")
+        overrides.append(f"hydra.job.name={name}")
+    # Hydra's parser takes overrides in one piece only, without an option in between
+    fields = [word for word in overrides if "=" in word and not word.startswith("-")]
+    options = [word for word in overrides if word not in fields]
+    sys.argv = [f"python -m torchrl_drigm train {name}", *fields, *options]
     hydra.main(version_base=None, config_path=f"pkg://{CONFIGS}", config_name=name)(train)()
 
 

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from torchrl_drigm.uncertainty import named_sets
+from torchrl_drigm.uncertainty import find_set
 
 __all__ = ["describe_runs", "name_of"]
 
@@ -66,7 +66,7 @@ def describe_runs(run_dirs: Iterable[str | Path]) -> pd.DataFrame:
     """
     run_dirs = [Path(run_dir) for run_dir in run_dirs]
     configs = [read_config(run_dir) for run_dir in run_dirs]
-    mixers = [_label(c["mixer.name"]).upper() for c in configs]
+    mixers = [_mixer_label(c["mixer.name"]) for c in configs]
     families = [
         f"{_set_label(c['uncertainty.name'])} {mixer}"
         for c, mixer in zip(configs, mixers, strict=True)
@@ -92,18 +92,22 @@ def describe_runs(run_dirs: Iterable[str | Path]) -> pd.DataFrame:
 
 def name_of(cfg: DictConfig) -> str:
     """What tables call the team of a config, such as "TV QMIX"."""
-    return f"{_set_label(cfg.uncertainty.name)} {_label(cfg.mixer.name).upper()}"
+    return f"{_set_label(cfg.uncertainty.name)} {_mixer_label(cfg.mixer.name)}"
 
 
 def _set_label(name: str) -> str:
-    if name in named_sets():
-        return named_sets()[name].label
-    return _GROUP_DR.get(name, _label(name))
+    """What the set calls itself; of one whose module was not imported, the name of the class."""
+    if name in _GROUP_DR:
+        return _GROUP_DR[name]
+    try:
+        return find_set(name, may_import=False).label
+    except ValueError:
+        return name.rpartition(".")[-1]
 
 
-def _label(name: str) -> str:
-    """Of an import path the class alone."""
-    return name.rpartition(".")[-1]
+def _mixer_label(name: str) -> str:
+    """Of an import path the class alone, as it is written."""
+    return name.rpartition(".")[-1] if "." in name else name.upper()
 
 
 def read_config(run_dir: Path) -> Config:

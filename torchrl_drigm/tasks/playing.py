@@ -102,8 +102,8 @@ def play(
 
     Raises:
         ValueError: ``episodes`` is no positive multiple of ``B``, an episode has not ended, the
-            environment does not carry a recurrent policy's state, or the policy writes no action,
-            or none of the environment's.
+            environment does not carry a recurrent policy's state, a metric is not one number for
+            each episode, or the policy writes no action, or none of the environment's.
     """
     n_copies = env.batch_size.numel()
     if episodes < 1 or episodes % n_copies:
@@ -158,13 +158,26 @@ def _play_once(
         ended = going & done
         if ended.any():
             for name, key in metrics.items():
-                last = step.get(key).flatten().tolist()
+                last = _metric(name, key, step, n_copies)
                 for copy in ended.nonzero().flatten().tolist():
                     values[name][copy] = last[copy]
         going = going & ~done
         if going.any():
             tensordict = env.maybe_reset(env.step_mdp(stepped))
     return pd.DataFrame({**values, "return": returns.double().numpy(), "steps": steps.numpy()})
+
+
+def _metric(name: str, key: NestedKey, step: TensorDictBase, n_copies: int) -> list[float]:
+    """One number for each copy."""
+    entry = step.get(key, None)
+    if entry is None or entry.numel() != n_copies:
+        shape = "is not there" if entry is None else f"has the shape {list(entry.shape)}"
+        raise ValueError(
+            f"metric {name!r} must be one number for each of {n_copies} episodes, but the entry "
+            f"{key!r} of a step {shape}: name one of shape [{n_copies}, 1], which a transform of "
+            "the task's environment may write."
+        )
+    return entry.flatten().tolist()
 
 
 def _act(policy: Policy, tensordict: TensorDictBase, env: EnvBase) -> TensorDictBase:
