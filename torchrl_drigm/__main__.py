@@ -26,10 +26,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         subparser = parsers.add_parser(name, help=command.HELP)
         if name != "train":
             command.add_arguments(subparser)
+            subparser.add_argument(
+                "--import",
+                dest="modules",
+                action="append",
+                default=[],
+                metavar="MODULE",
+                help="a module of your own that a run's config names a class of; may be repeated",
+            )
     chosen = parser.parse_args(arguments)
     try:
+        for module in chosen.modules:  # what is in a folder alone makes nothing be imported
+            import_module(module)
         commands[chosen.command].main(chosen)
-    except (FileNotFoundError, ValueError) as error:
+    except (FileNotFoundError, ImportError, ValueError) as error:
         print(f"{chosen.command}: {error}", file=sys.stderr)
         raise SystemExit(1) from error
 

@@ -177,3 +177,12 @@ def test_folder_without_runs(tmp_path, capsys):
     with pytest.raises(SystemExit, match="1"):
         main(["compare", str(tmp_path)])
     assert message in capsys.readouterr().err
+
+
+def test_the_team_of_a_task_that_was_not_imported_is_the_first_in_its_file(tmp_path):
+    policies = ("always quiet", "always hasty")
+    write(tmp_path / "run", [0.8, 0.9], policies=policies, name="nobody_imported.Task")
+    compared = compare_runs([tmp_path])
+    shown = compared[compared["shift"] == "env_1"].set_index("policy")["return"]
+    assert list(shown.index) == ["TV QMIX, ρ = 0.3", *policies]
+    assert shown["TV QMIX, ρ = 0.3"] == pytest.approx(SCALE * (0.85 - 1.0))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 from pathlib import Path
 
 import torch
@@ -33,22 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--references", action="store_true", help="policies that need no learning, too"
     )
-    parser.add_argument(
-        "--import",
-        dest="modules",
-        nargs="*",
-        default=[],
-        metavar="MODULE",
-        help="modules of your own that the run's config names classes of",
-    )
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Evaluate, print and write."""
     torchrl_logger.setLevel("WARNING")
     torch.set_num_threads(1)
-    for module in arguments.modules:
-        importlib.import_module(module)
     team = load_team(arguments.run)
     suite, shifts = read_suite(team.task, arguments.suite)
     name = name_of(team.cfg)

@@ -99,7 +99,8 @@ def _read_evaluation(run: Path) -> pd.DataFrame:
     if table[_COLUMNS].isna().any(axis=None):
         raise ValueError("its evaluation.csv has empty cells")
     task = _task_of(run)
-    references = [] if task is None else list(task.references)
+    # of a task that was not imported, the run's own team is the first in the file
+    references = table["policy"].unique()[1:] if task is None else list(task.references)
     table["policy"] = table["policy"].where(table["policy"].isin(references), _LEARNED)
     _check_length(table, config, task)
     if task is not None:
