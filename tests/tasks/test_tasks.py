@@ -72,13 +72,13 @@ def test_a_name_from_a_file_imports_nothing(own):
     [
         (
             "castle",
-            r"env.name='castle' must be one of \['building', .*'torchrl'\], or the import path",
+            r"env.name='castle' must be one of \['building', .*'torchrl'\], or the",
         ),
         ("nowhere.Task", "env.name='nowhere.Task': there is no module 'nowhere'"),
         ("own_task.Missing", "subclass of Task, and the module 'own_task' has no 'Missing'"),
         (
             "own_task.NoTask",
-            "must lead to a subclass of Task, and the module 'own_task' has <class",
+            "a subclass of Task, and the module 'own_task' has <class",
         ),
     ],
 )
@@ -145,11 +145,11 @@ class TestTorchRL:
         [
             (
                 {"make": "torchrl.envs.Nothing"},
-                "env.make='torchrl.envs.Nothing' must lead to a subclass of EnvBase",
+                "env.make='torchrl.envs.Nothing' must lead to",
             ),
             (
                 {"make": "torch.nn.Linear"},
-                "env.make='torch.nn.Linear' must lead to a subclass of EnvBase",
+                "env.make='torch.nn.Linear' must lead to a sub",
             ),
             (
                 {"kwargs": {"scenario": "balance", "continuous_actions": True}},

@@ -148,7 +148,7 @@ class TestConfig:
     @pytest.mark.parametrize(
         ("override", "message"),
         [
-            ("mixer.name=qplex", r"mixer.name='qplex' must be one of \['vdn', 'qmix', 'qtran'\]"),
+            ("mixer.name=qplex", r"mixer.name='qplex' must be one of \['qmix', 'qtran', 'vdn'\]"),
             ("optim.name=sgd", "optim.name='sgd' must be one of"),
             ("uncertainty.name=kl", "uncertainty.name='kl' must be one of"),
             ("logger=wandb", "logger='wandb' must be one of"),
