@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from torchrl_drigm.modules import MultiAgentGRU, MultiAgentLSTM
-from torchrl_drigm.modules.models._gru_recurrence import gru_recurrence
-from torchrl_drigm.modules.models._lstm_recurrence import lstm_recurrence
-from torchrl_drigm.modules.models._lstm_window import lstm_window
+from torchrl_drigm.modules._kernels.gru import gru_recurrence
+from torchrl_drigm.modules._kernels.lstm import lstm_recurrence
+from torchrl_drigm.modules._kernels.lstm_window import lstm_window
 from torchrl_drigm.modules.models._multiagent_rnn import MultiAgentRNN
 
 N_AGENTS, F, H, T = 3, 5, 4, 6

@@ -13,32 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.compiler import is_compiling
 
+from torchrl_drigm.modules._kernels.basic import add_product, learns
 from torchrl_drigm.modules.models._checks import as_flags, check_sizes
 
 State = tuple[Tensor, ...]  # ``h``, and ``c`` of an LSTM
 
 # with fewer rows, as while acting, products are so small that the number of calls decides
 _FEW_ROWS = 16
-
-
-def add_product(bias: Tensor, x: Tensor, weight: Tensor) -> Tensor:
-    """``bias + x @ weight`` of batches of matrices."""
-    if is_compiling():
-        # the sum becomes part of what follows it, where baddbmm first copies the bias
-        return bias + torch.bmm(x, weight)
-    return torch.baddbmm(bias, x, weight)
-
-
-def tanh(x: Tensor) -> Tensor:
-    """``x.tanh()``."""
-    if is_compiling() and x.device.type == "cpu":
-        return 2.0 * torch.sigmoid(2.0 * x) - 1.0  # in fewer instructions; absolute error 1e-7
-    return x.tanh()
-
-
-def learns(*tensors: Tensor | None) -> bool:
-    """Whether a gradient will be asked for of any of them."""
-    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
 
 
 def _are_zero(*tensors: Tensor, at: Tensor | None = None) -> bool:

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from torchrl_drigm.modules._fast_path import fast_path_of
-from torchrl_drigm.modules.models._agent_linear import AgentLinear, look_up
+from torchrl_drigm.modules._kernels.basic import look_up
+from torchrl_drigm.modules.models._agent_linear import AgentLinear
 from torchrl_drigm.modules.models._checks import as_actions, check_sizes
 from torchrl_drigm.modules.models._scaling import scaling
 from torchrl_drigm.modules.models.multiagent_rnn import MultiAgentGRU, MultiAgentLSTM

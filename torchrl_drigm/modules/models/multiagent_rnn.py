@@ -10,10 +10,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from torchrl_drigm.modules.models._gru_recurrence import gru_recurrence
-from torchrl_drigm.modules.models._lstm_recurrence import lstm_recurrence
-from torchrl_drigm.modules.models._lstm_window import lstm_window
-from torchrl_drigm.modules.models._multiagent_rnn import MultiAgentRNN, State, add_product, tanh
+from torchrl_drigm.modules._kernels.basic import add_product, tanh
+from torchrl_drigm.modules._kernels.gru import gru_recurrence
+from torchrl_drigm.modules._kernels.lstm import lstm_recurrence
+from torchrl_drigm.modules._kernels.lstm_window import lstm_window
+from torchrl_drigm.modules.models._multiagent_rnn import MultiAgentRNN, State
 
 __all__ = ["MultiAgentGRU", "MultiAgentLSTM"]
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from torchrl_drigm.modules.models._multiagent_rnn import tanh
+from torchrl_drigm.modules._kernels.basic import tanh
 
 __all__ = ["lstm_window"]
 

@@ -12,7 +12,7 @@ in memory that is still in the cache:
   two; the sign is undone in the recurrent weights and in what is returned;
 - the backward pass leaves constant factors of the gates' gradients to the weights as well.
 
-Compiled code has other forms, which a compiler sees into (``_lstm_window.py``).
+Compiled code has other forms, which a compiler sees into (``lstm_window.py``).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from torchrl_drigm.modules.models._multiagent_rnn import learns
+from torchrl_drigm.modules._kernels.basic import learns
 
 __all__ = ["lstm_recurrence"]
 
