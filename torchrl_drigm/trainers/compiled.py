@@ -59,11 +59,13 @@ class CompiledStepper(PerPartStepper):
 
     def __init__(self, optimizers: Mapping[str, torch.optim.Optimizer]) -> None:
         super().__init__(optimizers)
-        self._losses_and_gradients: Callable | None = None
+        self._compiled: Callable | None = None
 
-    def _backward(self, trainer: Trainer, sub_batch: TensorDictBase) -> TensorDictBase:
+    def _losses_and_gradients(
+        self, trainer: Trainer, sub_batch: TensorDictBase
+    ) -> tuple[TensorDictBase, list[Tensor]]:
         leaves = {key: leaf for key, leaf in sub_batch.items(True, True) if torch.is_tensor(leaf)}
-        if self._losses_and_gradients is None:
+        if self._compiled is None:
             compute = self._compile(trainer.loss_module, sub_batch)
             try:
                 with warnings.catch_warnings():
@@ -72,18 +74,16 @@ class CompiledStepper(PerPartStepper):
                     losses, gradients = compute(leaves)
             except (BackendCompilerFailed, InductorError) as error:
                 raise RuntimeError(f"compile=true failed: {error}\n{REMEDY}") from error
-            self._losses_and_gradients = compute
+            self._compiled = compute
         else:
-            losses, gradients = self._losses_and_gradients(leaves)
-        for block, gradient in zip(self._all_blocks(), gradients, strict=True):
-            block.vector.grad = gradient
+            losses, gradients = self._compiled(leaves)
         metrics = TensorDict(losses)
         if getattr(trainer.loss_module, "check_finite", False) and not all(
             torch.isfinite(torch.stack(list(losses.values()))).tolist()
         ):
             # names what is not finite
             trainer.compute_loss(sub_batch)
-        return metrics
+        return metrics, gradients
 
     def _compile(self, loss: LossModule, sub_batch: TensorDictBase) -> Callable:
         batch_size = sub_batch.batch_size
@@ -95,8 +95,7 @@ class CompiledStepper(PerPartStepper):
             for key, leaf in leaves.items():
                 batch[key] = leaf
             losses = loss(batch)
-            total = sum(value for key, value in losses.items() if key.startswith("loss"))
-            gradients = self._gradients(total)
+            gradients = self._gradients(losses)
             return {key: value.detach() for key, value in losses.items()}, gradients
 
         assert loss.in_keys  # made when first asked for: a change, were it during the first update

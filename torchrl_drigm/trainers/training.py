@@ -15,7 +15,7 @@ from torchrl.collectors import Collector
 from torchrl.data import LazyTensorStorage, ReplayBuffer
 from torchrl.envs import Compose, EnvBase, ExcludeTransform, Transform
 from torchrl.modules import EGreedyModule
-from torchrl.objectives import HardUpdate, LossModule, SoftUpdate
+from torchrl.objectives import HardUpdate, LossModule
 from torchrl.objectives.utils import TargetNetUpdater
 from torchrl.record.loggers import Logger, get_logger
 from torchrl.trainers import ReplayBufferTrainer, TargetNetUpdaterHook, Trainer
@@ -42,6 +42,7 @@ from torchrl_drigm.trainers.progress import PrintProgress
 from torchrl_drigm.trainers.replay import ReplayState
 from torchrl_drigm.trainers.runs import run_identity
 from torchrl_drigm.trainers.stepper import PerPartStepper
+from torchrl_drigm.trainers.targets import SoftUpdate
 
 __all__ = ["make_trainer"]
 
@@ -87,7 +88,6 @@ def make_trainer(
     """
     check_lmbda(cfg)
     run_dir = Path(run_dir)
-    stepper = _stepper(cfg, loss)  # first of all: it moves the parameters
     greedy = EGreedyModule(
         env.action_spec,
         eps_init=float(cfg.exploration.eps_init),
@@ -128,7 +128,7 @@ def make_trainer(
         frame_skip=1,
         optim_steps_per_batch=cfg.optim.updates_per_batch,
         loss_module=loss,
-        optimization_stepper=stepper,
+        optimization_stepper=_stepper(cfg, loss),
         replay_buffer=replay_buffer,
         target_net_updater=target_updater,
         clip_norm=cfg.optim.clip_norm,

@@ -13,20 +13,16 @@ from tensordict import TensorDictBase, TensorDictParams
 from tensordict.nn import TensorDictSequential
 from tensordict.utils import NestedKey, expand_as_right, unravel_key
 from torch import Tensor, nn
-from torch.compiler import is_compiling
 from torchrl.envs.utils import step_mdp
 from torchrl.modules import QValueModule, SafeSequential, set_recurrent_mode
 
 from torchrl_drigm.modules._fast_path import declared_fast_path, is_changed
-from torchrl_drigm.objectives._batch import in_next, inspects
+from torchrl_drigm.objectives._batch import in_next
 from torchrl_drigm.objectives.multiagent._checks import (
     check_action_shape,
     check_mask_shape,
     check_next_action_mask,
 )
-
-# for each parameter: the dict of the loss that holds it, that of the network, and its key in both
-Places = list[tuple[dict, dict, str]]
 
 
 class NetworksMixin:
@@ -36,11 +32,8 @@ class NetworksMixin:
     taken where the network declares them, see :func:`~torchrl_drigm.modules.fast_path_of`.
     """
 
-    _homes: dict[str, tuple[TensorDictBase, Places | None]]
-
     def _own(self, *names: str) -> None:
         """Let networks, and the dual network, hold the very parameters and buffers of the loss."""
-        self._homes = {}
         for name in names if self.dual_network is None else (*names, "dual_network"):
             params = getattr(self, f"{name}_params")
             if isinstance(params, TensorDictParams):
@@ -48,34 +41,17 @@ class NetworksMixin:
 
     def __getstate__(self) -> dict:
         """Without what refers to this very object: a copy finds out anew."""
-        return super().__getstate__() | {"_homes": {}, "_cache": {}}
+        return super().__getstate__() | {"_cache": {}}
 
     def _online(self, name: str) -> AbstractContextManager:
-        """Context in which the network ``name`` runs with the loss's online parameters.
-
-        The network has them anyway, unless somebody exchanged them here or there, as
-        ``params.to_module(loss)`` does: to look takes a tenth of the time of putting them in and
-        taking them out again.
-        """
-        params, network = getattr(self, f"{name}_params"), getattr(self, name)
-        if params.is_empty():
-            return nullcontext()
-        # given from outside they may be an ordinary tensordict
-        if isinstance(params, TensorDictParams) and not is_compiling():
-            home, places = self._homes.get(name, (None, None))
-            if home is not params._param_td:
-                places = _places(params._param_td, network)
-                if inspects():  # nothing of a transformed call may outlive it
-                    self._homes[name] = params._param_td, places
-            if places is not None and all(
-                ours.get(key) is theirs.get(key) for ours, theirs, key in places
-            ):
-                return nullcontext()
-        return params.to_module(network, preserve_module_state=False)
+        """Context in which the network ``name`` runs with the loss's online parameters."""
+        return self._under(getattr(self, f"{name}_params"), name)
 
     def _target(self, name: str) -> AbstractContextManager:
         """Context in which the network ``name`` runs with the loss's target parameters."""
-        params = getattr(self, f"target_{name}_params")
+        return self._under(getattr(self, f"target_{name}_params"), name)
+
+    def _under(self, params: TensorDictBase, name: str) -> AbstractContextManager:
         if params.is_empty():
             return nullcontext()
         return params.to_module(getattr(self, name), preserve_module_state=False)
@@ -285,18 +261,3 @@ def _parts(network: nn.Module) -> Iterator[nn.Module]:
             yield from _parts(module)
     else:
         yield network
-
-
-def _places(params: TensorDictBase, network: nn.Module) -> Places | None:
-    """Where parameters lie in the loss and in a network; ``None`` if the network has others."""
-    modules = dict(network.named_modules())
-    places = []
-    for key in params.keys(True, True):
-        *path, name = key if isinstance(key, tuple) else (key,)
-        module = modules.get(".".join(path))
-        if module is None:
-            return None
-        node = params.get(tuple(path)) if path else params
-        theirs = module._parameters if name in module._parameters else module._buffers
-        places.append((node._tensordict, theirs, name))
-    return places
