@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import torch
 from tensordict import TensorDict, TensorDictBase
@@ -98,29 +98,9 @@ class CompiledStepper(PerPartStepper):
             gradients = self._gradients(losses)
             return {key: value.detach() for key, value in losses.items()}, gradients
 
-        assert loss.in_keys  # made when first asked for: a change, were it during the first update
-        # code of its own, as compiled graphs are kept by code: many runs may share a process
-        losses_and_gradients.__code__ = losses_and_gradients.__code__.replace()
+        # with compiled graphs of its own: many runs may share a process
         compiled = torch.compile(
-            losses_and_gradients,
-            fullgraph=True,
-            dynamic=False,
-            options={"guard_filter_fn": _what_may_change},
+            losses_and_gradients, fullgraph=True, dynamic=False, isolate_recompiles=True
         )
         # gradients belong to the graph, so that forward and backward pass are compiled as one
         return torch._dynamo.config.patch(trace_autograd_ops=True)(compiled)
-
-
-def _what_may_change(guards: Sequence) -> list[bool]:
-    """The guards to keep: of the batch, and of tensors and values that the loss holds.
-
-    Some thousand more, of libraries' globals and of how modules are made up, took longer to look at
-    than most parts of an update.
-    """
-    values = ("CONSTANT_MATCH", "EQUALS_MATCH", "ID_MATCH", "TENSOR_MATCH")
-    return [
-        guard.guard_type in values
-        if guard.orig_guard.source.is_unspecialized_nn_module()
-        else not guard.is_global
-        for guard in guards
-    ]

@@ -31,7 +31,7 @@ class RMSprop(torch.optim.Adagrad):
 
     Examples:
         >>> a, b = (nn.Parameter(torch.tensor([1.0, -2.0])) for _ in range(2))
-        >>> optimizers = RMSprop([a], lr=0.1, fused=True), torch.optim.RMSprop([b], lr=0.1)
+        >>> optimizers = RMSprop([a], lr=0.01, fused=True), torch.optim.RMSprop([b], lr=0.01)
         >>> for _ in range(3):
         ...     for parameter, optimizer in zip((a, b), optimizers):
         ...         parameter.grad = parameter.detach() ** 2

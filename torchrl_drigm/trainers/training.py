@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from functools import partial
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -13,19 +12,16 @@ from torch import nn
 from torchrl.checkpoint import GlobalRNGState
 from torchrl.collectors import Collector
 from torchrl.data import LazyTensorStorage, ReplayBuffer
-from torchrl.envs import Compose, EnvBase, ExcludeTransform, Transform
+from torchrl.envs import EnvBase, ExcludeTransform, Transform
 from torchrl.modules import EGreedyModule
 from torchrl.objectives import HardUpdate, LossModule
 from torchrl.objectives.utils import TargetNetUpdater
 from torchrl.record.loggers import Logger, get_logger
-from torchrl.trainers import ReplayBufferTrainer, TargetNetUpdaterHook, Trainer
+from torchrl.trainers import ReplayBufferTrainer, Trainer
 
-from torchrl_drigm.envs.transforms import NextHistory
-from torchrl_drigm.envs.transforms.history import HISTORY
 from torchrl_drigm.trainers.builders import (
     ACTION,
     ACTION_MASK,
-    OBSERVATION,
     check_choice,
     check_lmbda,
 )
@@ -33,10 +29,8 @@ from torchrl_drigm.trainers.checkpoint import RUN, CollectionState
 from torchrl_drigm.trainers.checkpoint_folder import RunCheckpoint
 from torchrl_drigm.trainers.compiled import CompiledStepper, check_compiler
 from torchrl_drigm.trainers.environments import make_return_log
-from torchrl_drigm.trainers.hooks import (
-    AnnealEpsilon,
-    KeepNextValue,
-)
+from torchrl_drigm.trainers.hooks import AnnealEpsilon
+from torchrl_drigm.trainers.next_values import leave_out_of_windows, register_replay
 from torchrl_drigm.trainers.optimizers import make_optimizers
 from torchrl_drigm.trainers.progress import PrintProgress
 from torchrl_drigm.trainers.replay import ReplayState
@@ -96,7 +90,7 @@ def make_trainer(
         action_mask_key=ACTION_MASK if ACTION_MASK in agents.in_keys else None,
         device=cfg.device,
     )
-    recurrent, keeps_next_value = cfg.agent.recurrent, _keeps_next_value(cfg)
+    recurrent = cfg.agent.recurrent
     collector = Collector(
         env,
         TensorDictSequential(
@@ -111,7 +105,7 @@ def make_trainer(
     )
     replay_buffer = ReplayBuffer(
         storage=LazyTensorStorage(cfg.replay.size, device=cfg.device),
-        transform=_replay_transform(recurrent, keeps_next_value),
+        transform=_replay_transform(cfg),
         batch_size=cfg.replay.batch_size,
     )
     checkpoint = RunCheckpoint(
@@ -145,11 +139,7 @@ def make_trainer(
         trainer.register_op("batch_process", leave_out_lost_steps)
     # an item is a step, or with recurrent agents the sequence that one environment gave in a batch
     replay = ReplayBufferTrainer(replay_buffer, flatten_tensordicts=not recurrent)
-    trainer.register_op("post_optim", TargetNetUpdaterHook(target_updater))
-    if keeps_next_value:
-        KeepNextValue(loss, replay_buffer, target_updater, _next_history()).register(trainer)
-    trainer.register_op("batch_process", partial(_store, replay))
-    trainer.register_op("process_optim_batch", replay.sample)
+    register_replay(cfg, trainer, loss, replay, target_updater)
     annealing = AnnealEpsilon(greedy, cfg.exploration.annealing_frames)
     annealing.register(trainer)
     if cfg.progress_bar and not on_terminal:
@@ -158,38 +148,17 @@ def make_trainer(
     return trainer
 
 
-def _next_history() -> NextHistory:
-    return NextHistory(OBSERVATION, ACTION)
-
-
-def _replay_transform(recurrent: bool, keeps_next_value: bool) -> Transform:
+def _replay_transform(cfg: DictConfig) -> Transform:
     """Leaves out of the replay buffer what nothing is learned from, and what follows from the rest.
 
     Each entry less is also one less to gather at every sampling.
     """
     keys = ["episode_reward", ("next", "episode_reward"), ("next", "is_init")]
-    if recurrent:
+    if cfg.agent.recurrent:
         # the loss carries the state on by itself
         keys += [("next", *STATE), "info", ("next", "info")]
         return ExcludeTransform(*keys, inverse=True)
-    # Agents learn from their windows, which have the observations.
-    keys += [OBSERVATION, "is_init", "done", "terminated", "truncated", ("next", "truncated")]
-    if keeps_next_value:
-        return ExcludeTransform(*keys, *(("next", *key) for key in HISTORY), inverse=True)
-    return Compose(ExcludeTransform(*keys, inverse=True), _next_history())
-
-
-def _store(replay: ReplayBufferTrainer, batch: TensorDictBase) -> None:
-    """Put a batch into the replay buffer, also what is collected before the first update."""
-    replay.extend(batch)
-
-
-def _keeps_next_value(cfg: DictConfig) -> bool:
-    """Whether the next value of a transition stays the same for long enough to be stored."""
-    if cfg.target.interval is None or cfg.optim.double_dqn or cfg.agent.recurrent:
-        return False
-    # renewing the whole replay buffer after a copy is to cost less than what sampling would
-    return cfg.replay.size < cfg.target.interval * cfg.replay.batch_size / 4
+    return leave_out_of_windows(cfg, keys)
 
 
 def leave_out_lost_steps(batch: TensorDictBase) -> TensorDictBase:

@@ -5,7 +5,7 @@ Axes: ``*B`` batch (``[*B, T]`` for sequences), ``n_agents`` agents, ``n_actions
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torchrl.envs.utils import step_mdp
 from torchrl.modules import QValueModule, SafeSequential, set_recurrent_mode
 
-from torchrl_drigm.modules._fast_path import declared_fast_path, is_changed
+from torchrl_drigm.modules._fast_path import Offer, fast_path, is_changed
 from torchrl_drigm.objectives._batch import in_next
 from torchrl_drigm.objectives.multiagent._checks import (
     check_action_shape,
@@ -86,8 +86,10 @@ class NetworksMixin:
         for module in self._value_modules():
             module(tensordict)
 
-    def _fast_path(self, name: str, readers: Iterable[nn.Module], gives: int) -> Callable | None:
-        """A declared way of the local network to the values of some actions alone.
+    def _fast_path(
+        self, protocol: type[Offer], readers: Iterable[nn.Module], gives: int
+    ) -> Offer | None:
+        """The local network, if it declares a way to the values of some actions alone.
 
         ``None`` where there is none, or one of ``readers`` reads an output of the network beyond
         those that it ``gives``, the last ones.
@@ -102,7 +104,7 @@ class NetworksMixin:
         left_out = {unravel_key(key) for key in left_out} - kept
         if any(unravel_key(key) in left_out for reader in readers for key in reader.in_keys):
             return None
-        return declared_fast_path(modules[0], name)
+        return fast_path(modules[0], protocol)
 
     def _chosen_value(self, action_value: Tensor, action: Tensor) -> Tensor:
         """Values ``[*B, n_agents, 1]`` of the actions taken, from ``[*B, n_agents, n_actions]``."""
