@@ -14,6 +14,7 @@ DOCTESTS = {
     "torchrl_drigm.envs.libs._sustaingym": ("sustaingym", "sustaingym"),
     "torchrl_drigm.envs.libs._building": ("sustaingym", "sustaingym"),
     "torchrl_drigm.envs.libs.smax": ("jaxmarl", "smax"),
+    "torchrl_drigm.envs.libs._smax_wrapper": ("jaxmarl", "smax"),
     "torchrl_drigm.evaluation.battles": ("jaxmarl", "smax"),
     "torchrl_drigm.envs.transforms.group": ("sustaingym", "sustaingym"),
     "torchrl_drigm.envs.transforms.history": ("vmas", "vmas"),

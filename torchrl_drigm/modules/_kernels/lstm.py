@@ -12,7 +12,7 @@ in memory that is still in the cache:
   two; the sign is undone in the recurrent weights and in what is returned;
 - the backward pass leaves constant factors of the gates' gradients to the weights as well.
 
-Compiled code has other forms, which a compiler sees into (``lstm_window.py``).
+Compiled code runs the plain loop instead, which a compiler sees into.
 """
 
 from __future__ import annotations

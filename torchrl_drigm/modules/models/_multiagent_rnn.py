@@ -195,10 +195,12 @@ class MultiAgentRNN(nn.Module):
     def _plain(self, x: Tensor) -> bool:
         """Whether the loop of differentiable operations is to run, and not :meth:`_run_fused`.
 
-        Autocast and transforms of functions reach differentiable operations only.
+        Autocast, transforms of functions and compilers reach differentiable operations only.
         """
-        return torch._C._are_functorch_transforms_active() or torch.is_autocast_enabled(
-            x.device.type
+        return (
+            is_compiling()
+            or torch._C._are_functorch_transforms_active()
+            or torch.is_autocast_enabled(x.device.type)
         )
 
     def _run(
@@ -245,8 +247,6 @@ class MultiAgentRNN(nn.Module):
         n_sequences: int,
     ) -> tuple[Sequence[Tensor], State]:
         """What :meth:`_run` computes, in fewer and larger operations."""
-        if is_compiling():
-            return self._run_compiled(x, state, is_init, starts, n_sequences)
         # a single step has no recurrence
         few = x.shape[2] < _FEW_ROWS
         if x.shape[1] == 1 or (few and not learns(x, *self._per_network(), *(state or ()))):
@@ -261,17 +261,6 @@ class MultiAgentRNN(nn.Module):
         sequences, state = self._recurrence(x, state, keep, starts, n_sequences)
         # [T, A, H, N] -> [A, T, N, H]
         return [s.permute(1, 0, 3, 2) for s in sequences], tuple(s.transpose(1, 2) for s in state)
-
-    def _run_compiled(
-        self,
-        x: Tensor,
-        state: State | None,
-        is_init: Tensor | None,
-        starts: State | None,
-        n_sequences: int,
-    ) -> tuple[Sequence[Tensor], State]:
-        """What :meth:`_run` computes, in operations that a compiler sees into."""
-        return self._run(x, state, is_init, starts, n_sequences)
 
     def _recurrence(
         self,
