@@ -13,7 +13,7 @@ from torchrl_drigm.trainers.optimizers import RMSprop
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("form", [{"fused": True}, {"foreach": False}], ids=["fused", "plain"])
+@pytest.mark.parametrize("form", [{"fused": True}, {"fused": False}], ids=["fused", "plain"])
 def test_equals_pytorchs_RMSprop(form, dtype):
     start = torch.randn(50, dtype=dtype)
     ours, theirs = nn.Parameter(start.clone()), nn.Parameter(start.clone())
@@ -33,7 +33,7 @@ def test_goes_on_from_its_state_in_another_form():
     start = torch.randn(50)
     first, second = nn.Parameter(start.clone()), nn.Parameter(start.clone())
     fused = PerPartStepper({"values": RMSprop([first], 1e-2, fused=True)})
-    plain = PerPartStepper({"values": RMSprop([second], 1e-2, foreach=False)})
+    plain = PerPartStepper({"values": RMSprop([second], 1e-2, fused=False)})
 
     def step(stepper, parameter):
         loss = SimpleNamespace(

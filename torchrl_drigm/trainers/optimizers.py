@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 
 import torch
 from omegaconf import DictConfig
 from torch import Tensor, nn
+from torch.optim.adagrad import adagrad
 
 from torchrl_drigm.trainers.builders import check_choice
 
 __all__ = ["RMSprop", "make_optimizers"]
 
 
-class RMSprop(torch.optim.Adagrad):
+class RMSprop(torch.optim.Optimizer):
     """:class:`torch.optim.RMSprop`, as an Adagrad that forgets: PyTorch has that in fused form.
 
-    Adagrad divides a gradient by the root of the sum of its squares; if the sum is multiplied by
-    ``alpha`` at every step, it is RMSprop's mean of squares over ``1 - alpha``, which ``lr`` and
-    ``eps`` take into account.
+    Adagrad divides a gradient by the root of the sum of its squares. If the sum is multiplied by
+    ``alpha`` at every step, it is RMSprop's mean of squares over ``1 - alpha``, which learning rate
+    and ``eps`` make up for.
 
     Args:
         parameters (iterable of Tensor): what to optimize.
-        lr (float): learning rate, as RMSprop has it. The groups hold Adagrad's own.
+        lr (float): learning rate.
         alpha (float): smoothing constant. Defaults to 0.99.
         eps (float): added to the denominator. Defaults to 1e-8.
-        **form: ``fused`` or ``foreach``, as Adagrad takes them.
+        fused (bool, optional): as Adagrad takes it. Default: not fused.
 
     Examples:
         >>> a, b = (nn.Parameter(torch.tensor([1.0, -2.0])) for _ in range(2))
@@ -46,19 +47,38 @@ class RMSprop(torch.optim.Adagrad):
         lr: float,
         alpha: float = 0.99,
         eps: float = 1e-8,
-        **form: bool,
+        fused: bool | None = None,
     ) -> None:
-        scale = math.sqrt(1.0 - alpha)
-        super().__init__(parameters, lr=lr / scale, eps=eps / scale, **form)
-        self.alpha = alpha
+        super().__init__(parameters, {"lr": lr, "alpha": alpha, "eps": eps, "fused": fused})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
+    def step(self, closure: None = None) -> None:
         """Forget a part of the past, and do what Adagrad does."""
-        for parameter, state in self.state.items():
-            if parameter.grad is not None:
-                state["sum"].mul_(self.alpha)
-        return super().step(closure)
+        for group in self.param_groups:
+            moved = [parameter for parameter in group["params"] if parameter.grad is not None]
+            states = [self._state_of(parameter, group["fused"]) for parameter in moved]
+            for state in states:
+                state["sum"].mul_(group["alpha"])
+            scale = math.sqrt(1.0 - group["alpha"])
+            adagrad(
+                moved,
+                [parameter.grad for parameter in moved],
+                [state["sum"] for state in states],
+                [state["step"] for state in states],
+                fused=group["fused"],
+                lr=group["lr"] / scale,
+                eps=group["eps"] / scale,
+                lr_decay=0.0,
+                weight_decay=0.0,
+                maximize=False,
+            )
+
+    def _state_of(self, parameter: Tensor, fused: bool | None) -> dict[str, Tensor]:
+        state = self.state[parameter]
+        if not state:
+            state["sum"] = torch.zeros_like(parameter)
+            state["step"] = torch.zeros((), device=parameter.device if fused else "cpu")
+        return state
 
 
 def make_optimizers(cfg: DictConfig, loss: nn.Module) -> dict[str, torch.optim.Optimizer]:
