@@ -32,13 +32,6 @@ class NetworksMixin:
     taken where the network declares them, see :func:`~torchrl_drigm.modules.fast_path_of`.
     """
 
-    def _own(self, *names: str) -> None:
-        """Let networks, and the dual network, hold the very parameters and buffers of the loss."""
-        for name in names if self.dual_network is None else (*names, "dual_network"):
-            params = getattr(self, f"{name}_params")
-            if isinstance(params, TensorDictParams):
-                params.to_module(getattr(self, name), preserve_module_state=False)
-
     def __getstate__(self) -> dict:
         """Without what refers to this very object: a copy finds out anew."""
         return super().__getstate__() | {"_cache": {}}
