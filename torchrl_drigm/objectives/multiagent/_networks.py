@@ -13,6 +13,7 @@ from tensordict import TensorDictBase, TensorDictParams
 from tensordict.nn import TensorDictSequential
 from tensordict.utils import NestedKey, expand_as_right, unravel_key
 from torch import Tensor, nn
+from torch.compiler import is_compiling
 from torchrl.envs.utils import step_mdp
 from torchrl.modules import QValueModule, SafeSequential, set_recurrent_mode
 
@@ -32,22 +33,24 @@ class NetworksMixin:
     taken where the network declares them, see :func:`~torchrl_drigm.modules.fast_path_of`.
     """
 
+    def _own(self, *names: str) -> None:
+        """Let networks, and the dual network, hold the very parameters and buffers of the loss."""
+        for name in names if self.dual_network is None else (*names, "dual_network"):
+            params = getattr(self, f"{name}_params")
+            if isinstance(params, TensorDictParams):
+                params.to_module(getattr(self, name), preserve_module_state=False)
+
     def __getstate__(self) -> dict:
         """Without what refers to this very object: a copy finds out anew."""
         return super().__getstate__() | {"_cache": {}}
 
     def _online(self, name: str) -> AbstractContextManager:
         """Context in which the network ``name`` runs with the loss's online parameters."""
-        return self._under(getattr(self, f"{name}_params"), name)
+        return _under(getattr(self, f"{name}_params"), getattr(self, name))
 
     def _target(self, name: str) -> AbstractContextManager:
         """Context in which the network ``name`` runs with the loss's target parameters."""
-        return self._under(getattr(self, f"target_{name}_params"), name)
-
-    def _under(self, params: TensorDictBase, name: str) -> AbstractContextManager:
-        if params.is_empty():
-            return nullcontext()
-        return params.to_module(getattr(self, name), preserve_module_state=False)
+        return _under(getattr(self, f"target_{name}_params"), getattr(self, name))
 
     @staticmethod
     def _without_next(tensordict: TensorDictBase) -> TensorDictBase:
@@ -256,3 +259,26 @@ def _parts(network: nn.Module) -> Iterator[nn.Module]:
             yield from _parts(module)
     else:
         yield network
+
+
+def _under(params: TensorDictBase, network: nn.Module) -> AbstractContextManager:
+    """Context in which a network runs with parameters, whoever gave them.
+
+    It has the loss's own anyway, unless somebody exchanged them, as ``params.to_module(loss)``
+    does: to look takes a fraction of the time of putting them in and taking them out again.
+    """
+    if not is_compiling() and _holds(network, params):
+        return nullcontext()
+    return params.to_module(network, preserve_module_state=False)
+
+
+def _holds(network: nn.Module, params: TensorDictBase) -> bool:
+    """Whether all parameters and buffers are the network's very own."""
+    for name, value in params.items():
+        if isinstance(value, Tensor):
+            own = network._parameters if name in network._parameters else network._buffers
+            if own.get(name) is not value:
+                return False
+        elif name not in network._modules or not _holds(network._modules[name], value):
+            return False
+    return True

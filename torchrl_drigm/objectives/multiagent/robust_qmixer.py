@@ -181,6 +181,9 @@ class RobustQMixerLoss(RobustLossMixin, QMixerLoss):
         )
         self._set_options(dual_loss, double_dqn, burn_in, check_finite, log_values)
         self._own_dual_network(dual_network)
+        self._own(
+            "local_value_network", "mixer_network", *(["dual_network"] if dual_network else [])
+        )
 
     _loss_keys = ("loss",)
 

@@ -195,6 +195,7 @@ class RobustQTRANLoss(RobustLossMixin, LossModule):
             state_value_network, "state_value_network", create_target_params=False
         )
         self._own_dual_network(dual_network)
+        self._own("local_value_network", "joint_value_network", "state_value_network")
 
     _loss_keys = ("loss_td", "loss_opt", "loss_nopt")
     _asks_for_greedy_now = True
