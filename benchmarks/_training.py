@@ -8,14 +8,7 @@ from omegaconf import DictConfig
 from torchrl.trainers import Trainer
 
 from torchrl_drigm import config
-from torchrl_drigm.trainers import (
-    make_agents,
-    make_dual,
-    make_env,
-    make_loss,
-    make_mixer,
-    make_trainer,
-)
+from torchrl_drigm.trainers import build
 
 CONFIGS = {"sustaingym_rqmix": "building", "smac_rqmix": "battles"}
 
@@ -27,10 +20,7 @@ def compose_config(*overrides: str, example: str = "sustaingym_rqmix") -> DictCo
 
 def build_trainer(cfg: DictConfig, run_dir: str | Path) -> Trainer:
     """As the example builds it."""
-    env = make_env(cfg)
-    agents = make_agents(cfg, env)
-    loss = make_loss(cfg, agents, make_mixer(cfg, env), make_dual(cfg, env))
-    return make_trainer(cfg, env, agents, loss, run_dir)
+    return build(cfg, run_dir).trainer
 
 
 def update(trainer: Trainer) -> None:

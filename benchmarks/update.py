@@ -36,7 +36,7 @@ from _training import build_trainer, compose_config, update
 from torchrl import logger as torchrl_logger
 
 from torchrl_drigm.envs.transforms import NextHistory
-from torchrl_drigm.trainers.hooks import KeepNextValue
+from torchrl_drigm.trainers.next_values import KeepNextValue
 
 # of the paper's text and preset=paper, and of its released configuration
 OPTIMIZERS = {"rmsprop": torch.optim.RMSprop, "adam": torch.optim.Adam}

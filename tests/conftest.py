@@ -19,6 +19,7 @@ DOCTESTS = {
     "torchrl_drigm.tasks.references": ("sustaingym", "sustaingym"),
     "torchrl_drigm.trainers.build": ("sustaingym", "sustaingym"),
     "torchrl_drigm.envs.transforms.team": ("vmas", "vmas"),
+    "torchrl_drigm.envs.libs._smax_wrapper": ("jaxmarl", "smax"),
     "torchrl_drigm.envs.transforms.group": ("sustaingym", "sustaingym"),
     "torchrl_drigm.envs.transforms.history": ("vmas", "vmas"),
     "torchrl_drigm.envs.transforms.observation_noise": ("jaxmarl", "smax"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Mapping
+from types import ModuleType
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -31,23 +32,41 @@ def find_class(
         >>> find_class("number", "fractions.Fraction", {"int": int}, object).__name__
         'Fraction'
     """
+    name = str(name)
     if name in known:
         return known[name]
-    path, _, attribute = name.rpartition(".")
-    if not path:
+    module_name, _, class_name = name.rpartition(".")
+    if not module_name:
         raise ValueError(
-            f"{field}={name!r} must be one of {list(known)}, or the import path of a "
-            f"{base.__name__} of your own, such as 'my_module.MyClass'."
+            f"{field}={name!r} must be one of {sorted(known)}, or the import path of a class of "
+            "your own, such as 'my_module.MyClass'."
         )
-    if not may_import and path not in sys.modules:
+    # Out of the module's own entries: asking it for an attribute may execute code of its own.
+    found = vars(_module(field, module_name, name, may_import)).get(class_name)
+    if not (isinstance(found, type) and issubclass(found, base)):
+        what = f"no {class_name!r}" if found is None else f"{found!r} as {class_name!r}"
         raise ValueError(
-            f"{field}={name!r} is a class of your own, and a run's folder may not make its module "
-            f"be imported: import {path} first."
+            f"{field}={name!r} must lead to a subclass of {base.__name__}, and the module "
+            f"{module_name!r} has {what}."
+        )
+    return found
+
+
+def _module(field: str, module_name: str, path: str, may_import: bool) -> ModuleType:
+    if module_name in sys.modules:
+        return sys.modules[module_name]
+    if not may_import:
+        raise ValueError(
+            f"{field}={path!r} names a module that has not been imported, and it is not imported "
+            f"from here, since that would execute it. Import it first: `import {module_name}`."
         )
     try:
-        found = getattr(importlib.import_module(path), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"{field}={name!r} cannot be imported: {error}.") from error
-    if not (isinstance(found, type) and issubclass(found, base)):
-        raise ValueError(f"{field}={name!r} is no {base.__name__}, which it must be.")
-    return found
+        return importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        # What is missing may be something that the module itself imports: that is its own story.
+        if not f"{module_name}.".startswith(f"{error.name}."):
+            raise
+        raise ValueError(
+            f"{field}={path!r}: there is no module {error.name!r}. Start Python where it can be "
+            "imported, or put its folder on PYTHONPATH."
+        ) from error

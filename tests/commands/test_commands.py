@@ -5,20 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pandas as pd
 import pytest
-from omegaconf import OmegaConf
 
 from torchrl_drigm.__main__ import COMMANDS, main
 
 ROOT = Path(__file__).parents[2]
-SMALL = [
-    "collector.total_frames=2000",
-    "optim.updates_per_batch=1",
-    "replay.batch_size=8",
-    "agent.hidden_size=8",
-    "evaluation.episodes=2",
-]
 
 
 def run(*arguments, cwd, site=ROOT):
@@ -84,31 +75,6 @@ def test_options_of_hydra_may_stand_between_overrides(monkeypatch):
     main(["train", "torchrl", *words])
     fields = ["env=mine", "seed=0,1", "~logger=csv", "hydra.job.name=torchrl"]
     assert given == [*fields, "--config-dir", "conf", "-m"]
-
-
-@pytest.mark.sustaingym
-@pytest.mark.slow
-def test_train_load_evaluate_compare_and_export(tmp_path):
-    pytest.importorskip(
-        "sustaingym", reason='needs sustaingym: pip install "torchrl_drigm[sustaingym]"'
-    )
-    done = run("train", "building", *SMALL, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert "TV QMIX" in done.stdout and "one-step oracle" in done.stdout
-    (folder,) = (tmp_path / "runs" / "building").iterdir()
-    suite = tmp_path / "seasons.yaml"
-    OmegaConf.save(OmegaConf.create([{"name": "summer", "days": [150, 200]}]), suite)
-    done = run("evaluate", folder, "--suite", suite, "--episodes", 3, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert "summer Tucson" in done.stdout
-    rows = pd.read_csv(folder / "evaluation_seasons.csv")
-    assert len(rows) == 3 and set(rows["suite"]) == {"seasons"}
-    assert (folder / "evaluation_seasons.png").exists()
-    done = run("compare", folder, "--out", tmp_path / "out", cwd=tmp_path)
-    assert "TV QMIX, ρ = 0.3" in done.stdout and (tmp_path / "out" / "compared.csv").exists()
-    done = run("export", folder, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert (folder / "team.pt2").exists() and (folder / "team.json").exists()
 
 
 @pytest.mark.vmas

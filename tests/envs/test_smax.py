@@ -6,7 +6,7 @@ from torchrl.envs import TransformedEnv, check_env_specs
 from torchrl.envs.transforms import ActionMask, Compose
 
 from tests.envs._smax import B, attack, change_units, jaxmarl, make_env
-from torchrl_drigm.envs.libs import smax
+from torchrl_drigm.envs.libs import _smax_wrapper
 from torchrl_drigm.envs.libs.smax import SMAXEnv, SMAXWrapper
 from torchrl_drigm.envs.transforms.observation_noise import ObservationNoise
 
@@ -330,9 +330,14 @@ def test_a_partial_reset_leaves_the_other_battles_and_their_flags():
     before = td.clone()
     after = env.reset(td.clone().set("_reset", only))
     kept = ~only.squeeze(-1)
-    for key in [("agents", "observation"), ("agents", "action_mask"), "state", *smax._FLAGS]:
+    for key in [
+        ("agents", "observation"),
+        ("agents", "action_mask"),
+        "state",
+        *_smax_wrapper._FLAGS,
+    ]:
         torch.testing.assert_close(after[key][kept], before[key][kept])
-    for key in smax._FLAGS:
+    for key in _smax_wrapper._FLAGS:
         assert not after[key][only.squeeze(-1)].any()
     assert (after["state"][~kept] != before["state"][~kept]).any(-1).all()
     assert after.get("_reset", None) is None

@@ -4,9 +4,8 @@ import pytest
 import torch
 
 from torchrl_drigm.modules import MultiAgentGRU, MultiAgentLSTM
-from torchrl_drigm.modules.models._gru_recurrence import gru_recurrence
-from torchrl_drigm.modules.models._lstm_recurrence import lstm_recurrence
-from torchrl_drigm.modules.models._lstm_window import lstm_window
+from torchrl_drigm.modules._kernels.gru import gru_recurrence
+from torchrl_drigm.modules._kernels.lstm import lstm_recurrence
 from torchrl_drigm.modules.models._multiagent_rnn import MultiAgentRNN
 
 N_AGENTS, F, H, T = 3, 5, 4, 6
@@ -172,19 +171,6 @@ def test_gradient_of_the_states(module, plain, state, resets):
         used = torch.zeros(2, 3, T, dtype=torch.bool) if is_init is None else is_init.clone()
         used[..., 0] = True
         assert torch.equal(received[0].abs().sum((-1, -2)) > 0, used)
-
-
-class TestWindow:
-    """The form for compilers, which computes the same when it is not compiled."""
-
-    def test_gradcheck(self):
-        assert torch.autograd.gradcheck(lstm_window, tuple(draw(*RECURRENCES["lstm"][1])))
-
-    def test_equals_the_recurrence(self):
-        operands = list(draw(*RECURRENCES["lstm"][1]))
-        _, final = lstm_recurrence(*operands, None, None, None, 0)
-        expected = tuple(state.transpose(1, 2) for state in final)
-        torch.testing.assert_close(lstm_window(*operands), expected)
 
 
 def test_last_state_alone_has_the_gradient_of_the_last_output(module):

@@ -16,7 +16,7 @@ from torchrl_drigm.trainers import (
     make_loss,
     make_mixer,
     make_trainer,
-    training,
+    next_values,
 )
 
 pytestmark = pytest.mark.sustaingym
@@ -62,7 +62,7 @@ def test_same_losses_over_hard_copies(tmp_path, monkeypatch, mixer, uncertainty)
     overrides = (f"mixer={mixer}", f"uncertainty={uncertainty}")
     trainer, losses = trained(tmp_path / "kept", *overrides)
     assert ("next", "team_value") in trainer.replay_buffer.sample().keys(True)
-    monkeypatch.setattr(training, "_keeps_next_value", lambda cfg: False)
+    monkeypatch.setattr(next_values, "keeps_next_value", lambda cfg: False)
     trainer, expected = trained(tmp_path / "computed", *overrides)
     assert ("next", "team_value") not in trainer.replay_buffer.sample().keys(True)
     assert len(losses) > 25  # one copy at least

@@ -9,15 +9,15 @@ from tensordict import TensorDict
 from torch import nn
 
 from torchrl_drigm.trainers import PerPartStepper
-from torchrl_drigm.trainers.optimizers import rmsprop
+from torchrl_drigm.trainers.optimizers import RMSprop
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("form", [{"fused": True}, {"foreach": False}], ids=["fused", "plain"])
-def test_equals_pytorchs_rmsprop(form, dtype):
+@pytest.mark.parametrize("form", [{"fused": True}, {"fused": False}], ids=["fused", "plain"])
+def test_equals_pytorchs_RMSprop(form, dtype):
     start = torch.randn(50, dtype=dtype)
     ours, theirs = nn.Parameter(start.clone()), nn.Parameter(start.clone())
-    optimizer, expected = rmsprop([ours], 1e-2, **form), torch.optim.RMSprop([theirs], 1e-2)
+    optimizer, expected = RMSprop([ours], 1e-2, **form), torch.optim.RMSprop([theirs], 1e-2)
     for step in range(30):
         gradient = torch.randn(50, dtype=dtype) * 10.0 ** (step % 5 - 3)
         gradient[:10] = 0.0  # never moved
@@ -32,8 +32,8 @@ def test_goes_on_from_its_state_in_another_form():
     """As where a checkpoint comes from a device that has no fused form."""
     start = torch.randn(50)
     first, second = nn.Parameter(start.clone()), nn.Parameter(start.clone())
-    fused = PerPartStepper({"values": rmsprop([first], 1e-2, fused=True)})
-    plain = PerPartStepper({"values": rmsprop([second], 1e-2, foreach=False)})
+    fused = PerPartStepper({"values": RMSprop([first], 1e-2, fused=True)})
+    plain = PerPartStepper({"values": RMSprop([second], 1e-2, fused=False)})
 
     def step(stepper, parameter):
         loss = SimpleNamespace(

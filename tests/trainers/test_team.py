@@ -94,7 +94,7 @@ class TestRefusals:
         cfg = OmegaConf.load(changed / "config.yaml")
         cfg.env.name = "antigravity.Task"
         OmegaConf.save(cfg, changed / "config.yaml")
-        with pytest.raises(ValueError, match="import antigravity first"):
+        with pytest.raises(ValueError, match="Import it first: `import antigravity`"):
             load_team(changed)
 
     def test_loading_writes_nothing(self, run):

@@ -22,6 +22,7 @@ from torchrl_drigm.trainers import (
     make_mixer,
     make_trainer,
 )
+from torchrl_drigm.trainers.optimizers import RMSprop
 
 pytestmark = pytest.mark.sustaingym
 
@@ -148,7 +149,7 @@ class TestConfig:
     @pytest.mark.parametrize(
         ("override", "message"),
         [
-            ("mixer.name=qplex", r"mixer.name='qplex' must be one of \['vdn', 'qmix', 'qtran'\]"),
+            ("mixer.name=qplex", r"mixer.name='qplex' must be one of \['qmix', 'qtran', 'vdn'\]"),
             ("optim.name=sgd", "optim.name='sgd' must be one of"),
             ("uncertainty.name=kl", "uncertainty.name='kl' must be one of"),
             ("logger=wandb", "logger='wandb' must be one of"),
@@ -196,7 +197,8 @@ class TestConfig:
         assert isinstance(updater, HardUpdate)
         assert (updater.value_network_update_interval + 1) * steps_per_update == 25_000
         optimizers = trainer.optimization_stepper.optimizers
-        assert optimizers["values"].param_groups[0]["betas"] == (0.0, 0.99)  # RMSprop
+        assert isinstance(optimizers["values"], RMSprop)
+        assert optimizers["values"].param_groups[0]["alpha"] == 0.99
         assert optimizers["values"].param_groups[0]["lr"] == 5e-4
         assert optimizers["dual"].param_groups[0]["betas"] == (0.9, 0.999)  # Adam
         assert optimizers["dual"].param_groups[0]["lr"] == 1e-3

@@ -1,6 +1,11 @@
 """Modules for distributionally robust value factorization."""
 
-from torchrl_drigm.modules._fast_path import fast_path_of
+from torchrl_drigm.modules._fast_path import (
+    ChosenValue,
+    GreedyAndChosen,
+    ValueAndOther,
+    fast_path_of,
+)
 from torchrl_drigm.modules.models import (
     DRQN,
     DualNetwork,
@@ -15,7 +20,9 @@ from torchrl_drigm.modules.models import (
 
 __all__ = [
     "DRQN",
+    "ChosenValue",
     "DualNetwork",
+    "GreedyAndChosen",
     "GroupRewardModel",
     "JointActionEncoder",
     "MultiAgentGRU",
@@ -23,5 +30,6 @@ __all__ = [
     "QTRANJointValue",
     "QTRANStateValue",
     "RecurrentDRQN",
+    "ValueAndOther",
     "fast_path_of",
 ]

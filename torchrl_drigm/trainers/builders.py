@@ -16,11 +16,10 @@ from torchrl_drigm.config.checks import check_lmbda
 from torchrl_drigm.envs.transforms.history import HISTORY
 from torchrl_drigm.modules import DRQN, DualNetwork, RecurrentDRQN
 from torchrl_drigm.objectives import RobustQMixerLoss, RobustQTRANLoss
-from torchrl_drigm.trainers._checks import check_choice
 from torchrl_drigm.trainers.environments import GROUP_DR
 from torchrl_drigm.trainers.mixers import FEATURES, QTRAN
 from torchrl_drigm.trainers.sizes import ACTION, ACTION_MASK, Sizes
-from torchrl_drigm.uncertainty import Nominal, UncertaintySet, find_set, make_set, named_sets
+from torchrl_drigm.uncertainty import Nominal, UncertaintySet, find_set, make_set
 
 __all__ = ["make_agents", "make_dual", "make_loss"]
 
@@ -87,8 +86,6 @@ def make_uncertainty(cfg: DictConfig, *, may_import: bool = True) -> Uncertainty
     if name == GROUP_DR:
         return Nominal()  # on other rewards
     fields |= fields.pop("options", None) or {}
-    if "." not in str(name):
-        check_choice("uncertainty.name", name, [*named_sets(), GROUP_DR])
     for other in TRAINING_OF_DUALS:
         fields.pop(other, None)
     known = find_set(name, may_import=may_import).field_names()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import torch
 from tensordict import TensorDict, TensorDictBase
@@ -59,11 +59,13 @@ class CompiledStepper(PerPartStepper):
 
     def __init__(self, optimizers: Mapping[str, torch.optim.Optimizer]) -> None:
         super().__init__(optimizers)
-        self._losses_and_gradients: Callable | None = None
+        self._compiled: Callable | None = None
 
-    def _backward(self, trainer: Trainer, sub_batch: TensorDictBase) -> TensorDictBase:
+    def _losses_and_gradients(
+        self, trainer: Trainer, sub_batch: TensorDictBase
+    ) -> tuple[TensorDictBase, list[Tensor]]:
         leaves = {key: leaf for key, leaf in sub_batch.items(True, True) if torch.is_tensor(leaf)}
-        if self._losses_and_gradients is None:
+        if self._compiled is None:
             compute = self._compile(trainer.loss_module, sub_batch)
             try:
                 with warnings.catch_warnings():
@@ -72,18 +74,16 @@ class CompiledStepper(PerPartStepper):
                     losses, gradients = compute(leaves)
             except (BackendCompilerFailed, InductorError) as error:
                 raise RuntimeError(f"compile=true failed: {error}\n{REMEDY}") from error
-            self._losses_and_gradients = compute
+            self._compiled = compute
         else:
-            losses, gradients = self._losses_and_gradients(leaves)
-        for block, gradient in zip(self._all_blocks(), gradients, strict=True):
-            block.vector.grad = gradient
+            losses, gradients = self._compiled(leaves)
         metrics = TensorDict(losses)
         if getattr(trainer.loss_module, "check_finite", False) and not all(
             torch.isfinite(torch.stack(list(losses.values()))).tolist()
         ):
             # names what is not finite
             trainer.compute_loss(sub_batch)
-        return metrics
+        return metrics, gradients
 
     def _compile(self, loss: LossModule, sub_batch: TensorDictBase) -> Callable:
         batch_size = sub_batch.batch_size
@@ -95,33 +95,12 @@ class CompiledStepper(PerPartStepper):
             for key, leaf in leaves.items():
                 batch[key] = leaf
             losses = loss(batch)
-            total = sum(value for key, value in losses.items() if key.startswith("loss"))
-            gradients = self._gradients(total)
+            gradients = self._gradients(losses)
             return {key: value.detach() for key, value in losses.items()}, gradients
 
-        assert loss.in_keys  # made when first asked for: a change, were it during the first update
-        # code of its own, as compiled graphs are kept by code: many runs may share a process
-        losses_and_gradients.__code__ = losses_and_gradients.__code__.replace()
+        # with compiled graphs of its own: many runs may share a process
         compiled = torch.compile(
-            losses_and_gradients,
-            fullgraph=True,
-            dynamic=False,
-            options={"guard_filter_fn": _what_may_change},
+            losses_and_gradients, fullgraph=True, dynamic=False, isolate_recompiles=True
         )
         # gradients belong to the graph, so that forward and backward pass are compiled as one
         return torch._dynamo.config.patch(trace_autograd_ops=True)(compiled)
-
-
-def _what_may_change(guards: Sequence) -> list[bool]:
-    """The guards to keep: of the batch, and of tensors and values that the loss holds.
-
-    Some thousand more, of libraries' globals and of how modules are made up, took longer to look at
-    than most parts of an update.
-    """
-    values = ("CONSTANT_MATCH", "EQUALS_MATCH", "ID_MATCH", "TENSOR_MATCH")
-    return [
-        guard.guard_type in values
-        if guard.orig_guard.source.is_unspecialized_nn_module()
-        else not guard.is_global
-        for guard in guards
-    ]

@@ -1,80 +1,15 @@
-"""Hooks of TorchRL's ``Trainer``: exploration, values kept for the replay buffer, returns."""
+"""Hooks of TorchRL's ``Trainer``: exploration and returns."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from tensordict import TensorDictBase
-from tensordict.utils import NestedKey, unravel_key
-from torchrl.data import ReplayBuffer
+from tensordict.utils import NestedKey
 from torchrl.modules import EGreedyModule
-from torchrl.objectives import HardUpdate, LossModule
 from torchrl.trainers import Trainer, TrainerHookBase
 
-__all__ = ["AnnealEpsilon", "KeepNextValue", "LogEpisodeReturn"]
-
-
-class KeepNextValue(TrainerHookBase):
-    """Stores with every transition the team value of its next step under the target networks.
-
-    It changes with a hard copy only, and a transition is sampled many times in between: computed
-    when the transition enters the replay buffer, and for the whole buffer after a copy, it costs a
-    fraction of what the loss would pay for it at every sampling.
-
-    Args:
-        loss (LossModule): a loss with ``next_team_value``.
-        replay_buffer (ReplayBuffer): of single transitions.
-        target_updater (HardUpdate): what copies the target networks.
-        complete (callable, optional): adds to stored transitions what the value needs and the
-            buffer leaves out, as updates do without. Default: nothing.
-    """
-
-    chunk = 512  # transitions at once when the whole buffer is renewed
-
-    def __init__(
-        self,
-        loss: LossModule,
-        replay_buffer: ReplayBuffer,
-        target_updater: HardUpdate,
-        complete: Callable[[TensorDictBase], TensorDictBase] = lambda steps: steps,
-    ) -> None:
-        self.loss = loss
-        self.replay_buffer = replay_buffer
-        self.target_updater = target_updater
-        self.complete = complete
-
-    def __call__(self, batch: TensorDictBase) -> TensorDictBase:
-        """Write the values of new transitions."""
-        value = self.loss.next_team_value(batch)
-        return batch.set(self._key, value, inplace=self._key in batch.keys(True))
-
-    def renew(self) -> None:
-        """Compute the stored values anew, if the target networks have just been copied."""
-        if self.target_updater.counter != 0:
-            return
-        storage = self.replay_buffer.storage
-        for first in range(0, len(storage), self.chunk):
-            chunk = slice(first, min(first + self.chunk, len(storage)))
-            # a slice of the storage is a view of it, where the buffer's own may be a copy
-            steps = self.complete(self.replay_buffer[chunk])
-            storage[chunk].set(self._key, self.loss.next_team_value(steps), inplace=True)
-
-    @property
-    def _key(self) -> NestedKey:
-        return unravel_key(("next", self.loss.tensor_keys.team_value))
-
-    def state_dict(self) -> dict[str, Any]:
-        """Nothing to keep: the values are in the replay buffer, which is kept."""
-        return {}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Nothing to restore."""
-
-    def register(self, trainer: Trainer, name: str = "keep_next_value") -> None:
-        """After collection, before the replay buffer's hook; after the target updater's hook."""
-        trainer.register_op("batch_process", self)
-        trainer.register_op("post_optim", self.renew)
+__all__ = ["AnnealEpsilon", "LogEpisodeReturn"]
 
 
 class AnnealEpsilon(TrainerHookBase):

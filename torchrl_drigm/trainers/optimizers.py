@@ -2,39 +2,37 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from functools import partial
 
 import torch
 from omegaconf import DictConfig
 from torch import Tensor, nn
+from torch.optim.adagrad import adagrad
 
 from torchrl_drigm.trainers._checks import check_choice
 
-__all__ = ["make_optimizers", "rmsprop"]
-
-_MANY_STEPS = 1e6  # after these, Adam's bias correction is 1 in every floating-point type
+__all__ = ["RMSprop", "make_optimizers"]
 
 
-def rmsprop(
-    parameters: Iterable[Tensor], lr: float, alpha: float = 0.99, eps: float = 1e-8, **form
-) -> torch.optim.Adam:
-    """:class:`torch.optim.RMSprop`, computed by :class:`torch.optim.Adam`.
+class RMSprop(torch.optim.Optimizer):
+    """:class:`torch.optim.RMSprop`, as an Adagrad that forgets: PyTorch has that in fused form.
 
-    Adam without momentum and without bias correction is RMSprop, and of the two PyTorch has a fused
-    form of Adam only, which takes half the time. Adam's state is made as after many steps, when
-    nothing is left to correct.
+    Adagrad divides a gradient by the root of the sum of its squares. If the sum is multiplied by
+    ``alpha`` at every step, it is RMSprop's mean of squares over ``1 - alpha``, which learning rate
+    and ``eps`` make up for.
 
     Args:
         parameters (iterable of Tensor): what to optimize.
         lr (float): learning rate.
         alpha (float): smoothing constant. Defaults to 0.99.
         eps (float): added to the denominator. Defaults to 1e-8.
-        **form: ``fused`` or ``foreach``, as Adam takes them.
+        fused (bool, optional): as Adagrad takes it. Default: not fused.
 
     Examples:
         >>> a, b = (nn.Parameter(torch.tensor([1.0, -2.0])) for _ in range(2))
-        >>> optimizers = rmsprop([a], lr=0.1, fused=True), torch.optim.RMSprop([b], lr=0.1)
+        >>> optimizers = RMSprop([a], lr=0.01, fused=True), torch.optim.RMSprop([b], lr=0.01)
         >>> for _ in range(3):
         ...     for parameter, optimizer in zip((a, b), optimizers):
         ...         parameter.grad = parameter.detach() ** 2
@@ -42,21 +40,45 @@ def rmsprop(
         >>> torch.allclose(a, b)
         True
     """
-    optimizer = torch.optim.Adam(parameters, lr=lr, betas=(0.0, alpha), eps=eps, **form)
-    optimizer.register_step_pre_hook(_start_late)
-    return optimizer
 
+    def __init__(
+        self,
+        parameters: Iterable[Tensor],
+        lr: float,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        fused: bool | None = None,
+    ) -> None:
+        super().__init__(parameters, {"lr": lr, "alpha": alpha, "eps": eps, "fused": fused})
 
-def _start_late(optimizer: torch.optim.Optimizer, args: tuple, kwargs: dict) -> None:
-    for group in optimizer.param_groups:
-        for parameter in group["params"]:
-            if parameter.grad is not None and parameter not in optimizer.state:
-                device = parameter.device if group["fused"] else "cpu"
-                optimizer.state[parameter] = {
-                    "step": torch.tensor(_MANY_STEPS, device=device),
-                    "exp_avg": torch.zeros_like(parameter),
-                    "exp_avg_sq": torch.zeros_like(parameter),
-                }
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:
+        """Forget a part of the past, and do what Adagrad does."""
+        for group in self.param_groups:
+            moved = [parameter for parameter in group["params"] if parameter.grad is not None]
+            states = [self._state_of(parameter, group["fused"]) for parameter in moved]
+            for state in states:
+                state["sum"].mul_(group["alpha"])
+            scale = math.sqrt(1.0 - group["alpha"])
+            adagrad(
+                moved,
+                [parameter.grad for parameter in moved],
+                [state["sum"] for state in states],
+                [state["step"] for state in states],
+                fused=group["fused"],
+                lr=group["lr"] / scale,
+                eps=group["eps"] / scale,
+                lr_decay=0.0,
+                weight_decay=0.0,
+                maximize=False,
+            )
+
+    def _state_of(self, parameter: Tensor, fused: bool | None) -> dict[str, Tensor]:
+        state = self.state[parameter]
+        if not state:
+            state["sum"] = torch.zeros_like(parameter)
+            state["step"] = torch.zeros((), device=parameter.device if fused else "cpu")
+        return state
 
 
 def make_optimizers(cfg: DictConfig, loss: nn.Module) -> dict[str, torch.optim.Optimizer]:
@@ -77,7 +99,7 @@ def make_optimizers(cfg: DictConfig, loss: nn.Module) -> dict[str, torch.optim.O
         return [leaf for leaf in leaves if isinstance(leaf, nn.Parameter)]
 
     adam = partial(torch.optim.Adam, fused=True)
-    optimizers = {"adam": adam, "rmsprop": partial(rmsprop, fused=True)}
+    optimizers = {"adam": adam, "rmsprop": partial(RMSprop, fused=True)}
     values = optimizers[check_choice("optim.name", cfg.optim.name, optimizers)]
     if cfg.mixer.name == "qtran":
         parts = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -20,15 +20,8 @@ class PerPartStepper(OptimizationStepper):
     parameters, so the gradient of the summed losses is each part's own. It stands in for one
     ``OptimizerHook`` per part, which TorchRL deprecates and which runs one backward pass each.
 
-    The parameters of a group are moved into one block of memory, so that clipping and optimizer run
-    over one tensor instead of some twenty. They stay the same objects, but build what keeps a
-    reference to their memory, such as collectors, after this.
-
     Args:
         optimizers (mapping of str to Optimizer): the optimizer of each part, by a name of it.
-
-    Raises:
-        ValueError: if an optimizer has made steps already.
 
     Examples:
         >>> from types import SimpleNamespace
@@ -48,41 +41,35 @@ class PerPartStepper(OptimizationStepper):
 
     def __init__(self, optimizers: Mapping[str, torch.optim.Optimizer]) -> None:
         self.optimizers = dict(optimizers)
-        self._blocks = {part: _as_blocks(part, o) for part, o in self.optimizers.items()}
 
     def step(self, trainer: Trainer, sub_batch: TensorDictBase) -> TensorDictBase:
         """Update every part once; returns the losses and the gradient norm of each part."""
-        for block in self._all_blocks():
-            block.hold()
-        metrics = self._backward(trainer, sub_batch)
+        metrics, gradients = self._losses_and_gradients(trainer, sub_batch)
         clip_norm = float("inf") if trainer.clip_norm is None else trainer.clip_norm
-        for part, optimizer in self.optimizers.items():
-            vectors = [block.vector for block in self._blocks[part]]
-            # for one vector, or a few, faster than the for-each form
-            norm = nn.utils.clip_grad_norm_(vectors, clip_norm, foreach=False)
-            metrics[f"grad_norm_{part}"] = norm.detach()
+        for (part, optimizer), gradient in zip(self.optimizers.items(), gradients, strict=True):
+            metrics[f"grad_norm_{part}"] = _clip(gradient, clip_norm)
+            parameters = _parameters(optimizer)
+            pieces = gradient.split([parameter.numel() for parameter in parameters])
+            for parameter, piece in zip(parameters, pieces, strict=True):
+                parameter.grad = piece.view_as(parameter)
             optimizer.step()
-        for block in self._all_blocks():
-            block.vector.grad = None
+            optimizer.zero_grad()
         return metrics
 
-    def _backward(self, trainer: Trainer, sub_batch: TensorDictBase) -> TensorDictBase:
-        """Give every block its gradient; returns the losses."""
+    def _losses_and_gradients(
+        self, trainer: Trainer, sub_batch: TensorDictBase
+    ) -> tuple[TensorDictBase, list[Tensor]]:
+        """The losses without gradient, and the gradient of every part."""
         losses = trainer.compute_loss(sub_batch)
+        return losses.detach(), self._gradients(losses)
+
+    def _gradients(self, losses: TensorDictBase) -> list[Tensor]:
+        """Gradient of every part as one vector, which is clipped in one go."""
         total = sum(value for key, value in losses.items() if key.startswith("loss"))
-        for block, gradient in zip(self._all_blocks(), self._gradients(total), strict=True):
-            block.vector.grad = gradient
-        return losses.detach()
-
-    def _gradients(self, total: Tensor) -> list[Tensor]:
-        """Gradient of every block."""
-        blocks = self._all_blocks()
-        parameters = [parameter for block in blocks for parameter in block.parameters]
-        gradients = iter(torch.autograd.grad(total, parameters, materialize_grads=True))
-        return [torch.cat([next(gradients).flatten() for _ in b.parameters]) for b in blocks]
-
-    def _all_blocks(self) -> list[_Block]:
-        return [block for blocks in self._blocks.values() for block in blocks]
+        parts = [_parameters(optimizer) for optimizer in self.optimizers.values()]
+        every = [parameter for part in parts for parameter in part]
+        gradients = iter(torch.autograd.grad(total, every, materialize_grads=True))
+        return [torch.cat([next(gradients).flatten() for _ in part]) for part in parts]
 
     def state_dict(self) -> dict[str, Any]:
         """State of every optimizer, by part."""
@@ -100,36 +87,12 @@ class PerPartStepper(OptimizationStepper):
                 group.update(form)
 
 
-class _Block:
-    """Parameters that lie one after the other in ``vector``, itself a parameter."""
-
-    def __init__(self, parameters: Sequence[nn.Parameter]) -> None:
-        self.parameters = list(parameters)
-        self.vector = nn.Parameter(torch.empty(0))
-        self._places: list[int] = []
-        self.hold()
-
-    def hold(self) -> None:
-        """Move the parameters into the vector, unless they are there.
-
-        They leave it where others give them new memory, as ``Module.to`` does.
-        """
-        if self._places == [parameter.data_ptr() for parameter in self.parameters]:
-            return
-        self.vector.data = nn.utils.parameters_to_vector(self.parameters).detach()
-        nn.utils.vector_to_parameters(self.vector, self.parameters)
-        self._places = [parameter.data_ptr() for parameter in self.parameters]
+def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
-def _as_blocks(part: str, optimizer: torch.optim.Optimizer) -> list[_Block]:
-    """Lets an optimizer run over one block for each of its groups."""
-    if optimizer.state:
-        raise ValueError(
-            f"the optimizer of {part!r} has made steps already. Build PerPartStepper before the "
-            "first one."
-        )
-    blocks = []
-    for group in optimizer.param_groups:
-        blocks.append(_Block(group["params"]))
-        group["params"] = [blocks[-1].vector]
-    return blocks
+def _clip(gradient: Tensor, clip_norm: float) -> Tensor:
+    """Scale a gradient to a norm of at most ``clip_norm``, in place; returns what it was."""
+    norm = torch.linalg.vector_norm(gradient)
+    gradient.mul_((clip_norm / (norm + 1e-6)).clamp(max=1.0))
+    return norm

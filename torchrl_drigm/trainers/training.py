@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -14,29 +13,29 @@ from torch import nn
 from torchrl.checkpoint import GlobalRNGState
 from torchrl.collectors import Collector
 from torchrl.data import LazyTensorStorage, ReplayBuffer
-from torchrl.envs import Compose, EnvBase, ExcludeTransform, Transform
+from torchrl.envs import EnvBase, ExcludeTransform, Transform
 from torchrl.modules import EGreedyModule
-from torchrl.objectives import HardUpdate, LossModule, SoftUpdate
+from torchrl.objectives import HardUpdate, LossModule
 from torchrl.objectives.utils import TargetNetUpdater
 from torchrl.record.loggers import Logger, get_logger
-from torchrl.trainers import ReplayBufferTrainer, TargetNetUpdaterHook, Trainer
+from torchrl.trainers import ReplayBufferTrainer, Trainer
 
 from torchrl_drigm.config.checks import check_lmbda, check_target
-from torchrl_drigm.envs.transforms import NextHistory
-from torchrl_drigm.envs.transforms.history import HISTORY
 from torchrl_drigm.tasks import Task
 from torchrl_drigm.trainers._checks import check_choice
 from torchrl_drigm.trainers.checkpoint import CollectionState
 from torchrl_drigm.trainers.checkpoint_folder import RunCheckpoint
 from torchrl_drigm.trainers.compiled import CompiledStepper, check_compiler
 from torchrl_drigm.trainers.environments import training_task
-from torchrl_drigm.trainers.hooks import AnnealEpsilon, KeepNextValue, LogEpisodeReturn
+from torchrl_drigm.trainers.hooks import AnnealEpsilon, LogEpisodeReturn
+from torchrl_drigm.trainers.next_values import leave_out_of_windows, register_replay
 from torchrl_drigm.trainers.optimizers import make_optimizers
 from torchrl_drigm.trainers.progress import PrintProgress
 from torchrl_drigm.trainers.replay import ReplayState
 from torchrl_drigm.trainers.runs import RUN, SIZES, run_identity
-from torchrl_drigm.trainers.sizes import ACTION, ACTION_MASK, OBSERVATION, Sizes
+from torchrl_drigm.trainers.sizes import ACTION, ACTION_MASK, Sizes
 from torchrl_drigm.trainers.stepper import PerPartStepper
+from torchrl_drigm.trainers.targets import SoftUpdate
 
 __all__ = ["make_trainer"]
 
@@ -84,7 +83,6 @@ def make_trainer(
     check_lmbda(cfg)
     task = training_task(cfg)
     run_dir = Path(run_dir)
-    stepper = _stepper(cfg, loss)  # first of all: it moves the parameters
     greedy = EGreedyModule(
         env.action_spec,
         eps_init=float(cfg.exploration.eps_init),
@@ -93,7 +91,7 @@ def make_trainer(
         action_mask_key=ACTION_MASK if ACTION_MASK in agents.in_keys else None,
         device=cfg.device,
     )
-    recurrent, keeps_next_value = cfg.agent.recurrent, _keeps_next_value(cfg)
+    recurrent = cfg.agent.recurrent
     collector = Collector(
         env,
         TensorDictSequential(
@@ -108,7 +106,7 @@ def make_trainer(
     )
     replay_buffer = ReplayBuffer(
         storage=LazyTensorStorage(cfg.replay.size, device=cfg.device),
-        transform=_replay_transform(recurrent, keeps_next_value),
+        transform=_replay_transform(cfg),
         batch_size=cfg.replay.batch_size,
     )
     checkpoint = RunCheckpoint(
@@ -125,7 +123,7 @@ def make_trainer(
         frame_skip=1,
         optim_steps_per_batch=cfg.optim.updates_per_batch,
         loss_module=loss,
-        optimization_stepper=stepper,
+        optimization_stepper=_stepper(cfg, loss),
         replay_buffer=replay_buffer,
         target_net_updater=target_updater,
         clip_norm=cfg.optim.clip_norm,
@@ -142,11 +140,7 @@ def make_trainer(
         trainer.register_op("batch_process", leave_out_lost_steps)
     # an item is a step, or with recurrent agents the sequence that one environment gave in a batch
     replay = ReplayBufferTrainer(replay_buffer, flatten_tensordicts=not recurrent)
-    trainer.register_op("post_optim", TargetNetUpdaterHook(target_updater))
-    if keeps_next_value:
-        KeepNextValue(loss, replay_buffer, target_updater, _next_history()).register(trainer)
-    trainer.register_op("batch_process", partial(_store, replay))
-    trainer.register_op("process_optim_batch", replay.sample)
+    register_replay(cfg, trainer, loss, replay, target_updater)
     annealing = AnnealEpsilon(greedy, cfg.exploration.annealing_frames)
     annealing.register(trainer)
     if cfg.progress_bar and not on_terminal:
@@ -155,38 +149,17 @@ def make_trainer(
     return trainer
 
 
-def _next_history() -> NextHistory:
-    return NextHistory(OBSERVATION, ACTION)
-
-
-def _replay_transform(recurrent: bool, keeps_next_value: bool) -> Transform:
+def _replay_transform(cfg: DictConfig) -> Transform:
     """Leaves out of the replay buffer what nothing is learned from, and what follows from the rest.
 
     Each entry less is also one less to gather at every sampling.
     """
     keys = ["episode_reward", ("next", "episode_reward"), ("next", "is_init")]
-    if recurrent:
+    if cfg.agent.recurrent:
         # the loss carries the state on by itself
         keys += [("next", *STATE), "info", ("next", "info")]
         return ExcludeTransform(*keys, inverse=True)
-    # Agents learn from their windows, which have the observations.
-    keys += [OBSERVATION, "is_init", "done", "terminated", "truncated", ("next", "truncated")]
-    if keeps_next_value:
-        return ExcludeTransform(*keys, *(("next", *key) for key in HISTORY), inverse=True)
-    return Compose(ExcludeTransform(*keys, inverse=True), _next_history())
-
-
-def _store(replay: ReplayBufferTrainer, batch: TensorDictBase) -> None:
-    """Put a batch into the replay buffer, also what is collected before the first update."""
-    replay.extend(batch)
-
-
-def _keeps_next_value(cfg: DictConfig) -> bool:
-    """Whether the next value of a transition stays the same for long enough to be stored."""
-    if cfg.target.interval is None or cfg.optim.double_dqn or cfg.agent.recurrent:
-        return False
-    # renewing the whole replay buffer after a copy is to cost less than what sampling would
-    return cfg.replay.size < cfg.target.interval * cfg.replay.batch_size / 4
+    return leave_out_of_windows(cfg, keys)
 
 
 def make_return_log(task: Task) -> LogEpisodeReturn:

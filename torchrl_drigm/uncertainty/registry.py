@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+from torchrl_drigm._named import find_class
 
 if TYPE_CHECKING:
     from torchrl_drigm.uncertainty.base import UncertaintySet
@@ -72,25 +73,9 @@ def find_set(name: str, *, may_import: bool = True) -> type[UncertaintySet]:
         >>> find_set("torchrl_drigm.uncertainty.TotalVariation") is find_set("tv")
         True
     """
-    if name in _SETS:
-        return _SETS[name]
-    module_name, _, class_name = str(name).rpartition(".")
-    if not module_name:
-        raise ValueError(
-            f"uncertainty must be one of {sorted(_SETS)}, or the import path of a class of your "
-            f"own, 'my_module.MySet', got {name!r}."
-        )
-    # Out of the module's own entries: asking it for an attribute may execute code of its own.
-    found = vars(_module(module_name, name, may_import)).get(class_name)
     from torchrl_drigm.uncertainty.base import UncertaintySet
 
-    if not (isinstance(found, type) and issubclass(found, UncertaintySet)):
-        what = f"no {class_name!r}" if found is None else f"{found!r} as {class_name!r}"
-        raise ValueError(
-            f"uncertainty={name!r} must lead to a subclass of UncertaintySet, and the module "
-            f"{module_name!r} has {what}."
-        )
-    return found
+    return find_class("uncertainty.name", name, _SETS, UncertaintySet, may_import)
 
 
 def make_set(name: str, *, may_import: bool = True, **fields) -> UncertaintySet:
@@ -111,27 +96,6 @@ def make_set(name: str, *, may_import: bool = True, **fields) -> UncertaintySet:
         TotalVariation(rho=0.2, worst_value=-1.0)
     """
     return find_set(name, may_import=may_import).from_fields(**fields)
-
-
-def _module(module_name: str, path: str, may_import: bool):
-    if module_name in sys.modules:
-        return sys.modules[module_name]
-    if not may_import:
-        raise ValueError(
-            f"uncertainty={path!r} names a module that has not been imported, and it is not "
-            f"imported from here, since that would execute it. Import it first: "
-            f"`import {module_name}`."
-        )
-    try:
-        return importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        # What is missing may be something that the module itself imports: that is its own story.
-        if not f"{module_name}.".startswith(f"{error.name}."):
-            raise
-        raise ValueError(
-            f"uncertainty={path!r}: there is no module {error.name!r}. Start Python where it can "
-            "be imported, or put its folder on PYTHONPATH."
-        ) from error
 
 
 def _origin(cls: type) -> tuple[str, str]:

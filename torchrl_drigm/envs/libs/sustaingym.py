@@ -12,6 +12,12 @@ from torchrl.data import Categorical, Composite, Unbounded
 from torchrl.envs import EnvBase
 
 from torchrl_drigm.envs.libs._building import DAYS_PER_YEAR, load_building, require_sustaingym
+from torchrl_drigm.envs.libs._building_checks import (
+    check_at_least,
+    check_chosen,
+    check_days,
+    check_names,
+)
 from torchrl_drigm.envs.libs._sustaingym_wrapper import SustainGymWrapper
 
 __all__ = ["SustainGymEnv", "SustainGymWrapper"]
@@ -99,10 +105,10 @@ class SustainGymEnv(EnvBase):
                 f"env_name={env_name!r} must be 'building'; "
                 "SustainGymWrapper takes SustainGym's other multi-agent environments."
             )
-        _check_at_least("n_action_levels", n_action_levels, 2)
-        _check_at_least("num_envs", num_envs, 1)
-        self._check_names(building, climates)
-        self._check_days(days, wrap_days)
+        check_at_least("n_action_levels", n_action_levels, 2)
+        check_at_least("num_envs", num_envs, 1)
+        check_names(building, climates)
+        check_days(days, wrap_days)
         super().__init__(device=device, batch_size=[num_envs])
 
         models = [load_building(building, *climate) for climate in climates]
@@ -152,34 +158,6 @@ class SustainGymEnv(EnvBase):
 
         self._make_specs()
         self.set_seed(seed)
-
-    @staticmethod
-    def _check_names(building: str, climates: Sequence[tuple[str, str]]) -> None:
-        from sustaingym.envs.building.utils import BUILDINGS, GROUND_TEMP, WEATHER
-
-        _check_name("building", building, BUILDINGS)
-        if not climates or not all(_is_pair(climate) for climate in climates):
-            raise ValueError(
-                f"climates={climates!r} must be a list of (weather, location) pairs, "
-                "at least one, such as [('Hot_Dry', 'Tucson')]."
-            )
-        for weather, location in climates:
-            _check_name("climates: weather", weather, WEATHER)
-            _check_name("climates: location", location, GROUND_TEMP)
-        if len({tuple(climate) for climate in climates}) < len(climates):
-            raise ValueError(f"climates={climates!r} must not repeat a pair.")
-
-    @staticmethod
-    def _check_days(days: tuple[int, int], wrap_days: bool) -> None:
-        valid = _is_pair(days) and all(isinstance(day, int) for day in days) and days[0] < days[1]
-        if not valid:
-            raise ValueError(f"days={days!r} must be a half-open range (lo, hi) with int lo < hi.")
-        if not wrap_days and not 0 <= days[0] < days[1] <= DAYS_PER_YEAR:
-            raise ValueError(
-                f"days={days!r} must satisfy 0 <= lo < hi <= {DAYS_PER_YEAR}: the year has "
-                f"{DAYS_PER_YEAR} days, and SustainGym would silently clip every later day to "
-                f"one single episode. wrap_days=True takes days modulo {DAYS_PER_YEAR}."
-            )
 
     def _make_specs(self) -> None:
         batch, n, device = self.batch_size, self.n_agents, self.device
@@ -300,12 +278,15 @@ class SustainGymEnv(EnvBase):
         if tensordict is not None:
             day = tensordict.get("day", day)
             climate = tensordict.get("climate", climate)
-        day = self._chosen("day", day, reset, None if self.wrap_days else DAYS_PER_YEAR)
         if day is None:
             day = self._draw(*self.days)
-        climate = self._chosen("climate", climate, reset, len(self.climates))
+        else:
+            bound = None if self.wrap_days else DAYS_PER_YEAR
+            day = check_chosen("day", day, reset, bound).to(self.day)
         if climate is None:
             climate = self._draw(0, len(self.climates))
+        else:
+            climate = check_chosen("climate", climate, reset, len(self.climates)).to(self.day)
 
         self.day = torch.where(reset, day % DAYS_PER_YEAR, self.day)
         self.climate = torch.where(reset, climate, self.climate)
@@ -326,31 +307,6 @@ class SustainGymEnv(EnvBase):
             self.batch_size,
             device=self.device,
         )
-
-    def _chosen(
-        self, name: str, value: Tensor | None, reset: Tensor, bound: int | None
-    ) -> Tensor | None:
-        """``[B]``: the entry ``name`` of a reset, checked where it counts; None without one."""
-        if value is None:
-            return None
-        if value.shape not in {self.batch_size, (*self.batch_size, 1)}:
-            raise ValueError(
-                f"reset: {name!r} has shape {tuple(value.shape)}; "
-                f"expected {tuple(self.batch_size)} or {(*self.batch_size, 1)}."
-            )
-        if value.is_floating_point() or value.dtype == torch.bool:
-            raise ValueError(f"reset: {name!r} has dtype {value.dtype}; expected torch.int64.")
-        value = value.flatten().to(self.day)
-        if bound is not None:
-            bad = reset & ((value < 0) | (value >= bound))
-            if bad.any():
-                entries = dict(
-                    zip(bad.nonzero().flatten().tolist(), value[bad].tolist(), strict=True)
-                )
-                raise ValueError(
-                    f"reset: {name!r} must be in [0, {bound}); bad entries by copy: {entries}."
-                )
-        return value
 
     def _draw(self, low: int, high: int) -> Tensor:
         return torch.randint(low, high, self.batch_size, generator=self._generator).to(self.day)
@@ -379,17 +335,3 @@ class SustainGymEnv(EnvBase):
             setattr(self, name, getattr(self, name).clone())
         super()._load_from_state_dict(*args, **kwargs)
         self._select_physics()
-
-
-def _check_at_least(name: str, value: int, lowest: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < lowest:
-        raise ValueError(f"{name}={value!r} must be an int of at least {lowest}.")
-
-
-def _is_pair(value: object) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, str) and len(value) == 2
-
-
-def _check_name(name: str, value: str, valid: dict) -> None:
-    if value not in valid:
-        raise ValueError(f"{name}={value!r} is unknown; valid names: {', '.join(valid)}.")

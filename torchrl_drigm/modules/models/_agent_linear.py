@@ -1,6 +1,6 @@
-"""Linear layers of all agents at once, and their look-up form for actions.
+"""Linear layers of all agents at once.
 
-Axes: ``A`` agents, ``N`` flattened batch, ``H`` hidden units.
+Axes: ``A`` agents, ``N`` flattened batch.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import math
 import torch
 from torch import Tensor, nn
 
-from torchrl_drigm.modules.models._multiagent_rnn import add_product
+from torchrl_drigm.modules._kernels.basic import add_product
 
-__all__ = ["AgentLinear", "look_up"]
+__all__ = ["AgentLinear"]
 
 
 class AgentLinear(nn.Module):
@@ -48,15 +48,3 @@ class AgentLinear(nn.Module):
         x = nn.functional.pad(x, (0, 1), value=1.0)
         weight = torch.cat([self.weight, self.bias.unsqueeze(-1)], -1)
         return add_product(other, x, weight.transpose(1, 2))
-
-
-def look_up(table: Tensor, action: Tensor) -> Tensor:
-    """Rows of one table per agent: ``[A, n_actions, H]`` and int64 ``[A, N]`` -> ``[A, N, H]``.
-
-    Equal to the product of the one-hot actions and the tables. One selection of rows from all
-    tables at once: a fraction of the time of indexing by agent and action, forward and backward.
-    What is out of bounds may be a row of another agent's table: check actions before.
-    """
-    n_agents, n_actions, _ = table.shape
-    first = torch.arange(0, n_agents * n_actions, n_actions, device=action.device).unsqueeze(-1)
-    return table.flatten(0, 1).index_select(0, (action + first).flatten()).view(*action.shape, -1)

@@ -13,32 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.compiler import is_compiling
 
+from torchrl_drigm.modules._kernels.basic import add_product, learns
 from torchrl_drigm.modules.models._checks import as_flags, check_sizes
 
 State = tuple[Tensor, ...]  # ``h``, and ``c`` of an LSTM
 
 # with fewer rows, as while acting, products are so small that the number of calls decides
 _FEW_ROWS = 16
-
-
-def add_product(bias: Tensor, x: Tensor, weight: Tensor) -> Tensor:
-    """``bias + x @ weight`` of batches of matrices."""
-    if is_compiling():
-        # the sum becomes part of what follows it, where baddbmm first copies the bias
-        return bias + torch.bmm(x, weight)
-    return torch.baddbmm(bias, x, weight)
-
-
-def tanh(x: Tensor) -> Tensor:
-    """``x.tanh()``."""
-    if is_compiling() and x.device.type == "cpu":
-        return 2.0 * torch.sigmoid(2.0 * x) - 1.0  # in fewer instructions; absolute error 1e-7
-    return x.tanh()
-
-
-def learns(*tensors: Tensor | None) -> bool:
-    """Whether a gradient will be asked for of any of them."""
-    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
 
 
 def _are_zero(*tensors: Tensor, at: Tensor | None = None) -> bool:
@@ -214,10 +195,12 @@ class MultiAgentRNN(nn.Module):
     def _plain(self, x: Tensor) -> bool:
         """Whether the loop of differentiable operations is to run, and not :meth:`_run_fused`.
 
-        Autocast and transforms of functions reach differentiable operations only.
+        Autocast, transforms of functions and compilers reach differentiable operations only.
         """
-        return torch._C._are_functorch_transforms_active() or torch.is_autocast_enabled(
-            x.device.type
+        return (
+            is_compiling()
+            or torch._C._are_functorch_transforms_active()
+            or torch.is_autocast_enabled(x.device.type)
         )
 
     def _run(
@@ -264,8 +247,6 @@ class MultiAgentRNN(nn.Module):
         n_sequences: int,
     ) -> tuple[Sequence[Tensor], State]:
         """What :meth:`_run` computes, in fewer and larger operations."""
-        if is_compiling():
-            return self._run_compiled(x, state, is_init, starts, n_sequences)
         # a single step has no recurrence
         few = x.shape[2] < _FEW_ROWS
         if x.shape[1] == 1 or (few and not learns(x, *self._per_network(), *(state or ()))):
@@ -280,17 +261,6 @@ class MultiAgentRNN(nn.Module):
         sequences, state = self._recurrence(x, state, keep, starts, n_sequences)
         # [T, A, H, N] -> [A, T, N, H]
         return [s.permute(1, 0, 3, 2) for s in sequences], tuple(s.transpose(1, 2) for s in state)
-
-    def _run_compiled(
-        self,
-        x: Tensor,
-        state: State | None,
-        is_init: Tensor | None,
-        starts: State | None,
-        n_sequences: int,
-    ) -> tuple[Sequence[Tensor], State]:
-        """What :meth:`_run` computes, in operations that a compiler sees into."""
-        return self._run(x, state, is_init, starts, n_sequences)
 
     def _recurrence(
         self,

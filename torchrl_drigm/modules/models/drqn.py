@@ -13,8 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from torchrl_drigm.modules._fast_path import fast_path_of
-from torchrl_drigm.modules.models._agent_linear import AgentLinear, look_up
-from torchrl_drigm.modules.models._checks import as_actions, check_sizes
+from torchrl_drigm.modules._kernels.basic import look_up
+from torchrl_drigm.modules.models._agent_linear import AgentLinear
+from torchrl_drigm.modules.models._checks import check_sizes
+from torchrl_drigm.modules.models._drqn_inputs import check_chosen, check_sequences, check_windows
 from torchrl_drigm.modules.models._scaling import scaling
 from torchrl_drigm.modules.models.multiagent_rnn import MultiAgentGRU, MultiAgentLSTM
 
@@ -182,7 +184,7 @@ class DRQN(nn.Module):
             >>> torch.allclose(drqn.chosen_value(*windows, action), expected, atol=1e-6)
             True
         """
-        action = self._check_chosen(observation, action)
+        action = check_chosen(observation, action, self.n_actions)
         last = self._last_features(observation, previous_action).transpose(0, 1)
         value = self._values_of(last, action.reshape(-1, self.n_agents).t())
         return value.t().reshape(*action.shape, 1)
@@ -216,7 +218,7 @@ class DRQN(nn.Module):
             >>> torch.allclose(values[..., 0], drqn(*windows).amax(-1), atol=1e-6)
             True
         """
-        action = self._check_chosen(observation, action)
+        action = check_chosen(observation, action, self.n_actions)
         features = self._last_features(observation, previous_action)
         last = features.transpose(0, 1)
         with torch.no_grad():
@@ -237,14 +239,6 @@ class DRQN(nn.Module):
         bias = self.head.bias[action] if self.share_params else self.head.bias.gather(1, action)
         return torch.linalg.vecdot(self._rows(self.head.weight, action), features) + bias
 
-    def _check_chosen(self, observation: Tensor, action: Tensor) -> Tensor:
-        if action.shape != observation.shape[:-2]:
-            raise ValueError(
-                f"DRQN: expected action of shape {list(observation.shape[:-2])}, received "
-                f"{list(action.shape)}. Pass categorical actions, one of each agent."
-            )
-        return as_actions("DRQN: action", action, self.n_actions)
-
     def _rows(self, table: Tensor, action: Tensor) -> Tensor:
         """Rows ``[A, N, H]`` for actions ``[A, N]``; shared tables have no agent dimension."""
         if self.share_params:
@@ -253,7 +247,8 @@ class DRQN(nn.Module):
 
     def _last_features(self, observation: Tensor, previous_action: Tensor) -> Tensor:
         """What the head sees of the last step of a window, ``[N, A, H]``."""
-        previous_action = self._check(observation, previous_action)
+        sizes = (self.n_agents, self.observation_size)
+        previous_action = check_windows(observation, previous_action, sizes, self.n_actions)
         *_, n_agents, window, _ = observation.shape
         # [*B, A, W, F] -> [A, W * N, F]: agents lead, then time, as the core wants them
         x = (observation - self.observation_loc) / self.observation_scale
@@ -310,13 +305,8 @@ class DRQN(nn.Module):
             >>> torch.allclose(torch.cat([first, last], 1), value, atol=1e-6)
             True
         """
-        expected = (self.n_agents, self.observation_size)
-        if observation.ndim < 3 or tuple(observation.shape[-2:]) != expected:
-            raise ValueError(
-                f"DRQN: expected observation of shape [*B, T, n_agents={self.n_agents}, "
-                f"observation_size={self.observation_size}], received {list(observation.shape)}."
-            )
-        previous_action = self._check_actions(observation, previous_action, none=True)
+        sizes = (self.n_agents, self.observation_size)
+        previous_action = check_sequences(observation, previous_action, sizes, self.n_actions)
         x = (observation - self.observation_loc) / self.observation_scale
         action = self._agent_first(previous_action.unsqueeze(-1)).squeeze(-1)
         # a last row of zeros, for no action
@@ -347,24 +337,3 @@ class DRQN(nn.Module):
         """
         x = self.encoder(observation, self._rows(embedding, previous_action))
         return (x if agent is None else x + agent).relu_()
-
-    def _check(self, observation: Tensor, previous_action: Tensor) -> Tensor:
-        shape = observation.shape
-        if observation.ndim < 3 or shape[-3] != self.n_agents or shape[-1] != self.observation_size:
-            raise ValueError(
-                f"DRQN: expected observation of shape [*B, n_agents={self.n_agents}, W, "
-                f"observation_size={self.observation_size}], received {list(shape)}. Put a "
-                "HistoryWindow transform on the environment to get windows."
-            )
-        return self._check_actions(observation, previous_action)
-
-    def _check_actions(
-        self, observation: Tensor, previous_action: Tensor, none: bool = False
-    ) -> Tensor:
-        expected = list(observation.shape[:-1])
-        if list(previous_action.shape) != expected:
-            raise ValueError(
-                f"DRQN: expected previous_action of shape {expected}, received "
-                f"{list(previous_action.shape)}. Pass categorical actions, one per step."
-            )
-        return as_actions("DRQN: previous_action", previous_action, self.n_actions, none)

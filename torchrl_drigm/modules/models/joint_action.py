@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from torchrl_drigm.modules.models._agent_linear import look_up
+from torchrl_drigm.modules._kernels.basic import look_up
 from torchrl_drigm.modules.models._checks import as_actions, check_sizes, is_integral
 
 __all__ = ["JointActionEncoder"]

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from torchrl_drigm.modules.models._gru_recurrence import gru_recurrence
-from torchrl_drigm.modules.models._lstm_recurrence import lstm_recurrence
-from torchrl_drigm.modules.models._lstm_window import lstm_window
-from torchrl_drigm.modules.models._multiagent_rnn import MultiAgentRNN, State, add_product, tanh
+from torchrl_drigm.modules._kernels.basic import add_product, tanh
+from torchrl_drigm.modules._kernels.gru import gru_recurrence
+from torchrl_drigm.modules._kernels.lstm import lstm_recurrence
+from torchrl_drigm.modules.models._multiagent_rnn import MultiAgentRNN, State
 
 __all__ = ["MultiAgentGRU", "MultiAgentLSTM"]
 
@@ -107,19 +107,6 @@ class MultiAgentLSTM(MultiAgentRNN):
         if state is not None:
             c = torch.addcmul(c, f.sigmoid(), state[1])
         return o.sigmoid() * tanh(c), c
-
-    def _run_compiled(
-        self,
-        x: Tensor,
-        state: State | None,
-        is_init: Tensor | None,
-        starts: State | None,
-        n_sequences: int,
-    ) -> tuple[Sequence[Tensor], State]:
-        if state is None and is_init is None and n_sequences == 0:
-            weight_ih, weight_hh, bias_ih, bias_hh = self._per_network()
-            return [], lstm_window(x, weight_ih, weight_hh, bias_ih + bias_hh)
-        return self._run(x, state, is_init, starts, n_sequences)
 
     def _recurrence(
         self,

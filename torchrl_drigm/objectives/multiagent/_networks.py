@@ -5,7 +5,7 @@ Axes: ``*B`` batch (``[*B, T]`` for sequences), ``n_agents`` agents, ``n_actions
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -17,16 +17,13 @@ from torch.compiler import is_compiling
 from torchrl.envs.utils import step_mdp
 from torchrl.modules import QValueModule, SafeSequential, set_recurrent_mode
 
-from torchrl_drigm.modules._fast_path import declared_fast_path, is_changed
-from torchrl_drigm.objectives._batch import in_next, inspects
+from torchrl_drigm.modules._fast_path import Offer, fast_path, is_changed
+from torchrl_drigm.objectives._batch import in_next
 from torchrl_drigm.objectives.multiagent._checks import (
     check_action_shape,
     check_mask_shape,
     check_next_action_mask,
 )
-
-# for each parameter: the dict of the loss that holds it, that of the network, and its key in both
-Places = list[tuple[dict, dict, str]]
 
 
 class NetworksMixin:
@@ -36,11 +33,8 @@ class NetworksMixin:
     taken where the network declares them, see :func:`~torchrl_drigm.modules.fast_path_of`.
     """
 
-    _homes: dict[str, tuple[TensorDictBase, Places | None]]
-
     def _own(self, *names: str) -> None:
         """Let networks, and the dual network, hold the very parameters and buffers of the loss."""
-        self._homes = {}
         for name in names if self.dual_network is None else (*names, "dual_network"):
             params = getattr(self, f"{name}_params")
             if isinstance(params, TensorDictParams):
@@ -48,37 +42,15 @@ class NetworksMixin:
 
     def __getstate__(self) -> dict:
         """Without what refers to this very object: a copy finds out anew."""
-        return super().__getstate__() | {"_homes": {}, "_cache": {}}
+        return super().__getstate__() | {"_cache": {}}
 
     def _online(self, name: str) -> AbstractContextManager:
-        """Context in which the network ``name`` runs with the loss's online parameters.
-
-        The network has them anyway, unless somebody exchanged them here or there, as
-        ``params.to_module(loss)`` does: to look takes a tenth of the time of putting them in and
-        taking them out again.
-        """
-        params, network = getattr(self, f"{name}_params"), getattr(self, name)
-        if params.is_empty():
-            return nullcontext()
-        # given from outside they may be an ordinary tensordict
-        if isinstance(params, TensorDictParams) and not is_compiling():
-            home, places = self._homes.get(name, (None, None))
-            if home is not params._param_td:
-                places = _places(params._param_td, network)
-                if inspects():  # nothing of a transformed call may outlive it
-                    self._homes[name] = params._param_td, places
-            if places is not None and all(
-                ours.get(key) is theirs.get(key) for ours, theirs, key in places
-            ):
-                return nullcontext()
-        return params.to_module(network, preserve_module_state=False)
+        """Context in which the network ``name`` runs with the loss's online parameters."""
+        return _under(getattr(self, f"{name}_params"), getattr(self, name))
 
     def _target(self, name: str) -> AbstractContextManager:
         """Context in which the network ``name`` runs with the loss's target parameters."""
-        params = getattr(self, f"target_{name}_params")
-        if params.is_empty():
-            return nullcontext()
-        return params.to_module(getattr(self, name), preserve_module_state=False)
+        return _under(getattr(self, f"target_{name}_params"), getattr(self, name))
 
     @staticmethod
     def _without_next(tensordict: TensorDictBase) -> TensorDictBase:
@@ -110,8 +82,10 @@ class NetworksMixin:
         for module in self._value_modules():
             module(tensordict)
 
-    def _fast_path(self, name: str, readers: Iterable[nn.Module], gives: int) -> Callable | None:
-        """A declared way of the local network to the values of some actions alone.
+    def _fast_path(
+        self, protocol: type[Offer], readers: Iterable[nn.Module], gives: int
+    ) -> Offer | None:
+        """The local network, if it declares a way to the values of some actions alone.
 
         ``None`` where there is none, or one of ``readers`` reads an output of the network beyond
         those that it ``gives``, the last ones.
@@ -126,7 +100,7 @@ class NetworksMixin:
         left_out = {unravel_key(key) for key in left_out} - kept
         if any(unravel_key(key) in left_out for reader in readers for key in reader.in_keys):
             return None
-        return declared_fast_path(modules[0], name)
+        return fast_path(modules[0], protocol)
 
     def _chosen_value(self, action_value: Tensor, action: Tensor) -> Tensor:
         """Values ``[*B, n_agents, 1]`` of the actions taken, from ``[*B, n_agents, n_actions]``."""
@@ -287,16 +261,24 @@ def _parts(network: nn.Module) -> Iterator[nn.Module]:
         yield network
 
 
-def _places(params: TensorDictBase, network: nn.Module) -> Places | None:
-    """Where parameters lie in the loss and in a network; ``None`` if the network has others."""
-    modules = dict(network.named_modules())
-    places = []
-    for key in params.keys(True, True):
-        *path, name = key if isinstance(key, tuple) else (key,)
-        module = modules.get(".".join(path))
-        if module is None:
-            return None
-        node = params.get(tuple(path)) if path else params
-        theirs = module._parameters if name in module._parameters else module._buffers
-        places.append((node._tensordict, theirs, name))
-    return places
+def _under(params: TensorDictBase, network: nn.Module) -> AbstractContextManager:
+    """Context in which a network runs with parameters, whoever gave them.
+
+    It has the loss's own anyway, unless somebody exchanged them, as ``params.to_module(loss)``
+    does: to look takes a fraction of the time of putting them in and taking them out again.
+    """
+    if not is_compiling() and _holds(network, params):
+        return nullcontext()
+    return params.to_module(network, preserve_module_state=False)
+
+
+def _holds(network: nn.Module, params: TensorDictBase) -> bool:
+    """Whether all parameters and buffers are the network's very own."""
+    for name, value in params.items():
+        if isinstance(value, Tensor):
+            own = network._parameters if name in network._parameters else network._buffers
+            if own.get(name) is not value:
+                return False
+        elif name not in network._modules or not _holds(network._modules[name], value):
+            return False
+    return True

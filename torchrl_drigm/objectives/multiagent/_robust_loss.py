@@ -202,7 +202,8 @@ class RobustLossMixin(StepsMixin, NetworksMixin):
         Nothing else of the target depends on the networks, so between two hard copies it is the
         same whenever a transition is sampled. Where the data has it under
         ``("next", set_keys(team_value=...))``, the loss takes it from there; keeping it up to date
-        is up to who put it there, as :class:`~torchrl_drigm.trainers.hooks.KeepNextValue` does.
+        is up to who put it there, as
+        :class:`~torchrl_drigm.trainers.next_values.KeepNextValue` does.
 
         Args:
             tensordict (TensorDictBase): batch ``[*B]``, as the loss takes it.

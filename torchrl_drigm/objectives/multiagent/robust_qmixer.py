@@ -17,6 +17,7 @@ from torchrl.modules.tensordict_module.actors import QValueActor
 from torchrl.objectives.multiagent import QMixerLoss
 from torchrl.objectives.utils import distance_loss
 
+from torchrl_drigm.modules._fast_path import ChosenValue
 from torchrl_drigm.objectives.multiagent._checks import check_team_reward
 from torchrl_drigm.objectives.multiagent._robust_loss import RobustLossMixin
 
@@ -227,14 +228,13 @@ class RobustQMixerLoss(RobustLossMixin, QMixerLoss):
     def _local_value(self, current: TensorDictBase, data: TensorDictBase) -> Tensor:
         """Values ``[*B, n_agents, 1]`` of the actions taken; ``current`` gets what networks write.
 
-        A network that declares how to compute them without those of all actions does so:
-        :meth:`~torchrl_drigm.modules.DRQN.chosen_value`.
+        A network that declares how to compute them without those of all actions does so.
         """
         action = data.get(self.tensor_keys.action)
-        chosen_value = self._fast_path("chosen_value", [self.mixer_network], gives=0)
-        if chosen_value is not None:
+        agents = self._fast_path(ChosenValue, [self.mixer_network], gives=0)
+        if agents is not None:
             in_keys = self._value_modules()[0].in_keys
-            return chosen_value(*(data[key] for key in in_keys), action)
+            return agents.chosen_value(*(data[key] for key in in_keys), action)
         self._run_local_networks(current)
         action_value = current.get(self.tensor_keys.action_value)
         value = self._chosen_value(action_value, action)

@@ -17,7 +17,7 @@ from torchrl.data.utils import _find_action_space
 from torchrl.objectives.common import LossModule
 from torchrl.objectives.utils import ValueEstimators, dispatch_value_estimator, distance_loss
 
-from torchrl_drigm.modules._fast_path import declared_fast_path
+from torchrl_drigm.modules._fast_path import GreedyAndChosen, ValueAndOther, fast_path
 from torchrl_drigm.objectives.multiagent._checks import check_mask_shape, check_team_reward
 from torchrl_drigm.objectives.multiagent._robust_loss import RobustLossMixin
 
@@ -293,10 +293,10 @@ class RobustQTRANLoss(RobustLossMixin, LossModule):
         masks = {key: data.get(key, None) for key in self._mask_keys()}
         masks = {key: mask for key, mask in masks.items() if mask is not None}
         readers = [self.joint_value_network, self.state_value_network]
-        fast = self._fast_path("greedy_and_chosen", readers, gives=len(self._features()))
-        if fast is not None and not masks:
-            module = self._value_modules()[0]
-            greedy, values, *features = fast(*(data[key] for key in module.in_keys), action)
+        agents = self._fast_path(GreedyAndChosen, readers, gives=len(self._features()))
+        if agents is not None and not masks:
+            inputs = (data[key] for key in self._value_modules()[0].in_keys)
+            greedy, values, *features = agents.greedy_and_chosen(*inputs, action)
             for key, value in zip(self._features(), features, strict=False):
                 current.set(key, value)
             return greedy, values
@@ -331,13 +331,13 @@ class RobustQTRANLoss(RobustLossMixin, LossModule):
     ) -> tuple[Tensor, Tensor]:
         """Joint action-values of the actions taken, and without gradient of the greedy ones."""
         network = self.joint_value_network
-        value_and_other = declared_fast_path(network, "value_and_other")
-        if value_and_other is None or network.in_keys[1] != unravel_key(self.tensor_keys.action):
+        joint = fast_path(network, ValueAndOther)
+        if joint is None or network.in_keys[1] != unravel_key(self.tensor_keys.action):
             with torch.no_grad():
                 joint_greedy = self._joint_value(tensordict, greedy)
             return self._joint_value(tensordict, action), joint_greedy
         state, _, *features = (tensordict[key] for key in network.in_keys)
-        return value_and_other(state, action, greedy, *features)
+        return joint.value_and_other(state, action, greedy, *features)
 
     @torch.no_grad()
     def _next_value(

@@ -12,7 +12,7 @@ in memory that is still in the cache:
   two; the sign is undone in the recurrent weights and in what is returned;
 - the backward pass leaves constant factors of the gates' gradients to the weights as well.
 
-Compiled code has other forms, which a compiler sees into (``_lstm_window.py``).
+Compiled code runs the plain loop instead, which a compiler sees into.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from torchrl_drigm.modules.models._multiagent_rnn import learns
+from torchrl_drigm.modules._kernels.basic import learns
 
 __all__ = ["lstm_recurrence"]
 
@@ -80,25 +80,24 @@ def _forward(
 
     def buffer(all_kept: bool, *shape: int, reused: int = 1) -> tuple[Tensor, list[Tensor]]:
         kept = x.new_empty(n_steps if all_kept else reused, networks, *shape, rows)
-        views = kept.unbind()
-        return kept, [views[t % len(views)] for t in range(n_steps)]
+        return kept, _cycled(kept, n_steps)
 
     w_ih, w_hh, bias = (
         _scale_cell(weight.clone(), 2.0) for weight in (weight_ih, weight_hh, bias.unsqueeze(-1))
     )
     gates, gates_at = buffer(every_step, 4 * hidden)
+    each_gate = zip(*(_cycled(gate, n_steps) for gate in gates.chunk(4, 2)), strict=True)
     squashed, squashed_at = buffer(every_step, hidden)
     outputs, outputs_at = buffer(every_step or n_sequences > 0, hidden)
     cells, cells_at = buffer(every_step or n_sequences > 1, hidden, reused=2)
     h, c = (None if state is None else -state for state in (h, c))
-    steps = zip(
-        x.transpose(2, 3).unbind(1), gates_at, squashed_at, outputs_at, cells_at, strict=True
-    )
-    for t, (x_t, gates_t, squashed_t, next_h, next_c) in enumerate(steps):
+    x = x.transpose(2, 3).unbind(1)
+    steps = zip(x, gates_at, each_gate, squashed_at, outputs_at, cells_at, strict=True)
+    for t, (x_t, gates_t, (i, f, g, o), squashed_t, next_h, next_c) in enumerate(steps):
         torch.baddbmm(bias, w_ih, x_t, out=gates_t)
         if h is not None:
             gates_t.baddbmm_(w_hh, _carried(h, keep, start_h, t), alpha=-1.0)
-        i, f, g, o = gates_t.sigmoid_().chunk(4, 1)
+        gates_t.sigmoid_()
         torch.addcmul(i, i, g, value=-2.0, out=next_c)
         if c is not None:
             next_c.addcmul_(f, _carried(c, keep, start_c, t))
@@ -128,6 +127,7 @@ class _Recurrence(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad_last, grad_outputs, grad_cells):
         x, first_h, first_c, keep, start_h, start_c, *kept = ctx.saved_tensors
+        each_gate = zip(*(gate.unbind() for gate in kept[2].chunk(4, 2)), strict=True)
         outputs, cells, gates, squashed = (steps.unbind() for steps in kept)
         networks, gate_size, rows = gates[0].shape
         # the loop below leaves a factor of -2 of the cell gate's gradient to the weights, which are
@@ -143,14 +143,13 @@ class _Recurrence(torch.autograd.Function):
         d_h, d_c, product = (torch.zeros_like(outputs[0]) for _ in range(3))
         if grad_last is not None:
             d_h += grad_last
-        steps = zip(x.unbind(1), d_x.unbind(), gates, squashed, strict=True)
-        for t, (x_t, d_x_t, gates_t, squashed_t) in reversed(list(enumerate(steps))):
+        steps = zip(x.unbind(1), d_x.unbind(), gates, each_gate, squashed, strict=True)
+        for t, (x_t, d_x_t, gates_t, (i, f, g, o), squashed_t) in reversed(list(enumerate(steps))):
             if grad_outputs is not None:
                 d_h += grad_outputs[t]
             if grad_cells is not None:
                 d_c += grad_cells[t]
             h, c = (outputs[t - 1], cells[t - 1]) if t else (first_h, first_c)
-            i, f, g, o = gates_t.chunk(4, 1)
             # h = o tanh(c)
             torch.addcmul(d_h, d_h, squashed_t, value=-2.0, out=d_o)
             torch.mul(d_h, o, out=product)
@@ -181,6 +180,12 @@ class _Recurrence(torch.autograd.Function):
         d_weights = _scale_cell(d_weight_ih, -4.0), _scale_cell(d_weight_hh, -4.0)
         states = (d_h.neg_(), d_c.neg_()) if ctx.has_state else (None, None)
         return d_x.transpose(0, 1), *d_weights, d_bias, *states, None, None, None
+
+
+def _cycled(kept: Tensor, n_steps: int) -> list[Tensor]:
+    """What each step has of ``[T, ...]``, or of fewer that take turns."""
+    views = kept.unbind()
+    return [views[t % len(views)] for t in range(n_steps)]
 
 
 def _carried(state: Tensor, keep: Tensor | None, start: Tensor | None, t: int) -> Tensor:

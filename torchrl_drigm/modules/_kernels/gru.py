@@ -2,7 +2,7 @@
 
 Axes: ``T`` time, ``A`` networks, ``N`` rows, ``F`` input features, ``H`` hidden units.
 
-As in ``_lstm_recurrence.py`` gates are kept as ``[T, A, 3 H, N]``, memory is used again where
+As in ``lstm.py`` gates are kept as ``[T, A, 3 H, N]``, memory is used again where
 nothing learns, and ``tanh x = 2 sigmoid(2x) - 1`` (absolute error 1e-7). States are kept as
 ``k = (h + 1) / 2``: then the new gate is a sigmoid ``s`` like the others, and a step is
 
@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from torchrl_drigm.modules.models._multiagent_rnn import learns
+from torchrl_drigm.modules._kernels.basic import learns
 
 __all__ = ["gru_recurrence"]
 

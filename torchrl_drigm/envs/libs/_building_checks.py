@@ -1,0 +1,106 @@
+"""What a building environment refuses: names, days and entries of a reset that do not exist.
+
+Axes: ``B`` copies of the environment.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from torchrl_drigm.envs.libs._building import DAYS_PER_YEAR
+
+__all__ = ["check_at_least", "check_chosen", "check_days", "check_names"]
+
+
+def check_at_least(name: str, value: int, lowest: int) -> None:
+    """Refuses a number that is no int, or too low.
+
+    Raises:
+        ValueError: naming the argument, its value and the bound.
+
+    Examples:
+        >>> check_at_least("num_envs", 1, 1)
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < lowest:
+        raise ValueError(f"{name}={value!r} must be an int of at least {lowest}.")
+
+
+def check_names(building: str, climates: Sequence[tuple[str, str]]) -> None:
+    """Refuses a building or climate that SustainGym does not have, and a climate named twice.
+
+    Raises:
+        ValueError: naming the argument, its value and the valid names.
+    """
+    from sustaingym.envs.building.utils import BUILDINGS, GROUND_TEMP, WEATHER
+
+    _check_name("building", building, BUILDINGS)
+    if not climates or not all(_is_pair(climate) for climate in climates):
+        raise ValueError(
+            f"climates={climates!r} must be a list of (weather, location) pairs, "
+            "at least one, such as [('Hot_Dry', 'Tucson')]."
+        )
+    for weather, location in climates:
+        _check_name("climates: weather", weather, WEATHER)
+        _check_name("climates: location", location, GROUND_TEMP)
+    if len({tuple(climate) for climate in climates}) < len(climates):
+        raise ValueError(f"climates={climates!r} must not repeat a pair.")
+
+
+def check_days(days: tuple[int, int], wrap_days: bool) -> None:
+    """Refuses days that the year does not have.
+
+    Raises:
+        ValueError: naming the days and the valid range.
+
+    Examples:
+        >>> check_days((0, 200), wrap_days=False)
+    """
+    valid = _is_pair(days) and all(isinstance(day, int) for day in days) and days[0] < days[1]
+    if not valid:
+        raise ValueError(f"days={days!r} must be a half-open range (lo, hi) with int lo < hi.")
+    if not wrap_days and not 0 <= days[0] < days[1] <= DAYS_PER_YEAR:
+        raise ValueError(
+            f"days={days!r} must satisfy 0 <= lo < hi <= {DAYS_PER_YEAR}: the year has "
+            f"{DAYS_PER_YEAR} days, and SustainGym would silently clip every later day to "
+            f"one single episode. wrap_days=True takes days modulo {DAYS_PER_YEAR}."
+        )
+
+
+def check_chosen(name: str, value: Tensor, reset: Tensor, bound: int | None) -> Tensor:
+    """The entry ``name`` of a reset as ``[B]``, checked where it counts.
+
+    Args:
+        name (str): of the entry.
+        value (Tensor): integers ``[B]`` or ``[B, 1]``.
+        reset (Tensor): bool ``[B]``, the copies that are reset.
+        bound (int, optional): what entries must be below. Default: nothing.
+
+    Raises:
+        ValueError: naming the entry, for another shape or type, or numbers out of bounds.
+    """
+    batch = tuple(reset.shape)
+    if value.shape not in {batch, (*batch, 1)}:
+        raise ValueError(
+            f"reset: {name!r} has shape {tuple(value.shape)}; expected {batch} or {(*batch, 1)}."
+        )
+    if value.is_floating_point() or value.dtype == torch.bool:
+        raise ValueError(f"reset: {name!r} has dtype {value.dtype}; expected torch.int64.")
+    value = value.flatten().to(reset.device)
+    if bound is not None:
+        bad = reset & ((value < 0) | (value >= bound))
+        if bad.any():
+            entries = dict(zip(bad.nonzero().flatten().tolist(), value[bad].tolist(), strict=True))
+            raise ValueError(
+                f"reset: {name!r} must be in [0, {bound}); bad entries by copy: {entries}."
+            )
+    return value
+
+
+def _is_pair(value: object) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str) and len(value) == 2
+
+
+def _check_name(name: str, value: str, valid: dict) -> None:
+    if value not in valid:
+        raise ValueError(f"{name}={value!r} is unknown; valid names: {', '.join(valid)}.")
