@@ -27,8 +27,10 @@ def compose_config(*overrides: str, config: str = "building") -> DictConfig:
     was.
 
     Args:
-        *overrides (str): as on a command line.
-        config (str): ``"building"`` or ``"battles"``. Default: ``"building"``.
+        *overrides (str): as on a command line. ``"hydra.searchpath=[folder]"`` is
+            ``--config-dir=folder``.
+        config (str): ``"building"``, ``"battles"``, ``"torchrl"`` or one of your own in such a
+            folder. Default: ``"building"``.
 
     Returns:
         DictConfig: typed by the dataclasses of :mod:`torchrl_drigm.config.schema`, so that a later
