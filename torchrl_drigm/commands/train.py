@@ -73,7 +73,7 @@ def main(arguments: Sequence[str]) -> None:
     if not any(override.startswith("hydra.job.name=") for override in overrides):
         overrides.append(f"hydra.job.name={name}")
     # Hydra's parser takes overrides in one piece only, without an option in between
-    fields = [word for word in overrides if "=" in word and not word.startswith("-")]
+    fields = [w for w in overrides if ("=" in w or w[0] == "~") and not w.startswith("-")]
     options = [word for word in overrides if word not in fields]
     sys.argv = [f"python -m torchrl_drigm train {name}", *fields, *options]
     hydra.main(version_base=None, config_path=f"pkg://{CONFIGS}", config_name=name)(train)()
