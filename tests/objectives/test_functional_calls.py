@@ -141,3 +141,14 @@ def test_renamed_keys_register_no_network_twice(kind):
     before = set(loss.state_dict())
     loss.set_keys(state="world")
     assert set(loss.state_dict()) == before
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("estimator", ["td0", "tv_td0"])
+def test_the_first_batch_changes_no_attribute_of_the_loss(algorithm, estimator):
+    """A compiled loss would be compiled once more for the second batch."""
+    loss = make_loss(algorithm, "windows", estimator)
+    before = {name: value for name, value in vars(loss).items() if name.endswith("in_keys")}
+    loss(data_for("windows"))
+    assert before and all(vars(loss)[name] is value for name, value in before.items())
+    assert set(before["_in_keys"]) == set(loss.in_keys)

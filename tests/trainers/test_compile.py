@@ -1,7 +1,12 @@
 """``compile=true``: the same training as in eager mode, without compiling again at every step."""
 
+from functools import partial
+from types import SimpleNamespace
+
 import pytest
 import torch
+from tensordict import TensorDict
+from torch import nn
 
 pytest.importorskip(
     "sustaingym", reason='needs sustaingym: pip install "torchrl_drigm[sustaingym]"'
@@ -170,3 +175,20 @@ def test_without_a_compiler(tmp_path, monkeypatch):
     monkeypatch.setattr(cpp_builder, "get_cpp_compiler", none_found)
     with pytest.raises(RuntimeError, match=r"Install one, .* or set compile=false"):
         build(tmp_path, "compile=true")
+
+
+def test_many_runs_share_a_process(monkeypatch):
+    """Each has compiled graphs of its own: PyTorch keeps eight for one piece of code."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    batch = TensorDict({"x": torch.ones(3)}, [3])
+    for run in range(12):
+        weight = nn.Parameter(torch.full((), float(run)))
+        module = nn.Module()
+        module.weight = weight
+        module.forward = lambda batch, weight=weight: TensorDict(
+            {"loss": (weight * batch["x"]).sum()}
+        )
+        stepper = CompiledStepper({"values": torch.optim.SGD([weight], lr=1.0)})
+        trainer = SimpleNamespace(loss_module=module, clip_norm=None)
+        assert stepper.step(trainer, batch)["loss"] == 3 * run
+        assert weight == run - 3

@@ -185,9 +185,8 @@ class RobustQMixerLoss(RobustLossMixin, QMixerLoss):
         )
         self._set_options(dual_loss, double_dqn, burn_in, check_finite, log_values)
         self._own_dual_network(dual_network)
-        self._own(
-            "local_value_network", "mixer_network", *(["dual_network"] if dual_network else [])
-        )
+        self._own("local_value_network", "mixer_network")
+        self._set_in_keys()
 
     _loss_keys = ("loss",)
 

@@ -174,7 +174,6 @@ class RobustQTRANLoss(RobustLossMixin, LossModule):
         action_space: str | TensorSpec = "categorical",
     ) -> None:
         super().__init__()
-        self._in_keys = None
         self.delay_value = delay_value
         self.loss_function = loss_function
         self.action_space = _find_action_space(action_space)
@@ -196,6 +195,7 @@ class RobustQTRANLoss(RobustLossMixin, LossModule):
         )
         self._own_dual_network(dual_network)
         self._own("local_value_network", "joint_value_network", "state_value_network")
+        self._set_in_keys()
 
     _loss_keys = ("loss_td", "loss_opt", "loss_nopt")
     _asks_for_greedy_now = True
@@ -219,8 +219,6 @@ class RobustQTRANLoss(RobustLossMixin, LossModule):
     @property
     def in_keys(self) -> list[NestedKey]:
         """What the networks, the target and the dual network read."""
-        if self._in_keys is None:
-            self._set_in_keys()
         return self._in_keys
 
     def _forward_value_estimator_keys(self, **kwargs) -> None:
