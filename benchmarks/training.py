@@ -26,7 +26,6 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -36,7 +35,8 @@ from torchrl import logger as torchrl_logger
 from torchrl.trainers import Trainer
 
 from torchrl_drigm.envs.transforms import HistoryWindow
-from torchrl_drigm.evaluation import evaluate, get_suite
+from torchrl_drigm.evaluation import evaluate
+from torchrl_drigm.tasks import make_task
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "sustaingym_rqmix.py"
 STEPS = 288
@@ -140,10 +140,9 @@ class FirstReached:
 
     def __init__(self, trainer: Trainer, agents: torch.nn.Module, cfg, interval: int) -> None:
         self.trainer, self.agents, self.interval = trainer, agents, interval
-        climate = get_suite("climate")
-        self.suite = replace(climate, shifts=climate.shifts[:1])
+        self.task = make_task(cfg)
+        self.suite = self.task.suites["climate"][:1]
         self.transform = HistoryWindow(cfg.agent.window)
-        self.env_kwargs = {"n_action_levels": cfg.env.n_action_levels}
         self.best, self.next, self.paused, self.reached = -float("inf"), interval, 0.0, {}
         self.start = time.perf_counter()
 
@@ -152,9 +151,7 @@ class FirstReached:
             return
         self.next += self.interval
         now = time.perf_counter()
-        rows = evaluate(
-            self.agents, self.suite, 10, transform=self.transform, env_kwargs=self.env_kwargs
-        )
+        rows = evaluate(self.agents, self.task, self.suite, 10, transform=self.transform)
         result = rows["normalized_return"].mean()
         self.best = max(self.best, result)
         for threshold in THRESHOLDS:

@@ -43,6 +43,14 @@ def test_evaluate_takes_a_suite_in_second_place():
     assert found["return"].tolist() == pytest.approx(expected["return"].tolist()[:1])
 
 
+@pytest.mark.parametrize("given", [(2,), (2, 5)], ids=["episodes", "episodes and seed"])
+def test_episodes_and_seed_of_before_came_third_and_fourth(given):
+    with pytest.warns(DeprecationWarning, match="the task comes second now"):
+        found = evaluate(DoNothing(), "climate", *given)
+    named = dict(zip(("episodes", "seed"), given, strict=False))
+    assert found.equals(evaluate(DoNothing(), suite="climate", **named))
+
+
 def test_env_kwargs_are_arguments_of_a_task():
     suite, kwargs = [{"name": "one"}], {"building": "Warehouse", "n_action_levels": 5}
     with pytest.warns(DeprecationWarning, match="env_kwargs is deprecated"):

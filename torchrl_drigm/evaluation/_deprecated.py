@@ -56,10 +56,17 @@ def play_battles(
     return play(policy, env, episodes, metrics=metrics, max_steps=max_steps)
 
 
-def task_and_suite(
-    task: Task | str | Suite | None, suite: Any, env_kwargs: dict[str, Any] | None
-) -> tuple[Task | None, Any]:
-    """Task and suite from what ``evaluate`` took before: the suite came second."""
+_EPISODES = 50  # the default of evaluate
+
+
+def as_before(
+    task: Task | str | Suite | None,
+    suite: Any,
+    episodes: int,
+    seed: int,
+    env_kwargs: dict[str, Any] | None,
+) -> tuple[Task | None, Any, int, int]:
+    """Arguments of ``evaluate`` from those of before: suite, episodes and seed, in this order."""
     if isinstance(task, str | Suite):
         warnings.warn(
             "evaluate(team, suite) is deprecated: the task comes second now. Say "
@@ -67,6 +74,9 @@ def task_and_suite(
             DeprecationWarning,
             stacklevel=3,
         )
+        if isinstance(suite, int):
+            seed = seed if episodes == _EPISODES else episodes
+            episodes = suite
         task, suite = None, task
     if env_kwargs is not None:
         warnings.warn(
@@ -82,7 +92,7 @@ def task_and_suite(
             stacklevel=3,
         )
         suite = [asdict(shift) for shift in suite.shifts]
-    return task, suite
+    return task, suite, episodes, seed
 
 
 _MOVED = {

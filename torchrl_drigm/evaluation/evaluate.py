@@ -12,7 +12,7 @@ from tensordict import TensorDictBase
 from torch import nn
 from torchrl.envs import Compose, EnvBase, RewardSum, Transform, TransformedEnv
 
-from torchrl_drigm.evaluation._deprecated import task_and_suite
+from torchrl_drigm.evaluation._deprecated import as_before
 from torchrl_drigm.modules import DRQN
 from torchrl_drigm.tasks import BuildingTask, Task, read_suite
 from torchrl_drigm.tasks.playing import ACTION, RETURN, play
@@ -83,9 +83,9 @@ def evaluate(
         >>> bool((results["normalized_return"] > 0.5).all())
         True
     """
+    task, suite, episodes, seed = as_before(task, suite, episodes, seed, env_kwargs)
     if episodes < 1:
         raise ValueError(f"episodes={episodes} must be at least 1.")
-    task, suite = task_and_suite(task, suite, env_kwargs)
     task = task or getattr(team, "task", None) or BuildingTask(**_levels_of(team))
     name, shifts = read_suite(task, suite)
     tables = []
