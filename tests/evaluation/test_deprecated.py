@@ -34,6 +34,8 @@ def test_evaluate_takes_a_suite_in_second_place():
     expected = evaluate(DoNothing(), suite="climate", episodes=1)
     with pytest.warns(DeprecationWarning, match="the task comes second now"):
         assert evaluate(DoNothing(), "climate", episodes=1).equals(expected)
+    with pytest.warns(DeprecationWarning, match=r"evaluate\(policy=...\) is deprecated"):
+        assert evaluate(policy=DoNothing(), suite="climate", episodes=1).equals(expected)
     shift = old("Shift")("env_1", ("Hot_Dry", "Tucson"), (0, 200))
     suite = old("Suite")("one", "A test.", (shift,))
     with warnings.catch_warnings():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import wraps
 from typing import Any
 
 import pandas as pd
@@ -59,6 +60,23 @@ def play_battles(
 _EPISODES = 50  # the default of evaluate
 
 
+def policy_as_before(evaluate: Callable[..., pd.DataFrame]) -> Callable[..., pd.DataFrame]:
+    """Lets ``evaluate`` take its first argument by the name of before, ``policy``."""
+
+    @wraps(evaluate)
+    def wrapped(*args: Any, **kwargs: Any) -> pd.DataFrame:
+        if "policy" in kwargs:
+            warnings.warn(
+                "evaluate(policy=...) is deprecated: say evaluate(team=...).",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+            kwargs["team"] = kwargs.pop("policy")
+        return evaluate(*args, **kwargs)
+
+    return wrapped
+
+
 def as_before(
     task: Task | str | Suite | None,
     suite: Any,
@@ -72,7 +90,7 @@ def as_before(
             "evaluate(team, suite) is deprecated: the task comes second now. Say "
             "evaluate(team, suite=...).",
             DeprecationWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
         if isinstance(suite, int):
             seed = seed if episodes == _EPISODES else episodes
@@ -82,14 +100,14 @@ def as_before(
         warnings.warn(
             "env_kwargs is deprecated: say evaluate(team, BuildingTask(**env_kwargs)).",
             DeprecationWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
         task = BuildingTask(**env_kwargs)
     if isinstance(suite, Suite):
         warnings.warn(
             "Suite is deprecated: a suite is a list of dictionaries.",
             DeprecationWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
         suite = [asdict(shift) for shift in suite.shifts]
     return task, suite, episodes, seed

@@ -12,7 +12,7 @@ from tensordict import TensorDictBase
 from torch import nn
 from torchrl.envs import Compose, EnvBase, RewardSum, Transform, TransformedEnv
 
-from torchrl_drigm.evaluation._deprecated import as_before
+from torchrl_drigm.evaluation._deprecated import as_before, policy_as_before
 from torchrl_drigm.modules import DRQN
 from torchrl_drigm.tasks import BuildingTask, Task, read_suite
 from torchrl_drigm.tasks.playing import ACTION, RETURN, play
@@ -20,6 +20,7 @@ from torchrl_drigm.tasks.playing import ACTION, RETURN, play
 __all__ = ["evaluate"]
 
 
+@policy_as_before
 def evaluate(
     team: Callable[[TensorDictBase], TensorDictBase],
     task: Task | None = None,
