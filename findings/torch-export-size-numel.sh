@@ -11,7 +11,7 @@
 #
 # Seen on 2026-11-28, Python 3.11, Linux, CPU:
 #
-#     Size.numel(): refused, UserError: Constraints violated (batch)! For more information, run with
+#     Size.numel(): refused, UserError: Constraints violated (batch)! For more information, run with T
 #     math.prod: exported, a batch of 7 gives (7, 4)
 
 set -euo pipefail

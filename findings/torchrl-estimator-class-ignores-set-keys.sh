@@ -4,15 +4,16 @@
 # Source: `LossModule.make_value_estimator` in torchrl/objectives/common.py: the estimator may be an
 #   enum member, a class or an instance; and `set_keys`, which names the entries that a loss reads.
 # Expected: the loss's keys hold whichever of the three is given.
-# Happens: only with the enum member. An estimator given as a class or an instance goes on reading
-#   "reward", whatever `set_keys(reward=...)` said, before or after; the loss then takes another
-#   entry's rewards for the team's, or fails where there is no such entry.
+# Happens: keys that were set before the estimator is chosen reach it with the enum member only. An
+#   estimator given as a class or an instance reads "reward", whatever `set_keys(reward=...)` said;
+#   the loss then takes another entry's rewards for its own, or fails where there is no such entry.
+#   Set after the estimator is chosen, keys reach all three.
 # Here: a robust estimator given as a set, a class or an instance is handed the loss's keys.
 #
 # Seen on 2026-11-28, Python 3.11, Linux, CPU:
 #
 #     keys set before: {'member': 'points', 'class': 'reward', 'instance': 'reward'}
-#     keys set after: {'member': 'points', 'class': 'reward', 'instance': 'reward'}
+#     keys set after: {'member': 'points', 'class': 'points', 'instance': 'points'}
 
 set -euo pipefail
 

@@ -52,10 +52,12 @@ class TestSpecs:
         # a dtype that changes between reset and step would compile everything twice
         first, second = make_env(), make_env()
         assert first._programs is second._programs
+        programs = (first._programs.step, first._programs.reset)
+        before = [program._cache_size() for program in programs]  # of other numbers of battles
         first.rollout(3)
         second.rollout(300, break_when_any_done=False)
-        assert first._programs.step._cache_size() == 1
-        assert first._programs.reset._cache_size() == 1
+        for program, n in zip(programs, before, strict=True):
+            assert program._cache_size() <= n + 1
 
     def test_no_copy_on_cpu(self):
         env = make_env()
