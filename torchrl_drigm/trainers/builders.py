@@ -19,7 +19,7 @@ from torchrl_drigm.objectives import RobustQMixerLoss, RobustQTRANLoss
 from torchrl_drigm.trainers.environments import GROUP_DR
 from torchrl_drigm.trainers.mixers import FEATURES, QTRAN
 from torchrl_drigm.trainers.sizes import ACTION, ACTION_MASK, Sizes
-from torchrl_drigm.uncertainty import Nominal, UncertaintySet, find_set, make_set
+from torchrl_drigm.uncertainty import Nominal, UncertaintySet, find_set
 
 __all__ = ["make_agents", "make_dual", "make_loss"]
 
@@ -88,10 +88,10 @@ def make_uncertainty(cfg: DictConfig, *, may_import: bool = True) -> Uncertainty
     fields |= fields.pop("options", None) or {}
     for other in TRAINING_OF_DUALS:
         fields.pop(other, None)
-    known = find_set(name, may_import=may_import).field_names()
-    if "worst_value" not in known and fields.get("worst_value", 0.0) is None:
+    set_cls = find_set(name, may_import=may_import, field="uncertainty.name")
+    if "worst_value" not in set_cls.field_names() and fields.get("worst_value", 0.0) is None:
         del fields["worst_value"]  # of a set that has none, as uncertainty=own has it
-    return make_set(name, **fields)
+    return set_cls.from_fields(**fields)
 
 
 def make_dual(cfg: DictConfig, env: EnvBase | Sizes) -> DualNetwork | None:

@@ -53,7 +53,9 @@ def for_every_named_set(call: Callable[[type[UncertaintySet]], None]) -> None:
     _LISTENERS.append(call)
 
 
-def find_set(name: str, *, may_import: bool = True) -> type[UncertaintySet]:
+def find_set(
+    name: str, *, may_import: bool = True, field: str = "uncertainty"
+) -> type[UncertaintySet]:
     """The class of a set by its name, or by the path that it is imported from.
 
     Args:
@@ -61,6 +63,7 @@ def find_set(name: str, *, may_import: bool = True) -> type[UncertaintySet]:
         may_import (bool): whether the module of a path may be imported, which executes it. Where
             the name comes out of a file that others may have written, pass ``False``: the module
             must then have been imported before. Defaults to ``True``.
+        field (str): what errors call the name. Defaults to ``"uncertainty"``.
 
     Raises:
         ValueError: for a name that nobody has, a module that is not found or may not be imported,
@@ -75,7 +78,7 @@ def find_set(name: str, *, may_import: bool = True) -> type[UncertaintySet]:
     """
     from torchrl_drigm.uncertainty.base import UncertaintySet
 
-    return find_class("uncertainty.name", name, _SETS, UncertaintySet, may_import)
+    return find_class(field, name, _SETS, UncertaintySet, may_import)
 
 
 def make_set(name: str, *, may_import: bool = True, **fields) -> UncertaintySet:
