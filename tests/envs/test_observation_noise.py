@@ -64,7 +64,7 @@ def added_noise(env, steps):
 
 
 class TestObservationNoise:
-    @pytest.mark.parametrize("visible_only", [True, False])
+    @pytest.mark.parametrize("visible_only", [True, False], ids=["visible only", "all"])
     def test_changes_exactly_these_features(self, visible_only):
         env = TransformedEnv(
             Sighting(), ObservationNoise("enemy_position", visible_only=visible_only, seed=0)

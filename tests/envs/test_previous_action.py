@@ -5,7 +5,7 @@ import torch
 from torchrl.data import MultiCategorical, OneHot
 from torchrl.envs import ParallelEnv, SerialEnv, TransformedEnv, check_env_specs
 
-from tests.envs.test_history import N_ACTIONS, CountingEnv
+from tests.envs.counting import N_ACTIONS, CountingEnv
 from torchrl_drigm.envs.transforms import PreviousAction
 
 ACTION, PREVIOUS = ("agents", "action"), ("agents", "previous_action")
@@ -30,7 +30,7 @@ def check(rollout):
     return rollout
 
 
-@pytest.mark.parametrize("agent_dim", [False, True])
+@pytest.mark.parametrize("agent_dim", [False, True], ids=["flat", "with agents"])
 def test_rows_that_end_start_without_a_previous_action(agent_dim):
     env = make(agent_dim=agent_dim)
     check_env_specs(env)
@@ -38,7 +38,7 @@ def test_rows_that_end_start_without_a_previous_action(agent_dim):
     torch.testing.assert_close(rollout["next", *PREVIOUS], rollout[ACTION])
 
 
-@pytest.mark.parametrize("agent_dim", [False, True])
+@pytest.mark.parametrize("agent_dim", [False, True], ids=["flat", "with agents"])
 def test_environments_that_reset_themselves(agent_dim):
     env = make(agent_dim=agent_dim, native_autoreset=True)
     env._torchrl_native_autoreset = True
@@ -53,7 +53,7 @@ def test_an_action_that_led_nowhere_is_no_action():
 
 
 @pytest.mark.parametrize("batched", [SerialEnv, ParallelEnv])
-@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize("inside", [False, True], ids=["outside", "inside"])
 def test_inside_and_outside_of_batched_environments(batched, inside):
     def single():
         return make(batch=()) if inside else CountingEnv(batch=())

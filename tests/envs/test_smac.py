@@ -128,7 +128,9 @@ def test_victory_terminates_and_gives_the_full_reward(game, make, map_name):
     assert len(game.pids()) == 1
 
 
-@pytest.mark.parametrize("continuing_episode", [False, True])
+@pytest.mark.parametrize(
+    "continuing_episode", [False, True], ids=["in a new game", "in the same game"]
+)
 def test_time_limit_truncates(game, make, continuing_episode):
     game.control(opponents="idle")
     env = make(seed=1, continuing_episode=continuing_episode)

@@ -65,7 +65,7 @@ class Toy(ParallelEnv):
 
 
 class TestSustainGymWrapper:
-    @pytest.mark.parametrize("continuous", [False, True])
+    @pytest.mark.parametrize("continuous", [False, True], ids=["levels", "continuous"])
     def test_specs(self, continuous):
         env = SustainGymWrapper(MultiAgentBuildingEnv(parameters(continuous=continuous)))
         check_env_specs(env)

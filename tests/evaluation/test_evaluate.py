@@ -248,7 +248,7 @@ class TestEvaluate:
         with pytest.raises(ValueError, match=message):
             evaluate(act, suite=TWO, episodes=1)
 
-    @pytest.mark.parametrize("share_params", [False, True])
+    @pytest.mark.parametrize("share_params", [False, True], ids=["unshared", "shared"])
     def test_a_team_of_another_building_is_refused(self, share_params):
         team = drqn_policy(share_params=share_params)
         message = "'building' has 3 agents, but the team was made for 6"

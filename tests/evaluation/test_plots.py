@@ -77,6 +77,7 @@ class TestPlotTrainingCurve:
     @pytest.mark.parametrize(
         ("values", "clipped"),
         [([-3.0, 0.5, 0.8, 0.9], True), ([-3.0, -2.0, -1.0, 0.5], False), ([0.5] * 4, False)],
+        ids=["few below", "most below", "none below"],
     )
     def test_floor(self, tmp_path, figures, values, clipped):
         plot_training_curve(metrics(4, normalized_return=values), tmp_path / "curve.png")

@@ -57,7 +57,7 @@ class Reference(nn.Module):
 
 
 @pytest.mark.parametrize("core", ["lstm", "gru"])
-@pytest.mark.parametrize("share_params", [False, True])
+@pytest.mark.parametrize("share_params", [False, True], ids=["unshared", "shared"])
 def test_equals_one_network_per_agent(core, share_params):
     drqn = make(core=core, share_params=share_params, observation_loc=LOC, observation_scale=SCALE)
     agents = [Reference(core).load(drqn, agent) for agent in range(N_AGENTS)]
@@ -82,7 +82,7 @@ def test_equals_one_network_per_agent(core, share_params):
 
 
 @pytest.mark.parametrize("core", ["lstm", "gru"])
-@pytest.mark.parametrize("share_params", [False, True])
+@pytest.mark.parametrize("share_params", [False, True], ids=["unshared", "shared"])
 @pytest.mark.parametrize("batch", [(), (2, 3)])
 def test_chosen_value_is_that_of_all_values(core, share_params, batch):
     drqn = make(core=core, share_params=share_params)
@@ -98,7 +98,7 @@ def test_chosen_value_is_that_of_all_values(core, share_params, batch):
     torch.testing.assert_close(gradient, expected, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("share_params", [False, True])
+@pytest.mark.parametrize("share_params", [False, True], ids=["unshared", "shared"])
 @pytest.mark.parametrize("batch", [(), (2, 3)])
 def test_greedy_and_chosen_values_are_those_of_all_values(share_params, batch):
     drqn = make(share_params=share_params, with_features=True)

@@ -120,8 +120,8 @@ class TestFlags:
         with pytest.raises(ValueError, match=f"{cls.__name__}: is_init must hold True and False"):
             cls(F, 8, A)(torch.randn(B, T, A, F), None, is_init.to(dtype))
 
-    @pytest.mark.parametrize("mode", [False, True])
-    @pytest.mark.parametrize("stored", [False, True])
+    @pytest.mark.parametrize("mode", [False, True], ids=["acting", "sequences"])
+    @pytest.mark.parametrize("stored", [False, True], ids=["no state", "states stored"])
     def test_of_agents(self, dtype, mode, stored):
         qnet = RecurrentDRQN(drqn())
         agents = {
@@ -155,7 +155,7 @@ class TestFunctionTransforms:
         torch.testing.assert_close(received, expected)
         return call, params, buffers
 
-    @pytest.mark.parametrize("shared", [False, True])
+    @pytest.mark.parametrize("shared", [False, True], ids=["unshared", "shared"])
     @pytest.mark.parametrize("core", ["gru", "lstm"])
     def test_drqn(self, shared, core):
         nets = [
@@ -167,7 +167,7 @@ class TestFunctionTransforms:
         nets = [DualNetwork(S, A, N_ACTIONS) for _ in range(3)]
         self.check(nets, torch.randn(B, S), torch.randint(N_ACTIONS, (B, A)))
 
-    @pytest.mark.parametrize("shared", [False, True])
+    @pytest.mark.parametrize("shared", [False, True], ids=["unshared", "shared"])
     def test_actions_too(self, shared):
         net, observation = drqn(shared), torch.randn(B, A, T, F)
         actions = torch.randint(N_ACTIONS, (3, B, A, T))
@@ -178,7 +178,7 @@ class TestFunctionTransforms:
         with pytest.raises(IndexError, match="out of bounds"):
             torch.vmap(lambda action: net(observation, action))(actions)
 
-    @pytest.mark.parametrize("shared", [False, True])
+    @pytest.mark.parametrize("shared", [False, True], ids=["unshared", "shared"])
     @pytest.mark.parametrize("core", ["gru", "lstm"])
     def test_sequences_in_pieces(self, shared, core):
         net = DRQN(F, N_ACTIONS, A, hidden_size=8, core=core, share_params=shared)

@@ -54,9 +54,9 @@ def seed():
 
 
 @pytest.mark.parametrize(("cls", "torch_cls"), CORES)
-@pytest.mark.parametrize("share_params", [False, True])
+@pytest.mark.parametrize("share_params", [False, True], ids=["unshared", "shared"])
 class TestAgainstTorch:
-    @pytest.mark.parametrize("with_state", [False, True])
+    @pytest.mark.parametrize("with_state", [False, True], ids=["zero state", "given state"])
     def test_values_and_gradients(self, cls, torch_cls, share_params, with_state):
         module = cls(F, H, N_AGENTS, share_params=share_params)
         copies = torch_copies(module, torch_cls)

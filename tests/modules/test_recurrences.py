@@ -78,7 +78,7 @@ def arguments(module, state, resets, batch=(2, 3)):
 
 
 @pytest.mark.parametrize("state", [None, "first", "every"])
-@pytest.mark.parametrize("resets", [False, True])
+@pytest.mark.parametrize("resets", [False, True], ids=["no resets", "resets"])
 class TestRecurrence:
     @pytest.mark.parametrize("name", RECURRENCES)
     def test_gradcheck(self, name, state, resets):
@@ -156,7 +156,7 @@ def test_stored_zeros_have_a_gradient(module, plain):
 
 
 @pytest.mark.parametrize("state", ["first", "every"])
-@pytest.mark.parametrize("resets", [False, True])
+@pytest.mark.parametrize("resets", [False, True], ids=["no resets", "resets"])
 def test_gradient_of_the_states(module, plain, state, resets):
     x, hx, is_init = arguments(module, state, resets)
     leaves = hx if isinstance(hx, tuple) else (hx,)

@@ -45,7 +45,11 @@ def reference(drqn, agent, observation, action, start):
 
 
 @pytest.mark.parametrize("core", ["gru", "lstm"])
-@pytest.mark.parametrize("shared, agent_id", [(True, True), (True, False), (False, False)])
+@pytest.mark.parametrize(
+    "shared, agent_id",
+    [(True, True), (True, False), (False, False)],
+    ids=["shared with ids", "shared", "unshared"],
+)
 def test_each_agent_is_an_ordinary_recurrent_network(core, shared, agent_id):
     drqn = DRQN(F, N_ACTIONS, A, hidden_size=H, core=core, share_params=shared, agent_id=agent_id)
     observation, action = sequences(2)
@@ -67,7 +71,7 @@ def test_each_agent_is_an_ordinary_recurrent_network(core, shared, agent_id):
 
 
 @pytest.mark.parametrize("core", ["gru", "lstm"])
-@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("shared", [True, False], ids=["shared", "unshared"])
 def test_a_window_is_a_sequence_from_a_zero_state(core, shared):
     drqn = DRQN(F, N_ACTIONS, A, hidden_size=H, core=core, share_params=shared, agent_id=shared)
     observation, action = sequences(4)
@@ -116,7 +120,7 @@ def test_a_sequence_starts_from_the_state_of_its_first_step():
 
 
 @pytest.mark.parametrize("core", ["gru", "lstm"])
-@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("shared", [True, False], ids=["shared", "unshared"])
 def test_observations_are_scaled_before_they_enter(core, shared):
     """In windows and sequences alike."""
     loc, scale = torch.randn(F), 0.5 + torch.rand(F)

@@ -120,7 +120,7 @@ def values(qnet, sample):
         return qnet(sample.clone())[VALUE]
 
 
-@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize("flat", [False, True], ids=["two dimensions", "one after the other"])
 @pytest.mark.parametrize("sampler", [SliceSampler, SliceSamplerWithoutReplacement])
 def test_slices_have_the_values_that_were_acted_on(qnet, sampler, flat):
     stream = collect(qnet)
@@ -163,7 +163,7 @@ def test_slices_of_random_play(qnet):
     torch.testing.assert_close(values(qnet, sample), sample[ACTED], atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize("flat", [False, True], ids=["two dimensions", "one after the other"])
 def test_loss_of_slices_is_that_of_acting(qnet, flat):
     stream = collect(qnet)
     chosen = ("agents", "chosen_action_value")

@@ -12,7 +12,7 @@ pytest.importorskip(
 
 from torchrl.checkpoint import Checkpoint
 
-from tests.trainers.test_trainers import build, parameters
+from tests.trainers.small_building import build, parameters
 from torchrl_drigm.trainers import RunCheckpoint, load_checkpoint
 from torchrl_drigm.trainers.checkpoint_files import seal_folder
 

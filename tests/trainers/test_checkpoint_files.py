@@ -10,32 +10,12 @@ import warnings
 from pathlib import Path
 
 import pytest
-import torch
 from tensordict import NonTensorData, TensorDict
 from torchrl.checkpoint import Checkpoint
 
+from tests.trainers.small_checkpoint import Numbers, load
 from torchrl_drigm.trainers import RunCheckpoint
 from torchrl_drigm.trainers.checkpoint_files import _as_text, _digest, check_folder
-
-
-class Numbers:
-    """A component of every kind of value that a run's components have."""
-
-    def __init__(self, value):
-        self.value = torch.full((3,), float(value))
-
-    def state_dict(self):
-        nested = {"none": torch.empty(0, 2), "list": [1, (2.0, None)], "size": torch.Size([4])}
-        return {"value": self.value, "text": "ä", **nested}
-
-    def load_state_dict(self, state_dict):
-        self.value = state_dict["value"]
-
-
-def load(path):
-    component = Numbers(-1)
-    RunCheckpoint(numbers=component).load(path)
-    return component.value[0].item()
 
 
 class Touch:
@@ -189,7 +169,7 @@ def test_values_of_another_kind_are_refused(checkpoint, state):
         load(checkpoint)
 
 
-@pytest.mark.parametrize("whole_folder", [False, True])
+@pytest.mark.parametrize("whole_folder", [False, True], ids=["file", "folder"])
 def test_links_are_refused(checkpoint, tmp_path, whole_folder):
     place = checkpoint / "components" / "0001-numbers" / "state"
     place = place if whole_folder else place / "tensor_00000000.memmap"

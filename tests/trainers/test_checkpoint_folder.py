@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.trainers.test_checkpoint_files import Numbers, load
+from tests.trainers.small_checkpoint import Numbers, load
 from torchrl_drigm.trainers import RunCheckpoint
 from torchrl_drigm.trainers.checkpoint_folder import find_checkpoint, recover
 

@@ -138,7 +138,11 @@ class TestIdentity:
 
 
 class TestResults:
-    @pytest.mark.parametrize(("frames", "done"), [(100, True), (200, False), (50, False)])
+    @pytest.mark.parametrize(
+        ("frames", "done"),
+        [(100, True), (200, False), (50, False)],
+        ids=["as many", "more", "fewer"],
+    )
     def test_are_there_if_they_are_of_as_many_steps(self, tmp_path, frames, done):
         cfg = config(**{"collector.total_frames": frames})
         assert not is_done(cfg, tmp_path, "results.csv")
