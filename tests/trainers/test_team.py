@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,7 +17,8 @@ from tests.trainers import small_battles
 from tests.trainers.small_building import config
 from torchrl_drigm import trainers
 from torchrl_drigm.evaluation import evaluate
-from torchrl_drigm.trainers import export_team, load_team
+from torchrl_drigm.trainers import RunCheckpoint, export_team, load_checkpoint, load_team
+from torchrl_drigm.trainers.runs import RUN, SIZES
 
 pytestmark = pytest.mark.sustaingym
 SUITE = [{"name": "winter", "days": (0, 30)}, {"name": "summer", "days": (150, 200)}]
@@ -88,6 +90,20 @@ class TestRefusals:
         file.write_bytes(file.read_bytes()[:-4] + b"\0\0\0\1")
         with pytest.raises(ValueError, match="it is damaged"):
             load_team(damaged)
+
+    def test_a_checkpoint_of_an_earlier_version(self, run, tmp_path):
+        trainer = run.trainer
+        without = {k: v for k, v in trainer.checkpoint.components[RUN].items() if k != SIZES}
+        progress = SimpleNamespace(
+            state_dict=lambda: {"collected_frames": 64}, load_state_dict=lambda state: None
+        )
+        earlier = RunCheckpoint(**{RUN: without, "trainer_state": progress})
+        shutil.copy(run.run_dir / "config.yaml", tmp_path)
+        earlier.save(tmp_path / "checkpoint")
+        with pytest.raises(ValueError, match=r"cannot load a team .* by an earlier version"):
+            load_team(tmp_path)
+        with pytest.raises(ValueError, match=r"cannot resume from .* by an earlier version"):
+            load_checkpoint(trainer, tmp_path / "checkpoint")
 
     def test_a_class_of_ones_own_is_not_imported(self, run, tmp_path):
         shutil.copytree(run.run_dir, changed := tmp_path / "run")

@@ -18,7 +18,7 @@ from torchrl.collectors import Collector
 from torchrl.trainers import Trainer
 
 from torchrl_drigm.trainers.checkpoint_folder import RunCheckpoint, find_checkpoint
-from torchrl_drigm.trainers.runs import RUN, differences
+from torchrl_drigm.trainers.runs import RUN, check_version, differences
 
 __all__ = ["CollectionState", "load_checkpoint"]
 
@@ -94,6 +94,7 @@ def load_checkpoint(trainer: Trainer, path: str | Path) -> None:
             f"{refusal}: it is a checkpoint, but not one of a torchrl_drigm run. Name the "
             "'checkpoint' folder of a run."
         )
+    check_version(refusal, saved)
     differing = differences(saved, trainer.checkpoint.components[RUN])
     if differing:
         raise ValueError(

@@ -22,6 +22,7 @@ except ImportError:  # Windows has none
     fcntl = None
 
 __all__ = [
+    "check_version",
     "claim_run",
     "differences",
     "is_done",
@@ -66,6 +67,20 @@ def run_identity(cfg: DictConfig) -> dict[str, Any]:
         is_group = OmegaConf.is_config(value)
         identity[name] = OmegaConf.to_container(value, resolve=True) if is_group else value
     return identity
+
+
+def check_version(refusal: str, identity: Mapping[str, Any]) -> None:
+    """Refuse the checkpoint of a version that did not write the sizes of its team.
+
+    Args:
+        refusal (str): what cannot be done, for the message.
+        identity (mapping): what a checkpoint says of its run.
+    """
+    if SIZES not in identity:
+        raise ValueError(
+            f"{refusal}: its checkpoint was written by an earlier version of torchrl_drigm, in "
+            "another form. Use that version for it, or train anew."
+        )
 
 
 def differences(there: Any, here: Any, field: str = "") -> list[str]:

@@ -16,7 +16,7 @@ from torchrl_drigm.tasks import Task, make_task
 from torchrl_drigm.trainers.builders import make_agents
 from torchrl_drigm.trainers.checkpoint_folder import RunCheckpoint
 from torchrl_drigm.trainers.environments import make_memory
-from torchrl_drigm.trainers.runs import RUN, SIZES, read_config
+from torchrl_drigm.trainers.runs import RUN, SIZES, check_version, read_config
 from torchrl_drigm.trainers.sizes import Sizes
 
 __all__ = ["Team", "load_team"]
@@ -88,10 +88,11 @@ def load_team(run_dir: str | Path, task: Task | None = None) -> Team:
     task = task or make_task(cfg, may_import=False)
     identity: dict[str, Any] = {}
     found = RunCheckpoint(**{RUN: identity}).load(run_dir / "checkpoint", strict="ignore")
-    if RUN not in found.loaded or SIZES not in identity:
+    if RUN not in found.loaded:
         raise ValueError(
             f"cannot load a team from {run_dir}: its checkpoint is not one of a torchrl_drigm run."
         )
+    check_version(f"cannot load a team from {run_dir}", identity)
     sizes = Sizes(**identity[SIZES])
     agents = make_agents(cfg, sizes)
     checkpoint = RunCheckpoint(loss_module=_AgentsOf(agents))
