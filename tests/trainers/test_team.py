@@ -105,6 +105,15 @@ class TestRefusals:
         with pytest.raises(ValueError, match=r"cannot resume from .* by an earlier version"):
             load_checkpoint(trainer, tmp_path / "checkpoint")
 
+    @pytest.mark.parametrize("field", ["agent.window", "agent.hidden_size", "env.n_action_levels"])
+    def test_a_config_of_another_run(self, run, tmp_path, field):
+        shutil.copytree(run.run_dir, changed := tmp_path / "run")
+        cfg = OmegaConf.load(changed / "config.yaml")
+        OmegaConf.update(cfg, field, 7)
+        OmegaConf.save(cfg, changed / "config.yaml")
+        with pytest.raises(ValueError, match=rf"not that of its checkpoint. Differing: {field}: "):
+            load_team(changed)
+
     def test_a_class_of_ones_own_is_not_imported(self, run, tmp_path):
         shutil.copytree(run.run_dir, changed := tmp_path / "run")
         cfg = OmegaConf.load(changed / "config.yaml")

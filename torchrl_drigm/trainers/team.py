@@ -16,7 +16,14 @@ from torchrl_drigm.tasks import Task, make_task
 from torchrl_drigm.trainers.builders import make_agents
 from torchrl_drigm.trainers.checkpoint_folder import RunCheckpoint
 from torchrl_drigm.trainers.environments import make_memory
-from torchrl_drigm.trainers.runs import RUN, SIZES, check_version, read_config
+from torchrl_drigm.trainers.runs import (
+    RUN,
+    SIZES,
+    check_version,
+    differences,
+    read_config,
+    run_identity,
+)
 from torchrl_drigm.trainers.sizes import Sizes
 
 __all__ = ["Team", "load_team"]
@@ -73,8 +80,8 @@ def load_team(run_dir: str | Path, task: Task | None = None) -> Team:
 
     Raises:
         FileNotFoundError: if the run has no config or no checkpoint.
-        ValueError: if either is damaged, the checkpoint holds what no run writes, or the config
-            names a class of one's own that was not imported.
+        ValueError: if either is damaged, they do not belong together, the checkpoint holds what no
+            run writes, or the config names a class of one's own that was not imported.
 
     Examples:
         >>> from torchrl_drigm.trainers import load_team
@@ -93,6 +100,12 @@ def load_team(run_dir: str | Path, task: Task | None = None) -> Team:
             f"cannot load a team from {run_dir}: its checkpoint is not one of a torchrl_drigm run."
         )
     check_version(f"cannot load a team from {run_dir}", identity)
+    differing = differences({k: v for k, v in identity.items() if k != SIZES}, run_identity(cfg))
+    if differing:
+        raise ValueError(
+            f"cannot load a team from {run_dir}: its config.yaml is not that of its checkpoint. "
+            f"Differing: {'; '.join(differing)} (there: the checkpoint). Put back the run's config."
+        )
     sizes = Sizes(**identity[SIZES])
     agents = make_agents(cfg, sizes)
     checkpoint = RunCheckpoint(loss_module=_AgentsOf(agents))
