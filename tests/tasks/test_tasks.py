@@ -177,3 +177,11 @@ def test_agents_of_another_group_are_refused():
     task = find_task("torchrl")(make=Counting, kwargs={"group": "walkers"})
     with pytest.raises(ValueError, match=r"no \('agents', 'observation'\), only .*walkers"):
         task.train_env(seed=0)
+
+
+def test_a_task_of_a_runs_folder_imports_nothing_later_either(own):
+    cfg = {"env": {"name": "torchrl", "make": f"{own}.NoTask"}, "device": "cpu"}
+    task = make_task(OmegaConf.create(cfg), may_import=False)
+    with pytest.raises(ValueError, match="Import it first: `import own_task`"):
+        task.train_env(seed=0)
+    assert own not in sys.modules

@@ -73,6 +73,7 @@ class Task(ABC):
     resumes_mid_episode: ClassVar[bool] = True
     max_steps: int | None = None
     groups: Sequence[Any] = ()
+    may_import = True  # not for a task that a run's folder describes
 
     def __init_subclass__(cls, **kwargs) -> None:
         super().__init_subclass__(**kwargs)
@@ -196,6 +197,8 @@ def make_task(cfg: DictConfig, may_import: bool = True) -> Task:
     task_cls = find_task(fields.pop("name"), may_import)
     fields |= fields.pop("options", None) or {}
     try:
-        return task_cls(**fields, device=cfg.get("device", "cpu"))
+        task = task_cls(**fields, device=cfg.get("device", "cpu"))
     except TypeError as error:
         raise ValueError(f"env: {task_cls.__name__} cannot be made: {error}.") from error
+    task.may_import = may_import
+    return task

@@ -86,7 +86,7 @@ class TorchRLTask(Task):
         """``num_envs`` copies: of one batched environment, or one after the other in a process."""
         make = self._make
         if isinstance(make, str):
-            make = find_class("env.make", make, {}, EnvBase)
+            make = find_class("env.make", make, {}, EnvBase, self.may_import)
         (seed,) = battle_seeds(purpose, seed)
         given = self.kwargs | {key: value for key, value in shift.items() if key != "name"}
         if _is_batched(make):
