@@ -59,6 +59,6 @@ for name, before in (("before", True), ("after", False)):
     found[name] = {way: read(way, before) for way in ("member", "class", "instance")}
     print(f"keys set {name}: {found[name]}")
 expected = {"member": "points", "class": "reward", "instance": "reward"}
-if found["before"] != expected:
-    sys.exit("No longer as stated: keys reach estimators that are given as a class or an instance.")
+if found != {"before": expected, "after": dict.fromkeys(expected, "points")}:
+    sys.exit("No longer as stated: keys set before reach estimators that are given as a class or an instance.")
 PYTHON

@@ -21,7 +21,7 @@ class HarvestTask(Task):
     name = "harvest"
     # what a shift may change, and what is judged by default; the first one is trained in
     shifts = {"wakes": "probability that one hasty agent wakes the guard"}
-    suites = {"guards": [{"name": "sleepy"}, {"name": "watchful", "wakes": 0.2}]}
+    suites = {"nights": [{"name": "sleepy"}, {"name": "watchful", "wakes": 0.2}]}
     # two columns of a table of episodes: an entry of the last step, and what every task has
     metrics = {"woken": ("info", "woken")}
     columns = ("woken", "return", "steps")

@@ -56,8 +56,7 @@ class TestSpecs:
         before = [program._cache_size() for program in programs]  # of other numbers of battles
         first.rollout(3)
         second.rollout(300, break_when_any_done=False)
-        for program, n in zip(programs, before, strict=True):
-            assert program._cache_size() <= n + 1
+        assert all(p._cache_size() <= n + 1 for p, n in zip(programs, before, strict=True))
 
     def test_no_copy_on_cpu(self):
         env = make_env()

@@ -125,6 +125,21 @@ class TestLeftOut:
         write(good / "other", [0.1], seed=1)
         self.assert_left_out(good, "other", "has fewer episodes than other runs: 1 of 2 on env_1")
 
+    def test_runs_of_other_shifts_are_no_shorter(self, good):
+        other = write(good / "other", [0.1, 0.1], mixer="vdn")
+        cfg = OmegaConf.load(other / "config.yaml")
+        cfg.evaluation.suite = [{"name": "summer"}]
+        OmegaConf.save(cfg, other / "config.yaml")
+        table = pd.read_csv(other / "evaluation.csv").query("shift == 'env_1'")
+        table.assign(shift="summer").to_csv(other / "evaluation.csv", index=False)
+        summary = summarize(compare_runs([good])).query("policy.str.contains('TV')")
+        assert summary["shift"].tolist() == [*(shift["name"] for shift in SHIFTS), "summer"]
+
+    def test_runs_with_win_rates_are_compared_by_these(self, good):
+        (write(good / "other", [0.1, 0.1], seed=1) / "evaluation.csv").unlink()
+        (good / "other" / "win_rates.csv").touch()
+        self.assert_left_out(good, "other", "compare with --win-rates")
+
     def test_no_evaluation(self, good):
         (write(good / "other", [0.1, 0.1], seed=1) / "evaluation.csv").unlink()
         self.assert_left_out(good, "other", "has no evaluation.csv")

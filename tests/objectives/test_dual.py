@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from tensordict import TensorDict
 from tensordict.utils import unravel_key
 from torch import nn
 
@@ -15,6 +14,7 @@ from tests.objectives.conftest import (
     make_loss,
     table_loss,
 )
+from tests.objectives.single_samples import draw_steps
 from torchrl_drigm.objectives.value import (
     worst_case_expectation,
 )
@@ -133,28 +133,8 @@ class TestDual:
         params = list(loss.dual_network_params.values(True, True))
         optimizer = torch.optim.Adam(params, lr=0.1)
         schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.001, steps)
-        n = 512
-        state = torch.arange(n) % 2
-        no = torch.zeros(n, 1, dtype=torch.bool)
         for _ in range(steps):
-            outcome = torch.multinomial(probs[state], 1)
-            value = values[state].gather(-1, outcome)  # [n, 1]
-            data = TensorDict(
-                {
-                    "agents": {
-                        "observation": torch.zeros(n, 1, 1),
-                        "action": torch.zeros(n, 1, dtype=torch.long),
-                    },
-                    "state": state[:, None].float(),
-                    "next": {
-                        "agents": {"observation": value[:, None]},
-                        "reward": torch.zeros(n, 1),
-                        "terminated": no,
-                        "done": no,
-                    },
-                },
-                [n],
-            )
+            data = draw_steps(values, probs)
             loss(data)["loss_dual"].backward()
             optimizer.step()
             optimizer.zero_grad()

@@ -78,6 +78,33 @@ def test_what_is_no_suite_is_refused(suite, message):
         read_suite(BuildingTask(), suite)
 
 
+@pytest.mark.parametrize(
+    ("task", "values", "message"),
+    [
+        (BuildingTask(), {"days": 5}, r"days=5 must be \(lo, hi\) with"),
+        (BuildingTask(), {"days": [10]}, r"days=\[10\] must be"),
+        (BuildingTask(), {"days": [20, 10]}, r"days=\[20, 10\] must be"),
+        (BuildingTask(), {"days": [300, 400]}, "hi <= 365"),
+        (BuildingTask(), {"climate": "Hot_Dry"}, "climate='Hot_Dry' must be"),
+        (SMAXTask(), {"noise_std": None}, "noise_std=None must be a finite number"),
+        (SMAXTask(), {"noise_std": -1.0}, "noise_std=-1.0 must be"),
+        (SMAXTask(), {"visible_only": False}, "give noise_std, too"),
+        (TorchRLTask(make="torchrl.envs.VmasEnv"), {"seed": 3}, r"\['seed'\] is the task's own"),
+    ],
+)
+def test_values_that_a_shift_cannot_have_are_refused_before_anything_is_played(
+    task, values, message
+):
+    with pytest.raises(ValueError, match=f"shift 'odd': .*{message}"):
+        read_suite(task, [{"name": "odd", **values}])
+
+
+def test_a_file_is_not_called_like_a_suite_of_the_task(tmp_path):
+    OmegaConf.save(OmegaConf.create([ONE]), tmp_path / "climate.yaml")
+    with pytest.raises(ValueError, match=r"would be taken for 'climate', .* another name"):
+        read_suite(BuildingTask(), tmp_path / "climate.yaml")
+
+
 def test_a_shift_of_any_torchrl_environment_is_an_argument_of_it():
     task = TorchRLTask(make="torchrl.envs.VmasEnv", kwargs={"scenario": "balance"})
     suite = [{"name": "heavy", "package_mass": 10}]

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from tests.tasks.toys import Counting, RandomTeam
 from torchrl_drigm.config import compose_config
-from torchrl_drigm.evaluation import evaluate
+from torchrl_drigm.evaluation import evaluate, evaluate_all, summarize
 from torchrl_drigm.tasks import BuildingTask, SMACTask, SMAXTask, Task, find_task, make_task
 
 OWN = """
@@ -85,6 +85,35 @@ def test_a_name_from_a_file_imports_nothing(own):
 def test_what_is_no_task_is_refused(own, name, message):
     with pytest.raises(ValueError, match=message):
         find_task(name)
+
+
+def test_a_task_without_a_name_is_called_like_its_class(own):
+    assert find_task(f"{own}.Own").name == "Own"
+
+    class Mine(BuildingTask):
+        pass
+
+    assert Mine.name == "Mine" and find_task("building") is BuildingTask
+
+
+def test_a_config_without_the_name_of_its_task_is_refused():
+    cfg = OmegaConf.create({"env": {"num_envs": 3}, "device": "cpu"})
+    with pytest.raises(ValueError, match=r"env has no name: .* It has \['num_envs'\]"):
+        make_task(cfg)
+
+
+def test_one_number_scales_all_features_of_a_building():
+    one, each = BuildingTask(loc=1.0, scale=2), BuildingTask(loc=[1.0] * 5, scale=[2] * 5)
+    assert list(one.loc) == list(each.loc) and list(one.scale) == list(each.scale)
+
+
+def test_tables_show_the_tasks_own_measure():
+    class Steps(find_task("torchrl")):
+        measure = ("steps", "length")
+
+    task = Steps(make=Counting, kwargs={"length": 4})
+    summary = summarize(evaluate_all({"random": RandomTeam()}, task, episodes=2))
+    assert summary["measure"].tolist() == ["length"] and summary["mean"].tolist() == [4.0]
 
 
 def test_a_field_that_a_task_does_not_take_is_refused_by_name(own):

@@ -18,7 +18,9 @@ from tests.trainers.small_building import config
 from torchrl_drigm import trainers
 from torchrl_drigm.evaluation import evaluate
 from torchrl_drigm.trainers import RunCheckpoint, export_team, load_checkpoint, load_team
+from torchrl_drigm.trainers.builders import make_agents
 from torchrl_drigm.trainers.runs import RUN, SIZES
+from torchrl_drigm.trainers.team import _load_agents
 
 pytestmark = pytest.mark.sustaingym
 SUITE = [{"name": "winter", "days": (0, 30)}, {"name": "summer", "days": (150, 200)}]
@@ -114,6 +116,17 @@ class TestRefusals:
         with pytest.raises(ValueError, match=rf"not that of its checkpoint. Differing: {field}: "):
             load_team(changed)
 
+    @pytest.mark.parametrize(
+        "overrides",
+        [["agent.hidden_size=4"], ["agent.core=lstm"], ["agent.share_params=true"]],
+        ids=["sizes", "core", "sharing"],
+    )
+    def test_networks_that_a_checkpoint_does_not_fit(self, run, overrides):
+        """Whatever fits by chance would be loaded, and the rest would stay as it began."""
+        agents = make_agents(config(*overrides), run.team.sizes)
+        with pytest.raises(ValueError, match=r"does not fit the networks of the config: '.*', one"):
+            _load_agents(agents, run.run_dir / "checkpoint")
+
     def test_a_class_of_ones_own_is_not_imported(self, run, tmp_path):
         shutil.copytree(run.run_dir, changed := tmp_path / "run")
         cfg = OmegaConf.load(changed / "config.yaml")
@@ -121,6 +134,13 @@ class TestRefusals:
         OmegaConf.save(cfg, changed / "config.yaml")
         with pytest.raises(ValueError, match="Import it first: `import antigravity`"):
             load_team(changed)
+
+    def test_a_team_trained_elsewhere_acts_on_the_cpu(self, run, tmp_path):
+        shutil.copytree(run.run_dir, elsewhere := tmp_path / "run")
+        cfg = OmegaConf.load(elsewhere / "config.yaml")
+        cfg.device = "cuda"
+        OmegaConf.save(cfg, elsewhere / "config.yaml")
+        assert {p.device.type for p in load_team(elsewhere).parameters()} == {"cpu"}
 
     def test_loading_writes_nothing(self, run):
         before = {p: p.stat().st_mtime_ns for p in run.run_dir.rglob("*")}

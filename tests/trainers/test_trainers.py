@@ -152,6 +152,8 @@ class TestConfig:
             ("mixer.name=qplex", r"mixer.name='qplex' must be one of \['qmix', 'qtran', 'vdn'\]"),
             ("optim.name=sgd", "optim.name='sgd' must be one of"),
             ("uncertainty.name=kl", "uncertainty.name='kl' must be one of"),
+            ("evaluation.suite=climat", "suite='climat' is unknown; valid names: climate"),
+            ("evaluation.suite=[{name: a, dayz: 3}]", r"'a' has \['dayz'\]"),
             ("logger=wandb", "logger='wandb' must be one of"),
             ("uncertainty.rho=1.5", r"rho must be a finite number in \[0, 1\], got 1.5"),
             ("optim.gamma=2", r"optim.gamma=2.0 must be in \[0, 1\]"),

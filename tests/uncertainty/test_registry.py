@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pytest
 from omegaconf import OmegaConf
 
+from torchrl_drigm.config import compose_config
 from torchrl_drigm.tabular import FiniteSet
 from torchrl_drigm.trainers.builders import make_uncertainty
 from torchrl_drigm.uncertainty import (
@@ -132,6 +133,17 @@ class TestImportPaths:
         with pytest.raises(ValueError, match="Import it first"):
             make_uncertainty(cfg, may_import=False)
         assert make_uncertainty(cfg) == find_set(f"{module}.Mine")(0.5)
+
+    def test_in_the_config_for_ones_own(self, module):
+        name = ["uncertainty=own", f"uncertainty.name={module}.Mine"]
+        cfg = compose_config(*name, "uncertainty.rho=0.5")
+        assert make_uncertainty(cfg) == find_set(f"{module}.Mine")(0.5)
+        with pytest.raises(ValueError, match=r"rho must be a finite number.*, got None"):
+            make_uncertainty(compose_config(*name))
+
+    def test_a_set_without_a_size_in_the_config_for_ones_own(self):
+        cfg = compose_config("uncertainty=own", "uncertainty.name=none")
+        assert make_uncertainty(cfg) == Nominal()
 
 
 def test_a_set_of_the_package_is_one_file(tmp_path):

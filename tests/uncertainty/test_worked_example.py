@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import minimize
-from tensordict import TensorDict
 from torch import nn
 
 from tests.objectives.conftest import (
@@ -15,6 +14,7 @@ from tests.objectives.conftest import (
     make_loss,
     table_loss,
 )
+from tests.objectives.single_samples import draw_steps
 from torchrl_drigm.modules import DualNetwork
 from torchrl_drigm.objectives.value import worst_case_expectation
 from torchrl_drigm.tabular import (
@@ -148,26 +148,11 @@ class TestLearning:
         loss = table_loss(dual=TableDual(), n_agents=1)
         loss.make_value_estimator(ball, gamma=0.9)
         (numbers,) = loss.dual_network_params.values(True, True)
-        steps, n = 1500, 512
+        steps = 1500
         optimizer = torch.optim.Adam([numbers], lr=0.1)
         schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.001, steps)
-        state, no = torch.arange(n) % 2, torch.zeros(n, 1, dtype=torch.bool)
-        action = torch.zeros(n, 1, dtype=torch.long)
         for _ in range(steps):
-            value = values[state].gather(-1, torch.multinomial(probs[state], 1))
-            data = TensorDict(
-                {
-                    "agents": {"observation": torch.zeros(n, 1, 1), "action": action},
-                    "state": state[:, None].float(),
-                    "next": {
-                        "agents": {"observation": value[:, None]},
-                        "reward": torch.zeros(n, 1),
-                        "terminated": no,
-                        "done": no,
-                    },
-                },
-                [n],
-            )
+            data = draw_steps(values, probs)
             loss(data)["loss_dual"].backward()
             optimizer.step()
             optimizer.zero_grad()

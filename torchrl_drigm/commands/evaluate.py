@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--suite", help="name of a suite, or a YAML file (the task's first)")
     parser.add_argument("--episodes", type=int, default=50, help="episodes in each shift (50)")
     parser.add_argument("--seed", type=int, default=11, help="of the episodes (11)")
+    parser.add_argument("--device", default="cpu", help="where the team acts (cpu)")
     parser.add_argument(
         "--references", action="store_true", help="policies that need no learning, too"
     )
@@ -38,7 +39,7 @@ def main(arguments: argparse.Namespace) -> None:
     """Evaluate, print and write."""
     torchrl_logger.setLevel("WARNING")
     torch.set_num_threads(1)
-    team = load_team(arguments.run)
+    team = load_team(arguments.run, device=arguments.device)
     suite, shifts = read_suite(team.task, arguments.suite)
     name = name_of(team.cfg)
     policies = {name: team}

@@ -80,6 +80,7 @@ class TorchRLEnvConfig(EnvConfig):
     make: str = MISSING
     kwargs: dict[str, Any] = MISSING
     max_steps: int | None = MISSING
+    metrics: dict[str, Any] = MISSING
     num_envs: int = MISSING
     loc: Any = MISSING  # one number, or one for each feature
     scale: Any = MISSING
@@ -182,6 +183,7 @@ class TotalVariationConfig(ContaminationConfig):
 class OwnSetConfig(TotalVariationConfig):
     """``uncertainty=own``: a set of one's own, by its import path in ``name``."""
 
+    rho: float | None = MISSING
     options: dict[str, Any] = MISSING
 
 

@@ -56,22 +56,27 @@ def compare_runs(folders: Iterable[str | Path]) -> pd.DataFrame:
                 tables[str(run)] = _read_evaluation(run)
             except (OSError, ValueError) as error:
                 left_out[str(run)] = str(error)
-    most: dict[str, int] = {}
-    for table in tables.values():
-        for shift, n in _episodes(table).items():
-            most[shift] = max(n, most.get(shift, 0))
-    for run in list(tables):
-        own = _episodes(tables[run])
-        short = [f"{own.get(c, 0)} of {n} on {c}" for c, n in most.items() if own.get(c, 0) < n]
-        if short:
-            del tables[run]
-            left_out[run] = f"has fewer episodes than other runs: {', '.join(short)}"
+    _leave_out_short(tables, left_out)
     if tables:
         described = leave_out_copies(describe_runs(tables), left_out)
     warn_left_out(left_out)
     if not tables:
         raise ValueError("No run is left to compare: see the warning for what each of them lacks.")
     return _rows(described, tables)
+
+
+def _leave_out_short(tables: dict[str, pd.DataFrame], left_out: dict[str, str]) -> None:
+    """Leave out runs with fewer episodes of a shift than others; of a shift they lack, none."""
+    most: dict[str, int] = {}
+    for table in tables.values():
+        for shift, n in _episodes(table).items():
+            most[shift] = max(n, most.get(shift, 0))
+    for run in list(tables):
+        own = _episodes(tables[run])
+        short = [f"{n} of {most[shift]} on {shift}" for shift, n in own.items() if n < most[shift]]
+        if short:
+            del tables[run]
+            left_out[run] = f"has fewer episodes than other runs: {', '.join(short)}"
 
 
 def _find_runs(folder: Path) -> list[Path]:
@@ -89,7 +94,12 @@ def _read_evaluation(run: Path) -> pd.DataFrame:
     """An evaluation, if it is whole; the learned policy is called the same in all."""
     config, file = read_config(run), run / "evaluation.csv"
     if not file.exists():
-        raise ValueError("has no evaluation.csv: it has not ended")
+        tested = (run / "win_rates.csv").exists()
+        raise ValueError(
+            "has win rates, and no evaluation.csv: compare with --win-rates"
+            if tested
+            else "has no evaluation.csv: it has not ended"
+        )
     if not file.read_text().endswith("\n"):
         raise ValueError("its evaluation.csv is torn: the last line has no end")
     table = pd.read_csv(file)
@@ -109,6 +119,7 @@ def _read_evaluation(run: Path) -> pd.DataFrame:
         normalised = task.normalise(table["return"])
         if normalised is not None:
             table["normalized_return"] = normalised
+        table.attrs["measure"] = task.measure
     return table
 
 
@@ -143,12 +154,16 @@ def _episodes(table: pd.DataFrame) -> dict[str, int]:
 
 def _rows(described: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     configs = [read_config(Path(run)) for run in described["run"]]
+    # of tasks that have the same one
+    found = {tables[run].attrs.get("measure") for run in described["run"]}
+    measure = found.pop() if len(found) == 1 else None
     judged = [{field: c[field] for field in _JUDGED_ON if field in c} for c in configs]
     names = dict.fromkeys(name for run in described["run"] for name in tables[run]["policy"])
     labels = {name: tell_apart([name] * len(judged), judged) for name in names}
     learned, references, seen = [], [], set()
     for i, (run, method) in enumerate(zip(described["run"], described["method"], strict=True)):
-        measures = [c for c in ("return", "normalized_return") if c in tables[run]]
+        known = ["return", "normalized_return", *([measure[0]] if measure else [])]
+        measures = [column for column in known if column in tables[run]]
         keys = [key for key in ("policy", "shift", "location") if key in tables[run]]
         means = tables[run].groupby(keys, sort=False)[measures].mean()
         for name, rows in means.reset_index().groupby("policy", sort=False):
@@ -157,4 +172,6 @@ def _rows(described: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> pd.DataFr
             elif (label := labels[name][i]) not in seen:
                 seen.add(label)
                 references.append(rows.assign(policy=label, run=run))
-    return pd.concat([*learned, *references], ignore_index=True)
+    compared = pd.concat([*learned, *references], ignore_index=True)
+    compared.attrs["measure"] = measure
+    return compared

@@ -118,7 +118,10 @@ def evaluate(
             f"episode {first['episode']}: check what the shift and the task change."
         )
     normalised = task.normalise(results["return"])
-    return results if normalised is None else results.assign(normalized_return=normalised)
+    if normalised is not None:
+        results["normalized_return"] = normalised
+    results.attrs["measure"] = task.measure  # for tables and plots
+    return results
 
 
 def _transforms(team: object, transform: Transform | None) -> list[Transform]:

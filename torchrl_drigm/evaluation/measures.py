@@ -7,16 +7,17 @@ import pandas as pd
 __all__ = ["MEASURES", "shown_measure"]
 
 #: Columns of results by preference, and what tables and plots call them.
-MEASURES = {
-    "won": "win rate",
-    "normalized_return": "normalised return",
-    "return": "raw return",
-}
+MEASURES = {"normalized_return": "normalised return", "return": "raw return"}
 
 
-def shown_measure(*tables: pd.DataFrame) -> str:
-    """The first of :data:`MEASURES` that every row of every table has; the return, if none."""
-    for column in MEASURES:
+def shown_measure(*tables: pd.DataFrame) -> tuple[str, str]:
+    """The column that every row of every table has, and what it is called.
+
+    That is the measure of their task, which :func:`~torchrl_drigm.evaluation.evaluate` notes in
+    ``attrs["measure"]``; otherwise the first of :data:`MEASURES`; the return, if there is none.
+    """
+    own = tables[0].attrs.get("measure")
+    for column, label in [*([own] if own else []), *MEASURES.items()]:
         if all(column in table and table[column].notna().all() for table in tables):
-            return column
-    return "return"
+            return column, label
+    return "return", MEASURES["return"]

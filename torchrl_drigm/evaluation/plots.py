@@ -128,10 +128,10 @@ def plot_returns(
     Raises:
         ValueError: there are no rows, or columns are missing.
     """
-    column = shown_measure(results, *([] if references is None else [references]))
+    column, label = shown_measure(results, *([] if references is None else [references]))
     if "policy" not in results:
         results = results.assign(policy="evaluated policy")
-    summary = summarize_column(results, column)
+    summary = summarize_column(results, column, label)
     shifts = summary.drop_duplicates("shift")
     slot = {shift: x for x, shift in enumerate(shifts["shift"])}
     labels = (
@@ -140,7 +140,7 @@ def plot_returns(
     if references is not None:
         check_table("references", references, ["policy", "shift"])
         references = references[references["shift"].isin(slot)]
-        references = summarize_column(references, column, "references")
+        references = summarize_column(references, column, label, "references")
     bottom, top = _limits(column, results[column], summary, references)
 
     figure = Figure(figsize=(max(7, 1.8 + 1.3 * len(slot)), 5), layout="constrained")
@@ -176,7 +176,7 @@ def plot_returns(
     ax.set_xlim(-0.5, len(slot) - 0.5)
     ax.set_ylim(bottom, top)
     ax.set_xticks(range(len(slot)), labels)
-    ax.set_ylabel(MEASURES[column])
+    ax.set_ylabel(label)
     single = " (none for one episode)" if (summary["n"] == 1).any() else ""
     ax.set_xlabel(f"environment; mean ± standard error{single}, dots are episodes")
     ax.grid(axis="y", alpha=0.3)
@@ -194,7 +194,7 @@ def _limits(
     means = pd.concat([summary["mean"], summary["mean"] - summary["standard_error"]])
     others = [episodes] if references is None else [episodes, references["mean"]]
     others = pd.concat(others)
-    if column == "return":
+    if column != "normalized_return":
         low, high = means.min(), max(others.max(), means.max())
         margin = 0.05 * (high - low) or 1.0
         return low - margin, high + margin

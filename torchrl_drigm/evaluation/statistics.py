@@ -23,7 +23,7 @@ def check_table(name: str, table: pd.DataFrame, columns: Sequence[str]) -> None:
 def summarize(results: pd.DataFrame) -> pd.DataFrame:
     """Mean, standard error and worst episode of each shift.
 
-    Of the win rate, or of the normalised return, if every row has one; else of the return.
+    Of the task's own measure, or the normalised return, if every row has one; else of the return.
 
     Args:
         results: rows of :func:`~torchrl_drigm.evaluation.evaluate`, with a further column
@@ -32,8 +32,8 @@ def summarize(results: pd.DataFrame) -> pd.DataFrame:
     Returns:
         One row per policy (if there is that column) and shift, both in the order in which they
         first appear, with the columns ``shift``, ``location`` (of buildings), ``measure``
-        ("win rate", "normalised return" or "raw return"), ``mean``, ``standard_error`` (standard
-        deviation over √n, NaN for one episode), ``worst`` (the lowest) and ``n``.
+        ("normalised return", "raw return" or the task's own), ``mean``, ``standard_error``
+        (standard deviation over √n, NaN for one episode), ``worst`` (the lowest) and ``n``.
 
     Raises:
         ValueError: there are no rows, or columns are missing.
@@ -45,17 +45,19 @@ def summarize(results: pd.DataFrame) -> pd.DataFrame:
            shift location  mean  standard_error  worst  n
         0  env_1   Tucson   0.8           0.058    0.7  3
     """
-    return summarize_column(results, shown_measure(results))
+    return summarize_column(results, *shown_measure(results))
 
 
-def summarize_column(results: pd.DataFrame, column: str, name: str = "results") -> pd.DataFrame:
-    """:func:`summarize` of a column; ``name`` is what errors call the table."""
+def summarize_column(
+    results: pd.DataFrame, column: str, label: str, name: str = "results"
+) -> pd.DataFrame:
+    """:func:`summarize` of a column that is called ``label``; ``name`` is the table's in errors."""
     check_table(name, results, ["shift", column])
     keys = [key for key in ("policy", "shift", "location") if key in results]
     # as numbers: whether a battle was won is a flag
     grouped = results.astype({column: float}).groupby(keys, sort=False)[column]
     summary = grouped.agg(mean="mean", standard_error="sem", worst="min", n="size").reset_index()
-    summary.insert(len(keys), "measure", MEASURES[column])
+    summary.insert(len(keys), "measure", label)
     return summary
 
 

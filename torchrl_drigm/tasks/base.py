@@ -50,7 +50,8 @@ class Task(ABC):
         suites: named lists of shifts, the usual one first.
         metrics: columns by name, and the entries of an episode's last step that they show.
         columns: what a table of episodes shows of each.
-        measure: the column that a summary is about, if the task has another one than the return.
+        measure: the column that tables and pictures show, and what they call it, if that is
+            another one than the return, which may be normalised.
         resumes_mid_episode: whether its environments' state can be saved and restored.
         max_steps: steps after which every episode has ended; ``None`` if nothing says so.
         groups: what training episodes are drawn from at random, such as climates.
@@ -69,7 +70,7 @@ class Task(ABC):
     suites: ClassVar[Mapping[str, Sequence[Shift]]] = {"nominal": [{"name": "nominal"}]}
     metrics: ClassVar[Mapping[str, NestedKey]] = {}
     columns: ClassVar[Sequence[str]] = ("return",)
-    measure: ClassVar[str | None] = None
+    measure: ClassVar[tuple[str, str] | None] = None
     resumes_mid_episode: ClassVar[bool] = True
     max_steps: int | None = None
     groups: Sequence[Any] = ()
@@ -79,6 +80,8 @@ class Task(ABC):
         super().__init_subclass__(**kwargs)
         if "name" in vars(cls):
             _TASKS[cls.name] = cls
+        else:  # not another task's: it is found by its import path
+            cls.name = cls.__name__
 
     def __init__(
         self,
@@ -134,6 +137,10 @@ class Task(ABC):
     def knows(self, entry: str) -> bool:
         """Whether a shift may have that entry."""
         return entry in self.shifts
+
+    def wrong_in(self, shift: Shift) -> str | None:
+        """What is wrong with the values of a shift, as a sentence; ``None`` if nothing is."""
+        return None
 
     def trials(self, shifts: Sequence[Shift], episodes: int, seed: int) -> Iterator[Trial]:
         """Environments to play ``episodes`` of each shift in; the same ones for the same seed."""
@@ -194,6 +201,8 @@ def make_task(cfg: DictConfig, may_import: bool = True) -> Task:
         ValueError: for an unknown name, or fields that the task does not take.
     """
     fields = OmegaConf.to_container(cfg.env, resolve=True)
+    if "name" not in fields:
+        raise ValueError(f"env has no name: which task it is, is not known. It has {list(fields)}.")
     task_cls = find_task(fields.pop("name"), may_import)
     fields |= fields.pop("options", None) or {}
     try:

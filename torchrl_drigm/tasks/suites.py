@@ -74,6 +74,8 @@ def read_suite(
                 f"suite {name!r}: shift {shift['name']!r} has {unknown}, which the task "
                 f"{task.name!r} does not know; it knows {list(task.shifts)}."
             )
+        if (wrong := task.wrong_in(shift)) is not None:
+            raise ValueError(f"suite {name!r}: shift {shift['name']!r}: {wrong}")
     return name, shifts
 
 
@@ -88,4 +90,9 @@ def _by_name(task: Task, suite: str | os.PathLike) -> tuple[str, Any]:
         )
     if not path.exists():
         raise ValueError(f"suite={str(suite)!r}: there is no such file.")
+    if path.stem in task.suites:
+        raise ValueError(
+            f"suite={str(suite)!r} would be taken for {path.stem!r}, a suite of the task "
+            f"{task.name!r}, in results: give the file another name."
+        )
     return path.stem, OmegaConf.load(path)

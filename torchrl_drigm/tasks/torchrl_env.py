@@ -70,12 +70,21 @@ class TorchRLTask(Task):
         self.kwargs = dict(kwargs or {})
         self.max_steps = max_steps
         self.return_scale = return_scale
-        self.metrics = dict(metrics or {})
+        # a config has lists for nested keys
+        self.metrics = {
+            name: tuple(key) if isinstance(key, list) else key
+            for name, key in (metrics or {}).items()
+        }
         self.columns = (*self.metrics, *type(self).columns)
 
     def knows(self, entry: str) -> bool:
         """Whatever the constructor takes; it refuses the rest by itself."""
         return True
+
+    def wrong_in(self, shift: Shift) -> str | None:
+        """What the task itself gives to the constructor is not a shift's."""
+        own = [key for key in ("num_envs", "seed", "device") if key in shift]
+        return f"{own} is the task's own, and cannot be shifted." if own else None
 
     @property
     def return_scaling(self) -> tuple[float, float] | None:

@@ -13,12 +13,12 @@ from torchrl.envs import TransformedEnv
 from torchrl.trainers import Trainer, TrainerHookBase
 
 from torchrl_drigm.envs.transforms import ObservationNoise
-from torchrl_drigm.tasks import battle_seeds, make_task, play
+from torchrl_drigm.tasks import BattlesTask, battle_seeds, make_task, play
 from torchrl_drigm.trainers.environments import make_memory
 
 __all__ = ["EvaluateBattles", "make_test_envs"]
 
-WON, MAX_STEPS = ("info", "battle_won"), 1000
+WON, MAX_STEPS = BattlesTask.metrics["won"], BattlesTask.max_steps
 
 
 def make_test_envs(cfg: DictConfig, agents: nn.Module) -> dict[str, TransformedEnv]:
@@ -28,6 +28,12 @@ def make_test_envs(cfg: DictConfig, agents: nn.Module) -> dict[str, TransformedE
     position in every agent's observation.
     """
     task, test = make_task(cfg), cfg.evaluation
+    if "won" not in task.metrics or not task.knows("noise_std"):
+        raise ValueError(
+            f"evaluation.interval asks for battles to be tested, but env.name={task.name!r} tells "
+            "no metric 'won' or knows no shift 'noise_std': take the config 'torchrl' or "
+            "'building', whose teams are judged after training."
+        )
     noise = {"noise_std": test.noise_std, "visible_only": test.visible_only}
     envs = {}
     for name, shift in {"clean": {}, "noisy": noise}.items():

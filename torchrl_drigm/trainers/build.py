@@ -13,7 +13,7 @@ from torchrl.trainers import Trainer
 
 from torchrl_drigm.config import check_config
 from torchrl_drigm.modules import GroupRewardModel
-from torchrl_drigm.tasks import Task
+from torchrl_drigm.tasks import Task, read_suite
 from torchrl_drigm.trainers.battles import EvaluateBattles, make_test_envs
 from torchrl_drigm.trainers.builders import make_agents, make_dual, make_loss
 from torchrl_drigm.trainers.checkpoint import load_checkpoint
@@ -117,6 +117,9 @@ def build(
     check_config(cfg)
     run_dir = Path(run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
+    task = training_task(cfg)
+    if "suite" in cfg.evaluation:  # before hours of training
+        read_suite(task, cfg.evaluation.suite)
     # GroupDR only: of each training climate
     reward_model = reward_model or fit_reward_model(cfg, run_dir)
     env = make_env(cfg, reward_model)
@@ -125,7 +128,7 @@ def build(
     dual = make_dual(cfg, env)  # line 4: the dual network eta_xi
     loss = make_loss(cfg, agents, mixer, dual)  # lines 13 and 16-20: L_dual (Eq. 17), L_TD (Eq. 16)
     trainer = make_trainer(cfg, env, agents, loss, run_dir)  # lines 2, 5, 9-12, 14, 21-22
-    task, test_envs = training_task(cfg), {}
+    test_envs = {}
     if "interval" in cfg.evaluation:
         test_envs = make_test_envs(cfg, agents)
         EvaluateBattles(

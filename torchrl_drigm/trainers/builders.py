@@ -89,8 +89,9 @@ def make_uncertainty(cfg: DictConfig, *, may_import: bool = True) -> Uncertainty
     for other in TRAINING_OF_DUALS:
         fields.pop(other, None)
     set_cls = find_set(name, may_import=may_import, field="uncertainty.name")
-    if "worst_value" not in set_cls.field_names() and fields.get("worst_value", 0.0) is None:
-        del fields["worst_value"]  # of a set that has none, as uncertainty=own has it
+    for field in ("rho", "worst_value"):  # of uncertainty=own, null where the set has none
+        if fields.get(field, 0.0) is None and field not in set_cls.field_names():
+            del fields[field]
     return set_cls.from_fields(**fields)
 
 

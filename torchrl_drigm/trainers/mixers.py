@@ -85,7 +85,7 @@ def _own(
     takes = inspect.signature(mixer_cls).parameters
     given = {name: value for name, value in sizes.items() if name in takes} | (options or {})
     try:
-        return mixer_cls(**given), list(in_keys)
+        return mixer_cls(**given).to(sizes["device"]), list(in_keys)
     except TypeError as error:
         raise ValueError(f"mixer: {mixer_cls.__name__} cannot be made: {error}.") from error
 

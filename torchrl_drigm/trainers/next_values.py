@@ -40,14 +40,19 @@ def keeps_next_value(cfg: DictConfig) -> bool:
     return cfg.replay.size < cfg.target.interval * cfg.replay.batch_size / 4
 
 
-def leave_out_of_windows(cfg: DictConfig, keys: Sequence[NestedKey]) -> Transform:
+def leave_out_of_windows(
+    cfg: DictConfig, keys: Sequence[NestedKey], read: Sequence[NestedKey]
+) -> Transform:
     """Transform of a replay buffer of windows, without ``keys`` and what follows from the rest.
+
+    What somebody reads (``read``), such as a mixer, stays.
 
     The next windows are made from the windows when a batch is sampled, or not at all where their
     value is kept.
     """
     # agents learn from their windows, which have the observations
     keys = [*keys, OBSERVATION, "is_init", "done", "terminated", "truncated", ("next", "truncated")]
+    keys = [key for key in keys if key not in read]
     if keeps_next_value(cfg):
         return ExcludeTransform(*keys, *(("next", *key) for key in HISTORY), inverse=True)
     return Compose(ExcludeTransform(*keys, inverse=True), _next_history())

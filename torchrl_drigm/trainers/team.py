@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from omegaconf import DictConfig
 from tensordict import TensorDict, TensorDictBase
 from tensordict.nn import TensorDictModuleBase
 from torch import nn
+from torchrl.checkpoint import CheckpointError
 from torchrl.envs import Transform
 
 from torchrl_drigm.tasks import Task, make_task
@@ -66,7 +68,9 @@ class Team(TensorDictModuleBase):
         return make_memory(self.cfg, self.agents)
 
 
-def load_team(run_dir: str | Path, task: Task | None = None) -> Team:
+def load_team(
+    run_dir: str | Path, task: Task | None = None, device: torch.device | str = "cpu"
+) -> Team:
     """The trained team of a run, in evaluation mode.
 
     Nothing in the folder is executed or changed: its config is read as data, and its checkpoint is
@@ -77,6 +81,8 @@ def load_team(run_dir: str | Path, task: Task | None = None) -> Team:
         run_dir (str or Path): folder of the run, with ``config.yaml`` and ``checkpoint``.
         task (Task, optional): what to act in, if it is not the run's own; of as many agents and
             actions.
+        device (torch.device or str): where the team acts, wherever it was trained. Default: the
+            CPU.
 
     Raises:
         FileNotFoundError: if the run has no config or no checkpoint.
@@ -92,6 +98,7 @@ def load_team(run_dir: str | Path, task: Task | None = None) -> Team:
     """
     run_dir = Path(run_dir)
     cfg = read_config(run_dir)
+    cfg.device = str(device)
     task = task or make_task(cfg, may_import=False)
     identity: dict[str, Any] = {}
     found = RunCheckpoint(**{RUN: identity}).load(run_dir / "checkpoint", strict="ignore")
@@ -108,9 +115,22 @@ def load_team(run_dir: str | Path, task: Task | None = None) -> Team:
         )
     sizes = Sizes(**identity[SIZES])
     agents = make_agents(cfg, sizes)
-    checkpoint = RunCheckpoint(loss_module=_AgentsOf(agents))
-    checkpoint.load(run_dir / "checkpoint", strict="ignore")
+    _load_agents(agents, run_dir / "checkpoint")
     return Team(cfg, agents.eval(), task, sizes)
+
+
+def _load_agents(agents: nn.Module, path: Path) -> None:
+    """Put the parameters of a checkpoint into agents, all of them or none.
+
+    Raises:
+        ValueError: if they are others.
+    """
+    checkpoint = RunCheckpoint(loss_module=_AgentsOf(agents))
+    try:
+        # named, and not strict="ignore", which passes over a component that refuses its state
+        checkpoint.load(path, components=["loss_module"])
+    except CheckpointError as error:
+        raise ValueError(f"cannot load a team from {path.parent}: {error}") from error
 
 
 class _AgentsOf:
@@ -126,6 +146,20 @@ class _AgentsOf:
             if key.startswith(_AGENTS)
         }
         params = TensorDict.from_module(self.agents, as_module=True)
+        # by hand, as TensorDictParams takes what fits and leaves the rest as it was
+        own = {key: value for key, value in params.state_dict().items() if torch.is_tensor(value)}
+        given = {key: value for key, value in state.items() if torch.is_tensor(value)}
+        wrong = sorted(
+            key
+            for key in own.keys() | given.keys()
+            if key not in own or key not in given or own[key].shape != given[key].shape
+        )
+        if wrong:
+            raise ValueError(
+                f"the checkpoint does not fit the networks of the config: {wrong[0]!r}, one of "
+                f"{len(wrong)}, is not on both sides or has another shape. Put back the run's "
+                "config.yaml and checkpoint."
+            )
         params.load_state_dict(state)
 
     def state_dict(self) -> dict[str, Any]:

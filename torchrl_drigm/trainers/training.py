@@ -106,7 +106,7 @@ def make_trainer(
     )
     replay_buffer = ReplayBuffer(
         storage=LazyTensorStorage(cfg.replay.size, device=cfg.device),
-        transform=_replay_transform(cfg),
+        transform=_replay_transform(cfg, loss),
         batch_size=cfg.replay.batch_size,
     )
     checkpoint = RunCheckpoint(
@@ -149,7 +149,7 @@ def make_trainer(
     return trainer
 
 
-def _replay_transform(cfg: DictConfig) -> Transform:
+def _replay_transform(cfg: DictConfig, loss: LossModule) -> Transform:
     """Leaves out of the replay buffer what nothing is learned from, and what follows from the rest.
 
     Each entry less is also one less to gather at every sampling.
@@ -159,7 +159,7 @@ def _replay_transform(cfg: DictConfig) -> Transform:
         # the loss carries the state on by itself
         keys += [("next", *STATE), "info", ("next", "info")]
         return ExcludeTransform(*keys, inverse=True)
-    return leave_out_of_windows(cfg, keys)
+    return leave_out_of_windows(cfg, keys, loss.in_keys)
 
 
 def make_return_log(task: Task) -> LogEpisodeReturn:

@@ -283,6 +283,13 @@ class UncertaintySet(Fields):
 
     rows = staticmethod(as_rows)
 
+    def moved_to_the_worst(self, probs: Tensor, taken: Tensor, values: Tensor) -> Tensor:
+        """Kernels whose mass ``taken`` ``[..., S']`` goes to the smallest value, or fails."""
+        kept, moved = probs - taken, taken.sum(-1, keepdim=True)
+        if self.worst_value is not None:
+            return torch.cat([kept, moved], -1)
+        return kept.scatter_add(-1, values.argmin(-1, keepdim=True), moved)
+
     def are_distributions(self, probs: Tensor, other: Tensor, atol: float) -> Tensor:
         """Which candidates of :meth:`contains` are distributions at all, ``[...]`` bool.
 

@@ -65,10 +65,7 @@ class Contamination(UncertaintySet):
         """A share ``rho`` of all mass goes to the first state of the smallest value, or fails."""
         probs, values = self.rows(probs, values)
         taken = self.rho * probs
-        kept, moved = probs - taken, taken.sum(-1, keepdim=True)
-        if self.worst_value is not None:
-            return torch.cat([kept, moved], -1)
-        return kept.scatter_add(-1, values.argmin(-1, keepdim=True), moved)
+        return self.moved_to_the_worst(probs, taken, values)
 
     def contains(self, probs: Tensor, other: Tensor, atol: float = 1e-9) -> Tensor:
         """Which rows hold ``1 - rho`` of every nominal probability; beside a fail state no more.

@@ -76,10 +76,7 @@ class TotalVariation(UncertaintySet):
         # Only what is better than the place it goes to is worth moving.
         movable = (probs * (values > self._target(values))).gather(-1, best_first)
         taken = torch.zeros_like(probs).scatter(-1, best_first, self._moved(movable))
-        kept, moved = probs - taken, taken.sum(-1, keepdim=True)
-        if self.worst_value is not None:
-            return torch.cat([kept, moved], -1)
-        return kept.scatter_add(-1, values.argmin(-1, keepdim=True), moved)
+        return self.moved_to_the_worst(probs, taken, values)
 
     def contains(self, probs: Tensor, other: Tensor, atol: float = 1e-9) -> Tensor:
         """Which rows lack at most ``rho``; beside a fail state no state gains.
