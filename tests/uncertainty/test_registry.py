@@ -41,7 +41,7 @@ class TestNames:
         with pytest.raises(ValueError, match=r"has no field 'radius': its fields are \['rho', 'wo"):
             make_set("tv", radius=0.1)
         with pytest.raises(
-            ValueError, match=r"Nominal \('none'\) has no field 'rho': it has no fi"
+            ValueError, match=r"Nominal \('none'\) has no field 'rho': its fields are \['joint"
         ):
             make_set("none", rho=0.1)
 

@@ -36,6 +36,14 @@ class Bare(UncertaintySet):
     """A set that gives nothing."""
 
 
+class OwnConstructor(UncertaintySet):
+    """A set that is no dataclass."""
+
+    def __init__(self, cost, joint_with_reward=False):
+        super().__init__(joint_with_reward=joint_with_reward)
+        self.cost = cost
+
+
 class TestFields:
     def test_sets_are_values(self):
         tv = TotalVariation(0.2, -1)
@@ -67,6 +75,48 @@ class TestFields:
     def test_fields_that_are_missing(self):
         with pytest.raises(ValueError, match=r"Shifted needs cost, got \{'rho': 1\}"):
             Shifted.from_fields(rho=1)
+
+    def test_every_set_may_be_joint_with_the_reward(self):
+        for a_set in (Nominal(), Contamination(0.2, -1.0), TotalVariation(0.2), Shifted(1.0)):
+            joint = a_set.replace(joint_with_reward=True)
+            assert not a_set.joint_with_reward and joint.joint_with_reward
+            assert joint != a_set and joint.replace(joint_with_reward=False) == a_set
+            assert joint == type(a_set).from_fields(
+                **{name: getattr(joint, name) for name in joint.field_names()}
+            )
+            assert type(a_set).field_names()[-1] == "joint_with_reward"
+        assert TotalVariation(0.2, -6.0, joint_with_reward=True).in_units_of(2.0) == TotalVariation(
+            0.2, -3.0, joint_with_reward=True
+        )
+
+    def test_joint_sets_are_asked_for_by_keyword(self):
+        with pytest.raises(TypeError, match="positional arguments"):
+            TotalVariation(0.2, -1.0, True)
+
+    def test_a_flag_is_shown_where_it_is_set(self):
+        assert repr(TotalVariation(0.2, -1.0)) == "TotalVariation(rho=0.2, worst_value=-1.0)"
+        joint = TotalVariation(0.2, -1.0, joint_with_reward=True)
+        told = "TotalVariation(rho=0.2, worst_value=-1.0, joint_with_reward=True)"
+        assert repr(joint) == told and eval(told) == joint
+        assert repr(Shifted(1.0)) == "Shifted(cost=1.0, rho=0.0)" and repr(Nominal()) == "Nominal()"
+
+    @pytest.mark.parametrize("flag", [1, None, "true", torch.tensor(True)], ids=str)
+    @pytest.mark.parametrize("a_set", [Nominal, TotalVariation])
+    def test_what_is_no_flag(self, a_set, flag):
+        with pytest.raises(ValueError, match=r"joint_with_reward must be True or False, got "):
+            a_set(joint_with_reward=flag)
+
+    def test_a_set_with_a_constructor_of_its_own(self):
+        first, second = OwnConstructor(1.0), OwnConstructor(2.0, joint_with_reward=True)
+        assert (first.joint_with_reward, second.joint_with_reward) == (False, True)
+        assert first != OwnConstructor(1.0) and OwnConstructor.field_names() == ()
+        with pytest.raises(ValueError, match="no field 'joint_with_reward': it has no fields"):
+            OwnConstructor.from_fields(joint_with_reward=True)
+
+        class Narrow(FiniteSet):
+            pass
+
+        assert repr(Narrow([torch.ones(1, 1, 1)])) == "FiniteSet(1 kernels, rectangular=False)"
 
     @pytest.mark.parametrize("a_set", [Contamination, TotalVariation])
     @pytest.mark.parametrize(
@@ -137,7 +187,7 @@ class TestLearning:
     def test_what_is_no_set(self):
         with pytest.raises(TypeError, match=r"must be an UncertaintySet, got 'tv'\. Make one"):
             RobustTD0("tv", gamma=0.9)
-        for name in ("rho", "worst_value", "reward_lower_bound"):
+        for name in ("rho", "worst_value", "reward_lower_bound", "joint_with_reward"):
             with pytest.raises(TypeError, match=f"{name} belongs to the uncertainty set"):
                 RobustTD0(Nominal(), gamma=0.9, **{name: 0.1})
 

@@ -79,7 +79,7 @@ def _uncertainty_set(kind: str, rho: float = 0.0, worst_value: float | None = No
     """What ``UncertaintySet(kind, rho, worst_value)`` was: a set by its name."""
     cls = find_set(kind)
     fields = {"rho": rho, "worst_value": worst_value}
-    if not cls.field_names() and not rho:
+    if fields.keys().isdisjoint(cls.field_names()) and not rho:
         fields = {}  # of the nominal kernel both could be given, and meant nothing
     return cls.from_fields(**fields)
 

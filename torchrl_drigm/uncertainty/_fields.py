@@ -6,8 +6,27 @@ import dataclasses
 from typing import Self
 
 
+def in_order(cls: type) -> list[dataclasses.Field]:
+    """All fields as the constructor takes them: those by keyword alone are last."""
+    return sorted(dataclasses.fields(cls), key=lambda field: field.kw_only)
+
+
 class Fields:
     """Mix into a class whose subclasses are frozen dataclasses."""
+
+    def __init_subclass__(cls, **kwargs) -> None:
+        super().__init_subclass__(**kwargs)
+        # the one that it inherits, or dataclass() would write another over it
+        cls.__repr__ = cls.__repr__
+
+    def __repr__(self) -> str:
+        # what nobody asked for need not be read: keyword-only fields at their default
+        shown = [
+            f"{field.name}={getattr(self, field.name)!r}"
+            for field in in_order(type(self))
+            if field.repr and not (field.kw_only and getattr(self, field.name) == field.default)
+        ]
+        return f"{type(self).__qualname__}({', '.join(shown)})"
 
     @classmethod
     def field_names(cls) -> tuple[str, ...]:
@@ -52,8 +71,10 @@ class Fields:
     @classmethod
     def _fields(cls) -> list[dataclasses.Field]:
         # a set may have another constructor, and then nothing that a config could give
-        fields = dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ()
-        return [field for field in fields if field.init]
+        owner = next(base for base in cls.__mro__ if "__init__" in vars(base))
+        if "__dataclass_params__" not in vars(owner) or not owner.__dataclass_params__.init:
+            return []
+        return [field for field in in_order(cls) if field.init]
 
     @classmethod
     def _check_fields(cls, fields: dict) -> None:

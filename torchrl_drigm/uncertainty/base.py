@@ -12,6 +12,7 @@ Symbols, as in the DrIGM paper:
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 import torch
@@ -26,6 +27,8 @@ from torchrl_drigm.uncertainty.registry import add_named
 __all__ = ["UncertaintySet", "check_radius", "check_share"]
 
 
+# compared by identity, unless the subclass is a dataclass itself
+@dataclass(frozen=True, eq=False, repr=False)
 class UncertaintySet(Fields):
     r"""A set of distributions of the next state around the nominal one.
 
@@ -45,6 +48,13 @@ class UncertaintySet(Fields):
     A subclass with a :attr:`name` of its own can be asked for by it: in configs, and in losses as
     ``"<name>_td0"``. One without works as well, as an object.
 
+    Keyword Args:
+        joint_with_reward (bool): whether the set is one of distributions of reward *and* next
+            state: the worst case is then of ``r + gamma V'``, and the target
+            :math:`y = \sigma(r + \gamma V')` in place of :math:`r + \gamma\,\sigma(V')`, so that
+            it sees damage that is paid at once. Values of outcomes, that of the fail state
+            included, are then returns from the reward on, ``r + gamma V'``. Defaults to ``False``.
+
     Attributes:
         name (str): short name, for aliases and configs.
         label (str): what tables and plots call it.
@@ -56,8 +66,16 @@ class UncertaintySet(Fields):
         worst_value (float or None): see above. ``None`` for sets without this field.
 
     Raises:
-        ValueError: for an illegal ``rho`` (:meth:`check_size`) or ``worst_value``.
+        ValueError: for an illegal ``rho`` (:meth:`check_size`) or ``worst_value``, or another
+            ``joint_with_reward`` than ``True`` and ``False``.
+
+    Examples:
+        >>> from torchrl_drigm.uncertainty import TotalVariation
+        >>> TotalVariation(rho=0.2, worst_value=-6.0, joint_with_reward=True)
+        TotalVariation(rho=0.2, worst_value=-6.0, joint_with_reward=True)
     """
+
+    joint_with_reward: bool = field(default=False, kw_only=True)
 
     name: ClassVar[str] = ""
     label: ClassVar[str] = ""
@@ -81,6 +99,11 @@ class UncertaintySet(Fields):
             object.__setattr__(self, "rho", self.check_size(self.rho))
         if self.worst_value is not None:
             object.__setattr__(self, "worst_value", check_worst_value(self.worst_value))
+        if not isinstance(self.joint_with_reward, bool):
+            raise ValueError(
+                f"joint_with_reward must be True or False, got {self.joint_with_reward!r}: whether "
+                "the adversary chooses reward and next state together, or the next state alone."
+            )
 
     # ---- hyper-parameters, beside those of Fields
 

@@ -20,7 +20,8 @@ class OverASet:
                 "average_rewards is not supported by robust estimators: standardised rewards move "
                 "the worst value with every batch. Use the RewardScaling transform."
             )
-        of_the_set = [n for n in ("rho", "worst_value", "reward_lower_bound") if n in kwargs]
+        names = ("rho", "worst_value", "reward_lower_bound", "joint_with_reward")
+        of_the_set = [name for name in names if name in kwargs]
         if of_the_set:
             raise TypeError(
                 f"{', '.join(of_the_set)} belongs to the uncertainty set, not to its estimator. "
