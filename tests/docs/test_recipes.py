@@ -22,7 +22,7 @@ from torchrl_drigm.trainers import build, load_team
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "extending.md").read_text()
 
-ENVIRONMENT = ["harvest.py", "harvest_task.py", "conf/env/harvest.yaml"]
+ENVIRONMENT = ["orchard.py", "orchard_task.py", "conf/env/orchard.yaml"]
 # row of the page's table: the files of one's own that it counts, and the overrides that use them
 RECIPES = {
     "an uncertainty set": (
@@ -47,7 +47,7 @@ def small(*overrides):
     dual = any(o.startswith("uncertainty=own") for o in overrides)
     sizes = [o for o in SMALL if dual or not o.startswith("uncertainty")]
     searched = "hydra.searchpath=[conf]"
-    return compose_config("env=harvest", searched, *sizes, *overrides, config="torchrl")
+    return compose_config("env=orchard", searched, *sizes, *overrides, config="torchrl")
 
 
 class TestTable:
@@ -63,7 +63,7 @@ class TestTable:
 
     @pytest.mark.parametrize("row", RECIPES)
     def test_the_files_alone_are_enough(self, row, users_folder):
-        """A run in the harvest, whose files are one of the rows, with those of one row besides."""
+        """A run in the orchard, whose files are one of the rows, with those of one row besides."""
         files, overrides = RECIPES[row]
         users_folder(*ENVIRONMENT, *files)
         run = build(small(*overrides), "run")
@@ -109,18 +109,18 @@ class TestMixer:
 
 class TestEnvironment:
     @pytest.fixture
-    def harvest(self, users_folder):
+    def orchard(self, users_folder):
         users_folder(*ENVIRONMENT)
-        import harvest
+        import orchard
 
-        return harvest
+        return orchard
 
-    def test_it_keeps_to_its_specs(self, harvest, caplog):
-        check_env_specs(harvest.Harvest(3, seed=0))
+    def test_it_keeps_to_its_specs(self, orchard, caplog):
+        check_env_specs(orchard.Orchard(3, seed=0))
 
     @pytest.mark.parametrize("n_hasty", [0, 1, 2])
-    def test_haste_earns_and_wakes(self, harvest, n_hasty):
-        env = harvest.Harvest(2000, wakes=0.25, seed=0)
+    def test_haste_earns_and_wakes(self, orchard, n_hasty):
+        env = orchard.Orchard(2000, wakes=0.25, seed=0)
         data = env.reset()
         data["agents", "action"] = (
             torch.tensor([i < n_hasty for i in range(2)]).long().expand(2000, 2)
@@ -131,15 +131,15 @@ class TestEnvironment:
         assert woken == pytest.approx(1 - 0.75**n_hasty, abs=0.04)
         assert torch.equal(data["terminated"], data["info", "woken"])
 
-    def test_copies_start_over_on_their_own(self, harvest):
-        env = harvest.Harvest(64, wakes=0.3, seed=0)
+    def test_copies_start_over_on_their_own(self, orchard):
+        env = orchard.Orchard(64, wakes=0.3, seed=0)
         steps = env.rollout(40, break_when_any_done=False)
         hours = (12 * steps["state"]).round().long().squeeze(-1)
         done = steps["next", "done"].squeeze(-1)
         assert (hours[:, 1:] == torch.where(done[:, :-1], 0, hours[:, :-1] + 1)).all()
 
-    def test_training_and_tests_have_other_guards(self, harvest):
-        task = find_task("harvest_task.HarvestTask")()
+    def test_training_and_tests_have_other_guards(self, orchard):
+        task = find_task("orchard_task.OrchardTask")()
         seeds = [
             task.make_env(1, p, 0, {}).base_env.generator.initial_seed() for p in ("train", "test")
         ]
@@ -149,7 +149,7 @@ class TestEnvironment:
 class TestMetric:
     def test_it_is_a_column_of_the_table(self, users_folder):
         users_folder(*ENVIRONMENT)
-        task = find_task("harvest_task.HarvestTask")()
+        task = find_task("orchard_task.OrchardTask")()
         results = evaluate(task.references["always hasty"](), task, episodes=400)
         assert list(results) == ["suite", "shift", "episode", "woken", "return", "steps"]
         woken = results.groupby("shift", sort=False)["woken"].mean()
@@ -162,7 +162,7 @@ class TestMetric:
 class TestSuite:
     def test_a_yaml_file_and_a_list_are_the_same(self, users_folder):
         users_folder(*ENVIRONMENT, "guards.yaml")
-        task = find_task("harvest_task.HarvestTask")()
+        task = find_task("orchard_task.OrchardTask")()
         suite = [{"name": "as trained"}, {"name": "light sleeper", "wakes": 0.1}]
         suite.append({"name": "dog", "wakes": 0.4})
         policy = task.references["always hasty"]()
@@ -170,8 +170,8 @@ class TestSuite:
         pd.testing.assert_frame_equal(*(table.drop(columns="suite") for table in tables))
 
     def test_the_script_of_the_page_prints_its_tables(self, users_folder, capsys):
-        folder = users_folder(*ENVIRONMENT, "judge_harvest.py")
-        runpy.run_path(str(folder / "judge_harvest.py"), run_name="__main__")
+        folder = users_folder(*ENVIRONMENT, "judge_orchard.py")
+        runpy.run_path(str(folder / "judge_orchard.py"), run_name="__main__")
         printed = capsys.readouterr().out
         assert re.search(r"always quiet( +24\.0 ± 0\.0){4}", printed)
         assert re.search(r"always quiet( +0\.0+){4}", printed)

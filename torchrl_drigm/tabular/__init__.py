@@ -31,6 +31,7 @@ from torchrl_drigm.tabular.policy_evaluation import (
 from torchrl_drigm.tabular.random_models import random_dec_pomdp
 from torchrl_drigm.tabular.representable import representable
 from torchrl_drigm.tabular.sampling import sample_transitions
+from torchrl_drigm.tabular.toy_models import drones, harvest, machines
 from torchrl_drigm.tabular.value_iteration import (
     RobustValues,
     random_kernel,
@@ -55,9 +56,12 @@ __all__ = [
     "check_drigm",
     "check_igm",
     "check_qtran_condition",
+    "drones",
     "example_1",
     "example_2",
     "greedy_joint_actions",
+    "harvest",
+    "machines",
     "matrix_game",
     "numeric_worst_value",
     "optimal_values",

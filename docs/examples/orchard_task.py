@@ -1,15 +1,15 @@
-"""A task of one's own: the harvest, as trainers and evaluation see it."""
+"""A task of one's own: the orchard, as trainers and evaluation see it."""
 
 import torch
-from harvest import HASTY, QUIET, Harvest
+from orchard import HASTY, QUIET, Orchard
 from torchrl.envs import Compose, TransformedEnv
 
 from torchrl_drigm.tasks import Task, battle_seeds
 
-__all__ = ["HarvestTask"]
+__all__ = ["OrchardTask"]
 
 
-class HarvestTask(Task):
+class OrchardTask(Task):
     """Nights in the orchard.
 
     Args:
@@ -18,14 +18,14 @@ class HarvestTask(Task):
         **settings: those of every task.
     """
 
-    name = "harvest"
+    name = "orchard"
     # what a shift may change, and what is judged by default; the first one is trained in
     shifts = {"wakes": "probability that one hasty agent wakes the guard"}
     suites = {"nights": [{"name": "sleepy"}, {"name": "watchful", "wakes": 0.2}]}
     # two columns of a table of episodes: an entry of the last step, and what every task has
     metrics = {"woken": ("info", "woken")}
     columns = ("woken", "return", "steps")
-    resumes_mid_episode = False  # Harvest keeps the hour to itself: a resumed run starts new nights
+    resumes_mid_episode = False  # Orchard keeps the hour to itself: a resumed run starts new nights
 
     def __init__(self, hours=12, wakes=0.05, **settings):
         super().__init__(**settings)
@@ -36,7 +36,7 @@ class HarvestTask(Task):
         """Nights to train or to test in; those of other seeds have other guards."""
         (seed,) = battle_seeds(purpose, seed)
         wakes = shift.get("wakes", self.wakes)
-        env = Harvest(num_envs, self.hours, wakes, seed, self.device)
+        env = Orchard(num_envs, self.hours, wakes, seed, self.device)
         return TransformedEnv(env, Compose())
 
     @property

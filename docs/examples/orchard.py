@@ -5,12 +5,12 @@ from tensordict import TensorDict
 from torchrl.data import Binary, Categorical, Composite, Unbounded
 from torchrl.envs import EnvBase
 
-__all__ = ["HASTY", "QUIET", "Harvest"]
+__all__ = ["HASTY", "QUIET", "Orchard"]
 
 QUIET, HASTY = 0, 1
 
 
-class Harvest(EnvBase):
+class Orchard(EnvBase):
     """Two agents pick fruit through a night, each hour quietly (one fruit) or hastily (two).
 
     Each of them who is hasty wakes the guard with some probability, and then the night is over:
