@@ -243,5 +243,5 @@ def test_no_distribution_is_refused():
         worst_case_expectation(torch.ones(2), torch.tensor([0.5, 0.6]), 0.1)
     with pytest.raises(ValueError, match="non-negative and sum to 1"):
         worst_case_expectation(torch.ones(2), torch.tensor([-0.5, 1.5]), 0.1)
-    with pytest.raises(ValueError, match="uncertainty='kl' must be one of"):
-        worst_case_expectation(torch.ones(1), torch.ones(1), 0.1, uncertainty="kl")
+    with pytest.raises(ValueError, match="uncertainty='wasserstein' must be one of"):
+        worst_case_expectation(torch.ones(1), torch.ones(1), 0.1, uncertainty="wasserstein")

@@ -12,15 +12,29 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
+from torchrl_drigm.config.schema_uncertainty import (
+    ChiSquaredConfig,
+    ContaminationConfig,
+    CVaRConfig,
+    GroupDRConfig,
+    KLConfig,
+    OwnSetConfig,
+    TotalVariationConfig,
+    UncertaintyConfig,
+)
+
 __all__ = [
     "AgentConfig",
     "BattlesConfig",
     "BattlesEnvConfig",
     "BuildingConfig",
     "BuildingEnvConfig",
+    "CVaRConfig",
+    "ChiSquaredConfig",
     "ContaminationConfig",
     "EnvConfig",
     "GroupDRConfig",
+    "KLConfig",
     "MixerConfig",
     "OwnEnvConfig",
     "OwnMixerConfig",
@@ -156,52 +170,6 @@ class OwnMixerConfig(MixerConfig):
 
 
 @dataclass
-class UncertaintyConfig:
-    """``uncertainty=none``, and what every set has."""
-
-    name: str = MISSING
-
-
-@dataclass
-class ContaminationConfig(UncertaintyConfig):
-    """``uncertainty=contamination``."""
-
-    rho: float = MISSING
-    worst_value: float | None = MISSING
-
-
-@dataclass
-class TotalVariationConfig(ContaminationConfig):
-    """``uncertainty=tv``."""
-
-    dual_loss: str = MISSING
-    dual_hidden_size: int = MISSING
-    dual_lr: float = MISSING
-
-
-@dataclass
-class OwnSetConfig(TotalVariationConfig):
-    """``uncertainty=own``: a set of one's own, by its import path in ``name``."""
-
-    rho: float | None = MISSING
-    options: dict[str, Any] = MISSING
-
-
-@dataclass
-class GroupDRConfig(UncertaintyConfig):
-    """``uncertainty=group_dr``."""
-
-    climates: list[list[str]] = MISSING
-    behaviour_frames: int = MISSING
-    episodes: int = MISSING
-    epsilon: float = MISSING
-    updates: int = MISSING
-    batch_size: int = MISSING
-    lr: float = MISSING
-    hidden_size: int = MISSING
-
-
-@dataclass
 class OptimConfig:
     """Optimizer, loss and updates."""
 
@@ -328,7 +296,8 @@ _OF_FILES = (
     *(BuildingEnvConfig, BattlesEnvConfig, TorchRLEnvConfig, OwnEnvConfig),
     *(WindowAgentConfig, RecurrentAgentConfig),
     *(MixerConfig, QMixConfig, QTRANConfig, OwnMixerConfig),
-    *(UncertaintyConfig, ContaminationConfig, TotalVariationConfig, OwnSetConfig, GroupDRConfig),
+    *(UncertaintyConfig, ContaminationConfig, TotalVariationConfig),
+    *(CVaRConfig, KLConfig, ChiSquaredConfig, OwnSetConfig, GroupDRConfig),
 )
 
 
