@@ -33,6 +33,7 @@ from torchrl_drigm.tabular.representable import representable
 from torchrl_drigm.tabular.sampling import sample_transitions
 from torchrl_drigm.tabular.value_iteration import (
     RobustValues,
+    model_under,
     random_kernel,
     robust_bellman,
     robust_value_iteration,
@@ -59,6 +60,7 @@ __all__ = [
     "example_2",
     "greedy_joint_actions",
     "matrix_game",
+    "model_under",
     "numeric_worst_value",
     "optimal_values",
     "policy_evaluation",
