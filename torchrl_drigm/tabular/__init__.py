@@ -34,6 +34,7 @@ from torchrl_drigm.tabular.sampling import sample_transitions
 from torchrl_drigm.tabular.toy_models import drones, harvest, machines
 from torchrl_drigm.tabular.value_iteration import (
     RobustValues,
+    model_under,
     random_kernel,
     robust_bellman,
     robust_value_iteration,
@@ -63,6 +64,7 @@ __all__ = [
     "harvest",
     "machines",
     "matrix_game",
+    "model_under",
     "numeric_worst_value",
     "optimal_values",
     "policy_evaluation",

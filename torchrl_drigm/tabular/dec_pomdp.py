@@ -69,11 +69,19 @@ class DecPOMDP:
 
     Args:
         kernel (Tensor): nominal :math:`P^0(s' \mid s, \mathbf a)`, ``[S, A_1, ..., A_N, S']``.
-        reward (Tensor): team reward :math:`r(s, \mathbf a)`, ``[S, A_1, ..., A_N]``.
+        reward (Tensor): team reward :math:`r(s, \mathbf a)`, ``[S, A_1, ..., A_N]``, or by next
+            state, :math:`r(s, \mathbf a, s')`, of the shape of the kernel.
         gamma (float): discount, in (0, 1).
         terminal (Tensor, optional): which states are terminal, ``[S]`` bool. Default: none.
         observation (Tensor, optional): what each agent sees, :math:`\sigma_i(s)`, ``[S, N]`` int64
             counted from 0. Default: every agent sees the state.
+
+    Attributes:
+        reward (Tensor): expected reward under the kernel, ``[S, A_1, ..., A_N]``, however it was
+            given.
+        outcome_reward (Tensor or None): reward by next state, ``[S, A_1, ..., A_N, S']``; ``None``
+            where it does not depend on that. It is what :meth:`with_kernel` goes by;
+            ``dataclasses.replace(model, kernel=...)`` keeps the expected reward as it is.
 
     Raises:
         ValueError: for shapes that do not fit, rows that are no distributions, a discount outside
@@ -87,6 +95,13 @@ class DecPOMDP:
         >>> model = DecPOMDP(kernel, reward, gamma=0.9, terminal=torch.tensor([False, True]))
         >>> model
         DecPOMDP(n_states=2, n_actions=(1, 2), gamma=0.9, n_terminal=1)
+
+        The second state ends the episode, and costs 10 on the way:
+
+        >>> costs = torch.tensor([1.0, -9.0]).expand(2, 1, 2, 2).clone()
+        >>> costs[1] = 0.0
+        >>> DecPOMDP(kernel, costs, gamma=0.9, terminal=torch.tensor([False, True])).reward[0]
+        tensor([[-4., -4.]], dtype=torch.float64)
     """
 
     kernel: Tensor
@@ -94,9 +109,10 @@ class DecPOMDP:
     gamma: float
     terminal: Tensor | None = None
     observation: Tensor | None = None
+    outcome_reward: Tensor | None = dataclasses.field(init=False, default=None)
 
     def __post_init__(self):
-        reward = torch.as_tensor(self.reward)
+        reward, outcome_reward = self._rewards()
         if reward.ndim < 2 or reward.numel() == 0:
             raise ValueError(
                 "reward must have the shape [S, A_1, ..., A_N] with at least one state, one agent "
@@ -111,7 +127,8 @@ class DecPOMDP:
         if observation is None:
             observation = torch.arange(n_states).unsqueeze(-1).expand(n_states, n_agents)
         settled = {
-            "reward": reward.to(torch.float64),
+            "reward": reward,
+            "outcome_reward": outcome_reward,
             "kernel": check_kernel(self.kernel, (*reward.shape, n_states)),
             "gamma": float(self.gamma),
             "terminal": torch.as_tensor(terminal),
@@ -121,10 +138,27 @@ class DecPOMDP:
             object.__setattr__(self, name, value)
         self._check()
 
-    def _check(self) -> None:
-        if not self.reward.isfinite().all():
-            bad = int((~self.reward.isfinite()).sum())
+    def _rewards(self) -> tuple[Tensor, Tensor | None]:
+        """Expected reward, and the one by next state where it depends on that."""
+        reward = torch.as_tensor(self.reward)
+        if not reward.isfinite().all():
+            bad = int((~reward.isfinite()).sum())
             raise ValueError(f"reward must be finite, got {bad} entries that are not.")
+        reward, kernel = reward.to(torch.float64), torch.as_tensor(self.kernel)
+        if kernel.shape != reward.shape or reward.ndim < 3 or reward.numel() == 0:
+            if kernel.shape != reward.shape and kernel.ndim == reward.ndim > 2:
+                raise ValueError(
+                    "kernel must have the shape [S, A_1, ..., A_N, S'] = "
+                    f"{[*reward.shape, reward.shape[0]]}, got {list(kernel.shape)}. (Rewards by "
+                    f"next state would have the shape of the kernel, not {list(reward.shape)}.)"
+                )
+            return reward, None
+        if (reward == reward[..., :1]).all():
+            return reward[..., 0], None
+        kernel = check_kernel(kernel, (*kernel.shape[:-1], kernel.shape[0]))
+        return (kernel * reward).sum(-1), reward
+
+    def _check(self) -> None:
         if self.terminal.dtype != torch.bool or self.terminal.shape != (self.n_states,):
             raise ValueError(
                 f"terminal must be a bool mask [S] = [{self.n_states}], got "
@@ -132,7 +166,7 @@ class DecPOMDP:
             )
         states = self.terminal.nonzero().squeeze(-1)
         stays = self.kernel[states].flatten(1, -2)[torch.arange(len(states)), :, states] == 1.0
-        if self.reward[states].any() or not stays.all():
+        if self.given_reward[states].any() or not stays.all():
             raise ValueError(
                 "a terminal state must pay 0 and lead to itself with probability 1 under every "
                 f"joint action; of the terminal states {states.tolist()} one does not. Set "
@@ -173,12 +207,38 @@ class DecPOMDP:
         """Number of actions of each agent, ``(A_1, ..., A_N)``."""
         return tuple(self.reward.shape[1:])
 
+    @property
+    def given_reward(self) -> Tensor:
+        """:attr:`outcome_reward`, or :attr:`reward` where that is ``None``: for a changed copy."""
+        return self.reward if self.outcome_reward is None else self.outcome_reward
+
+    def outcomes(self, values: Tensor) -> Tensor:
+        r"""What each next state is worth with its reward, :math:`r(s, \mathbf a, s') + \gamma V'`.
+
+        Args:
+            values (Tensor): values of the states, ``[S']``.
+
+        Returns:
+            Tensor ``[S, A_1, ..., A_N, S']``.
+
+        Examples:
+            >>> kernel, reward = torch.full((2, 1, 2), 0.5), torch.tensor([[1.0], [2.0]])
+            >>> model = DecPOMDP(kernel, reward, gamma=0.5)
+            >>> model.outcomes(torch.tensor([0.0, 4.0])).squeeze(1)
+            tensor([[1., 3.],
+                    [2., 4.]], dtype=torch.float64)
+        """
+        reward = self.reward.unsqueeze(-1) if self.outcome_reward is None else self.outcome_reward
+        return reward + self.gamma * values
+
     def expand(self, per_state: Tensor) -> Tensor:
         """A view of ``[S]`` as ``[S, 1, ..., 1]``, to broadcast over joint actions."""
         return per_state.reshape(-1, *[1] * self.n_agents)
 
     def with_kernel(self, kernel: Tensor) -> DecPOMDP:
         """The same task under another kernel ``[S, A_1, ..., A_N, S']``.
+
+        Rewards by next state stay what they are, so that the expected reward changes.
 
         Raises:
             ValueError: as the class does; among others for a kernel that leaves a terminal state.
@@ -188,14 +248,21 @@ class DecPOMDP:
             >>> model.with_kernel(torch.ones(1, 2, 1)).kernel.dtype
             torch.float64
         """
-        return dataclasses.replace(self, kernel=kernel)
+        kernel = check_kernel(kernel, self.kernel.shape)
+        return dataclasses.replace(self, kernel=kernel, reward=self.given_reward)
 
-    def with_fail_state(self, worst_value: float) -> DecPOMDP:
+    def with_fail_state(self, worst_value: float, *, joint_with_reward: bool = False) -> DecPOMDP:
         r"""The same task with one more state, absorbing, of value ``worst_value`` (Assumption 1).
 
         The new state is the last, ``S``; it pays :math:`(1 - \gamma) v` per step under every joint
         action, and the nominal kernel never enters it. Every agent sees it by an observation of its
         own. At ``worst_value=0`` it is terminal: the paper's fail state.
+
+        Args:
+            worst_value (float): ``v``, in units of return.
+            joint_with_reward (bool): whether failing itself pays :math:`(1 - \gamma) v` as well,
+                so that the outcome is worth :math:`r + \gamma v = v`, as it is in a set of
+                distributions of reward and next state. Otherwise it pays :math:`r(s, \mathbf a)`.
 
         Raises:
             ValueError: if ``worst_value`` is no finite number.
@@ -211,11 +278,17 @@ class DecPOMDP:
         kernel = torch.zeros(n + 1, *n_actions, n + 1, dtype=torch.float64)
         kernel[:n, ..., :n] = self.kernel
         kernel[n, ..., n] = 1.0
-        pay = torch.full((1, *n_actions), (1.0 - self.gamma) * worst_value, dtype=torch.float64)
+        pay = (1.0 - self.gamma) * worst_value
+        reward = torch.full_like(kernel, pay)
+        reward[:n, ..., :n] = self.outcomes(torch.zeros(n))
+        failing = self.reward
+        if joint_with_reward:
+            failing = torch.where(self.expand(self.terminal), 0.0, torch.full_like(failing, pay))
+        reward[:n, ..., n] = failing
         seen = self.observation.amax(0, keepdim=True) + 1
         return DecPOMDP(
             kernel,
-            torch.cat([self.reward, pay]),
+            reward,
             self.gamma,
             torch.cat([self.terminal, torch.tensor([worst_value == 0.0])]),
             torch.cat([self.observation, seen]),

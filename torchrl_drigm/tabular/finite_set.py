@@ -28,6 +28,10 @@ class FiniteSet(UncertaintySet):
         kernels (sequence of Tensor): kernels of one shape, ``[S, A_1, ..., A_N, S']`` each.
         rectangular (bool): whether rows of different kernels may be mixed.
 
+    Keyword Args:
+        joint_with_reward (bool): whether rewards by next state follow the kernel, as they do where
+            the adversary chooses reward and next state together. Defaults to ``False``.
+
     Attributes:
         kernels (Tensor): the kernels, stacked, ``[K, S, A_1, ..., A_N, S']`` float64.
 
@@ -41,7 +45,14 @@ class FiniteSet(UncertaintySet):
         tensor([3., 3.], dtype=torch.float64)
     """
 
-    def __init__(self, kernels: Sequence[Tensor], rectangular: bool = False):
+    def __init__(
+        self,
+        kernels: Sequence[Tensor],
+        rectangular: bool = False,
+        *,
+        joint_with_reward: bool = False,
+    ):
+        super().__init__(joint_with_reward=joint_with_reward)
         if not len(kernels):
             raise ValueError("kernels must hold at least one kernel, got none.")
         shape = torch.as_tensor(kernels[0]).shape
@@ -51,13 +62,16 @@ class FiniteSet(UncertaintySet):
         self.rectangular = rectangular
 
     def __repr__(self):
-        return f"FiniteSet({len(self.kernels)} kernels, rectangular={self.rectangular})"
+        joint = ", joint_with_reward=True" if self.joint_with_reward else ""
+        return f"FiniteSet({len(self.kernels)} kernels, rectangular={self.rectangular}{joint})"
 
     def __len__(self):
         return len(self.kernels)
 
     def expectation(self, probs: Tensor, values: Tensor) -> Tensor:
-        """Smallest expectation of ``values`` ``[S']`` in every row, ``[S, A_1, ..., A_N]``.
+        """Smallest expectation of ``values`` in every row, ``[S, A_1, ..., A_N]``.
+
+        The values are those of next states, ``[S']``, or of outcomes, ``[S, A_1, ..., A_N, S']``.
 
         ``probs``, the nominal kernel, gives the shape only: the set is no ball around it.
 
@@ -84,10 +98,13 @@ class FiniteSet(UncertaintySet):
                 "the kernels of the set must have the shape of the model's, "
                 f"{list(probs.shape)}, got {list(self.kernels.shape[1:])}."
             )
-        if values.shape != probs.shape[-1:] or not values.isfinite().all():
+        if values.shape not in (probs.shape, probs.shape[-1:]) or not values.isfinite().all():
             raise ValueError(
                 "values must be one finite number per next state, [S'] = "
-                f"{list(probs.shape[-1:])}, got {list(values.shape)}, "
-                f"{int((~values.isfinite()).sum())} of them not finite."
+                f"{list(probs.shape[-1:])}, or per entry of probs, {list(probs.shape)}, got "
+                f"{list(values.shape)}, {int((~values.isfinite()).sum())} of them not finite."
             )
-        return self.kernels @ values.to(self.kernels)
+        values = values.to(self.kernels)
+        if values.ndim == 1:
+            return self.kernels @ values
+        return (self.kernels * values).sum(-1)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from torchrl_drigm.tabular.dec_pomdp import DecPOMDP
 from torchrl_drigm.tabular.policy_evaluation import greedy_joint_actions, optimal_values
-from torchrl_drigm.tabular.value_iteration import robust_values, worst_case_kernel
+from torchrl_drigm.tabular.value_iteration import model_under, robust_values, worst_case_kernel
 from torchrl_drigm.uncertainty import UncertaintySet
 
 __all__ = [
@@ -166,12 +166,11 @@ def robust_individual_values(
             f"{greedy[state].tolist()}."
         )
     if uncertainty.rectangular:
-        kernel, closed = worst_case_kernel(model, uncertainty, best), model
-        if uncertainty.worst_value is not None:
-            closed = model.with_fail_state(uncertainty.worst_value)
-        q = optimal_values(closed, kernel)[0][: model.n_states]
+        worst = worst_case_kernel(model, uncertainty, best)
+        q = optimal_values(model_under(model, uncertainty, worst))[0][: model.n_states]
     else:
-        per_kernel = torch.stack([optimal_values(model, k)[0] for k in uncertainty.kernels])
+        models = [model_under(model, uncertainty, kernel) for kernel in uncertainty.kernels]
+        per_kernel = torch.stack([optimal_values(task)[0] for task in models])
         at_greedy = per_kernel[(slice(None), states, *joint_action.unbind(-1))]  # [K, S]
         # Rounded, so that the first of several equal kernels is the first in the list.
         worst = at_greedy.round(decimals=10).argmin(0)

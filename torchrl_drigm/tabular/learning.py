@@ -80,6 +80,14 @@ def numeric_worst_value(model: DecPOMDP, uncertainty: UncertaintySet) -> Uncerta
     Assumption 2 takes to be 0. The robust values of the model are the fixed point with this number
     too, and there is only one.
 
+    For a set that is joint with the reward there is no such number: without one, the adversary
+    picks the worst outcome of a state and joint action,
+    :math:`\min_{s'} r(s, \mathbf a, s') + \gamma V(s')`, another one for each. What is returned is
+    the worst outcome of the whole model under the robust values *of the set that is returned*,
+    :math:`v = \min_{s, \mathbf a, s'} r(s, \mathbf a, s') + \gamma V^{rob}_v(s')`, and there is one
+    such number. It is no larger than any outcome, and the robust values are no larger than those of
+    the set without a number.
+
     Args:
         model (DecPOMDP): the task.
         uncertainty (UncertaintySet): the set; returned as it is where it needs no number.
@@ -98,8 +106,30 @@ def numeric_worst_value(model: DecPOMDP, uncertainty: UncertaintySet) -> Uncerta
     """
     if "worst_value" not in uncertainty.field_names() or uncertainty.worst_value is not None:
         return uncertainty
-    worst = robust_value_iteration(model, uncertainty).v.min().item()
-    return uncertainty.replace(worst_value=worst)
+    if not uncertainty.joint_with_reward:
+        worst = robust_value_iteration(model, uncertainty).v.min().item()
+        return uncertainty.replace(worst_value=worst)
+    coupled = _WorstOutcome(uncertainty, ~model.terminal, joint_with_reward=True)
+    return coupled.with_number(model.outcomes(robust_value_iteration(model, coupled).v))
+
+
+@dataclass(frozen=True, eq=False)
+class _WorstOutcome(UncertaintySet):
+    """A joint set whose worst value is the worst outcome, at the values that it is asked about.
+
+    Its Bellman operator contracts like that of the set with a number: no outcome changes by more
+    than ``gamma`` times what a value does.
+    """
+
+    uncertainty: UncertaintySet
+    acting: Tensor  # [S] bool
+
+    def with_number(self, values: Tensor) -> UncertaintySet:
+        """The set with the smallest of ``values`` ``[S, A_1, ..., A_N, S']`` that may occur."""
+        return self.uncertainty.replace(worst_value=values[self.acting].min().item())
+
+    def expectation(self, probs: Tensor, values: Tensor) -> Tensor:
+        return self.with_number(values).expectation(probs, values)
 
 
 def train_against_exact(
@@ -155,11 +185,11 @@ def train_against_exact(
         True
     """
     check_mixer(mixer)
-    scale = model.reward.abs().max().item()
+    scale = model.given_reward.abs().max().item()
     if not scale:
         raise ValueError("every reward of the model is 0, and so is every value: nothing to learn.")
     uncertainty = numeric_worst_value(model, uncertainty)
-    scaled = dataclasses.replace(model, reward=model.reward / scale)
+    scaled = dataclasses.replace(model, reward=model.given_reward / scale)
 
     # Networks draw their parameters from the global generator: its state is the caller's.
     with torch.random.fork_rng(devices=[]):

@@ -64,7 +64,11 @@ def sample_transitions(
     batch = look(model, pairs[:, 0])
     batch[ACTION] = pairs[:, 1:]
     batch["next"] = look(model, next_state)
-    batch["next", "reward"] = model.reward[pairs.unbind(-1)].float().unsqueeze(-1)
+    if model.outcome_reward is None:
+        reward = model.reward[pairs.unbind(-1)]
+    else:
+        reward = model.outcome_reward[(*pairs.unbind(-1), next_state)]
+    batch["next", "reward"] = reward.float().unsqueeze(-1)
     terminated = model.terminal[next_state].unsqueeze(-1)
     batch["next", "terminated"] = terminated
     batch["next", "done"] = terminated.clone()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +14,7 @@ from torchrl_drigm.uncertainty import UncertaintySet
 
 __all__ = [
     "RobustValues",
+    "model_under",
     "random_kernel",
     "robust_bellman",
     "robust_value_iteration",
@@ -49,6 +51,9 @@ def robust_bellman(model: DecPOMDP, uncertainty: UncertaintySet, values: Tensor)
         Q(s, \mathbf a) = r(s, \mathbf a)
             + \gamma \inf_{P \in \mathcal P_{s, \mathbf a}} \mathbb E_{s' \sim P}[V(s')]
 
+    and for a set that is joint with the reward
+    :math:`\inf_P \mathbb E_{s' \sim P}[r(s, \mathbf a, s') + \gamma V(s')]`.
+
     Args:
         model (DecPOMDP): the task.
         uncertainty: a rectangular set.
@@ -67,8 +72,10 @@ def robust_bellman(model: DecPOMDP, uncertainty: UncertaintySet, values: Tensor)
         >>> robust_bellman(model, TotalVariation(0.25), torch.tensor([1.0, 3.0])).squeeze()
         tensor([0.7500, 0.7500], dtype=torch.float64)
     """
-    values = _next_values(model, uncertainty, values)
-    q = model.reward + model.gamma * uncertainty.expectation(model.kernel, values)
+    values = _outcome_values(model, uncertainty, values)
+    q = uncertainty.expectation(model.kernel, values)
+    if not uncertainty.joint_with_reward:
+        q = model.reward + model.gamma * q
     return q.masked_fill(model.expand(model.terminal), 0.0)
 
 
@@ -154,14 +161,46 @@ def robust_values(model: DecPOMDP, uncertainty: UncertaintySet) -> Tensor:
     """
     if uncertainty.rectangular:
         return robust_value_iteration(model, uncertainty).q
-    return torch.stack([optimal_values(model, kernel)[0] for kernel in uncertainty.kernels]).amin(0)
+    models = [model_under(model, uncertainty, kernel) for kernel in uncertainty.kernels]
+    return torch.stack([optimal_values(task)[0] for task in models]).amin(0)
+
+
+def model_under(model: DecPOMDP, uncertainty: UncertaintySet, kernel: Tensor) -> DecPOMDP:
+    """The task as a kernel of a set makes it.
+
+    Where the set has a ``worst_value`` it has a fail state. Rewards by next state follow the kernel
+    where the set is joint with the reward; otherwise the adversary leaves the reward
+    ``r(s, a)`` of every state and joint action as it is.
+
+    Args:
+        model (DecPOMDP): the task.
+        uncertainty: any set.
+        kernel (Tensor): as :func:`worst_case_kernel` returns it.
+
+    Raises:
+        ValueError: for a kernel that does not fit the model.
+
+    Examples:
+        >>> from torchrl_drigm.tabular import optimal_values, random_dec_pomdp
+        >>> from torchrl_drigm.uncertainty import TotalVariation
+        >>> model, tv = random_dec_pomdp(4, (2, 2), seed=0), TotalVariation(0.2, worst_value=-9.0)
+        >>> robust = robust_value_iteration(model, tv)
+        >>> worst = model_under(model, tv, worst_case_kernel(model, tv, robust.v))
+        >>> torch.allclose(optimal_values(worst)[0][:4], robust.q)
+        True
+    """
+    joint = uncertainty.joint_with_reward
+    if uncertainty.worst_value is not None:
+        model = model.with_fail_state(uncertainty.worst_value, joint_with_reward=joint)
+    return model.with_kernel(kernel) if joint else dataclasses.replace(model, kernel=kernel)
 
 
 def worst_case_kernel(model: DecPOMDP, uncertainty: UncertaintySet, values: Tensor) -> Tensor:
     r"""Worst kernel of a rectangular set, :math:`P^{worst}` (Eq. 4), at all (s, a) at once.
 
     In a rectangular set one kernel is the worst at every state and joint action. At the fixed point
-    of the robust Bellman operator its optimal values are the robust values.
+    of the robust Bellman operator its optimal values, those of :func:`model_under` it, are the
+    robust values.
 
     Args:
         model (DecPOMDP): the task.
@@ -170,8 +209,8 @@ def worst_case_kernel(model: DecPOMDP, uncertainty: UncertaintySet, values: Tens
 
     Returns:
         Tensor ``[S, A_1, ..., A_N, S']``. Where the set has a ``worst_value``, the fail state is
-        made explicit and comes last: the kernel is that of
-        ``model.with_fail_state(uncertainty.worst_value)``, ``[S + 1, A_1, ..., A_N, S' + 1]``.
+        made explicit and comes last: the kernel is that of a ``model.with_fail_state(...)``,
+        ``[S + 1, A_1, ..., A_N, S' + 1]``.
 
     Raises:
         ValueError: if the set is not rectangular, or ``values`` is not ``[S]`` or not finite.
@@ -187,7 +226,7 @@ def worst_case_kernel(model: DecPOMDP, uncertainty: UncertaintySet, values: Tens
                 [0.5000, 0.2500, 0.2500],
                 [0.0000, 0.0000, 1.0000]], dtype=torch.float64)
     """
-    values = _next_values(model, uncertainty, values)
+    values = _outcome_values(model, uncertainty, values)
     return _complete(model, uncertainty, uncertainty.worst_kernel(model.kernel, values))
 
 
@@ -205,7 +244,8 @@ def random_kernel(model: DecPOMDP, uncertainty: UncertaintySet, seed: int) -> Te
     return _complete(model, uncertainty, uncertainty.sample(model.kernel, generator))
 
 
-def _next_values(model: DecPOMDP, uncertainty: UncertaintySet, values: Tensor) -> Tensor:
+def _outcome_values(model: DecPOMDP, uncertainty: UncertaintySet, values: Tensor) -> Tensor:
+    """What the set is over: ``V'`` ``[S']``, or ``r + gamma V'`` ``[S, A_1, ..., A_N, S']``."""
     if not uncertainty.rectangular:
         raise ValueError(
             f"{uncertainty} is not rectangular (Eq. 1): the adversary has one kernel for all "
@@ -220,7 +260,8 @@ def _next_values(model: DecPOMDP, uncertainty: UncertaintySet, values: Tensor) -
         raise ValueError(
             f"values must be finite, got {values.tolist()}. Those of terminal states count as 0."
         )
-    return values.to(torch.float64).masked_fill(model.terminal, 0.0)
+    values = values.to(torch.float64).masked_fill(model.terminal, 0.0)
+    return model.outcomes(values) if uncertainty.joint_with_reward else values
 
 
 def _complete(model: DecPOMDP, uncertainty: UncertaintySet, rows: Tensor) -> Tensor:
