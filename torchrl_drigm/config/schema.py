@@ -35,6 +35,7 @@ __all__ = [
     "EnvConfig",
     "GroupDRConfig",
     "KLConfig",
+    "MachinesEnvConfig",
     "MixerConfig",
     "OwnEnvConfig",
     "OwnMixerConfig",
@@ -46,6 +47,7 @@ __all__ = [
     "TorchRLConfig",
     "TorchRLEnvConfig",
     "TotalVariationConfig",
+    "ToyEnvConfig",
     "UncertaintyConfig",
     "WindowAgentConfig",
 ]
@@ -100,6 +102,25 @@ class TorchRLEnvConfig(EnvConfig):
     scale: Any = MISSING
     reward_scale: float = MISSING
     return_scale: float | None = MISSING
+
+
+@dataclass
+class ToyEnvConfig(EnvConfig):
+    """``env=harvest`` and ``env=drones``: small environments with a severity."""
+
+    severity: float = MISSING
+    max_steps: int = MISSING
+    num_envs: int = MISSING
+    loc: float = MISSING
+    scale: float = MISSING
+    reward_scale: float = MISSING
+
+
+@dataclass
+class MachinesEnvConfig(ToyEnvConfig):
+    """``env=machines``."""
+
+    cost_in_reward: bool = MISSING
 
 
 @dataclass
@@ -294,6 +315,7 @@ class BattlesConfig(RunConfig):
 _OF_FILES = (
     *(BuildingConfig, BattlesConfig, TorchRLConfig),
     *(BuildingEnvConfig, BattlesEnvConfig, TorchRLEnvConfig, OwnEnvConfig),
+    *(ToyEnvConfig, MachinesEnvConfig),
     *(WindowAgentConfig, RecurrentAgentConfig),
     *(MixerConfig, QMixConfig, QTRANConfig, OwnMixerConfig),
     *(UncertaintyConfig, ContaminationConfig, TotalVariationConfig),

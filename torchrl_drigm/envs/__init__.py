@@ -8,8 +8,13 @@ from torchrl_drigm.envs.libs import (
     SustainGymEnv,
     SustainGymWrapper,
 )
+from torchrl_drigm.envs.toy import DecPOMDPEnv, DronesEnv, HarvestEnv, MachinesEnv
 
 __all__ = [
+    "DecPOMDPEnv",
+    "DronesEnv",
+    "HarvestEnv",
+    "MachinesEnv",
     "SMACEnv",
     "SMACWrapper",
     "SMAXEnv",

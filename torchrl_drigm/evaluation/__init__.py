@@ -5,6 +5,7 @@ from typing import Any
 from torchrl_drigm.evaluation import _deprecated
 from torchrl_drigm.evaluation.compare import compare_runs
 from torchrl_drigm.evaluation.evaluate import evaluate
+from torchrl_drigm.evaluation.exact import exact_return
 from torchrl_drigm.evaluation.files import atomic_path, save_results
 from torchrl_drigm.evaluation.methods import describe_runs, name_of
 from torchrl_drigm.evaluation.metrics import read_metrics
@@ -42,6 +43,7 @@ __all__ = [
     "describe_runs",
     "evaluate",
     "evaluate_all",
+    "exact_return",
     "final_win_rates",
     "format_table",
     "name_of",
