@@ -9,7 +9,7 @@ from torchrl_drigm.evaluation.compare import compare_runs
 from torchrl_drigm.evaluation.files import save_results
 from torchrl_drigm.evaluation.statistics import format_table, summarize
 from torchrl_drigm.evaluation.win_rate_plots import plot_rho_sweep, plot_win_rates
-from torchrl_drigm.evaluation.win_rates import final_win_rates, read_win_rates
+from torchrl_drigm.evaluation.win_rates import beside_controls, read_win_rates
 
 __all__ = ["HELP", "add_arguments", "main"]
 
@@ -22,7 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Runs at any depth of the folders. Runs whose configs differ in their seed alone are one "
         "method, and a row of the table: the mean over the runs ± its standard error, of the "
         "return averaged over a run's episodes; it is the normalised return where all runs have "
-        "one. Of reference policies, which do not learn, one run is shown. Of runs that were "
+        "one. Below each robust method stand its controls, nominal methods that differ in the set "
+        "and the discount alone, and the best of these in hindsight; a method without them is "
+        "marked. Of reference policies, which do not learn, one run is shown. Of runs that were "
         "tested during training, such as battles, it is the final win rate. Runs that are damaged, "
         "or shorter than others, are named and left out."
     )
@@ -46,6 +48,8 @@ def main(arguments: argparse.Namespace) -> None:
         return
     compared = compare_runs(arguments.folder)
     print(format_table(summarize(compared)))
+    if compared.attrs["missing_controls"]:
+        print(f"\n{compared.attrs['missing_controls']}")
     if arguments.out is not None:
         print("Written:", f"  {save_results(compared, arguments.out / 'compared.csv')}", sep="\n")
 
@@ -53,10 +57,12 @@ def main(arguments: argparse.Namespace) -> None:
 def win_rates(folders: list[Path], out: Path | None, last: int) -> None:
     """Print final win rates; with a folder to write into, draw the curves too."""
     rates = read_win_rates(folders)
-    final = final_win_rates(rates, last)
+    final, missing = beside_controls(rates, last)
     columns = ["method", "n", "clean", "clean_se", "noisy", "noisy_se"]
     shown = final[columns].to_string(index=False, float_format="{:.3f}".format, na_rep="one run")
     print(shown)
+    if missing:
+        print(f"\n{missing}")
     if out is None:
         return
     files = [

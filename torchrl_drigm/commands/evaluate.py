@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import pandas as pd
 import torch
 from torchrl import logger as torchrl_logger
 
+from torchrl_drigm.commands._controls import load_controls, train_controls
+from torchrl_drigm.evaluation.controls import HINDSIGHT, best_in_hindsight, has_controls
+from torchrl_drigm.evaluation.measures import shown_measure
 from torchrl_drigm.evaluation.methods import name_of
 from torchrl_drigm.evaluation.report import evaluate_all, report_returns
 from torchrl_drigm.tasks import read_suite
@@ -23,7 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Plays the trained team of a run in every shift of a suite, prints a table, and leaves "
         "rows and a picture in the run's folder. A suite of your own is a YAML file with a list of "
-        "shifts: '- {name: summer, days: [150, 240]}'."
+        "shifts: '- {name: summer, days: [150, 240]}'. A robust result says little by itself: part "
+        "of it, or all, is what nominal training with a smaller discount gives. With --controls "
+        "that is trained, six runs like this one in RUN/controls, and shown in the same episodes; "
+        "what is there already is shown without being asked for."
     )
     parser.add_argument("run", type=Path, help="folder of the run")
     parser.add_argument("--suite", help="name of a suite, or a YAML file (the task's first)")
@@ -33,6 +40,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--references", action="store_true", help="policies that need no learning, too"
     )
+    parser.add_argument(
+        "--controls",
+        action="store_true",
+        help="train what is missing of a robust run's controls: nominal runs with its discount γ, "
+        "γ(1-ρ), and 0.95, 0.9, 0.7 and 0.5 of γ; stopped ones go on",
+    )
+    parser.add_argument("--jobs", type=int, default=1, help="controls to train at a time (1)")
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -42,12 +56,30 @@ def main(arguments: argparse.Namespace) -> None:
     team = load_team(arguments.run, device=arguments.device)
     suite, shifts = read_suite(team.task, arguments.suite)
     name = name_of(team.cfg)
-    policies = {name: team}
+    folders = None
+    if arguments.controls:
+        folders = train_controls(arguments.run, arguments.jobs, arguments.modules)
+    controls = {}
+    if has_controls(team.cfg):
+        controls = load_controls(arguments.run, folders, arguments.device)
+    policies = {name: team} | controls
     if arguments.references:
         policies |= {label: make() for label, make in team.task.references.items()}
     results = evaluate_all(
         policies, team.task, shifts, episodes=arguments.episodes, seed=arguments.seed
     )
+    if len(controls) > 1:
+        own = results["policy"].isin([name, *controls])
+        best = best_in_hindsight(results, controls, shown_measure(results)[0])
+        results = pd.concat([results[own], best, results[~own]], ignore_index=True)
     results["suite"] = suite
-    files = report_returns(results, arguments.run, name, f"evaluation_{suite}.csv")
+    # of a picture with all discounts of the grid nobody could read anything
+    drawn = [name, *_drawn(list(controls)), HINDSIGHT]
+    undrawn = [label for label in controls if label not in drawn]
+    files = report_returns(results, arguments.run, drawn, f"evaluation_{suite}.csv", undrawn)
     print("\nWritten:", *(f"  {file}" for file in files), sep="\n")
+
+
+def _drawn(controls: list[str]) -> list[str]:
+    """The largest discount, which is the run's own, and γ(1-ρ)."""
+    return [label for i, label in enumerate(controls) if not i or "γ(1-ρ)" in label]

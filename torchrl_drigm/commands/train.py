@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
 import hydra
-import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
-from torchrl import logger as torchrl_logger
 
-from torchrl_drigm.evaluation.methods import name_of
-from torchrl_drigm.evaluation.report import (
-    RESULTS,
-    WIN_RATES,
-    evaluate_all,
-    report_returns,
-    report_win_rates,
-    training_curve,
-)
-from torchrl_drigm.trainers import build, claim_run, is_done
+from torchrl_drigm.commands._runs import train_run
 
 __all__ = ["HELP", "main", "train"]
 
@@ -85,37 +73,7 @@ def _first_line(name: str) -> str:
 
 
 def train(cfg: DictConfig) -> None:
-    """Run in a folder that no other run writes into, unless its results are there already."""
-    torchrl_logger.setLevel("WARNING")
-    torch.set_num_threads(cfg.threads)
-    torch.manual_seed(cfg.seed)
+    """Run in the folder that Hydra names."""
     if cfg.get("map_name") is not None:
         cfg.env.map_name = cfg.map_name
-    results = WIN_RATES if "interval" in cfg.evaluation else RESULTS
-    with claim_run(cfg, HydraConfig.get().runtime.output_dir) as (run_dir, resume):
-        if is_done(cfg, run_dir, results):  # a sweep again
-            print(f"{run_dir} has its results already.")
-        else:
-            _run(cfg, run_dir, resume, results)
-
-
-def _run(cfg: DictConfig, run_dir: Path, resume: Path | None, results: str) -> None:
-    start = time.perf_counter()
-    run = build(cfg, run_dir, resume)
-    (run_dir / results).unlink(missing_ok=True)  # of fewer steps
-    run.train()
-    frames, trained = run.trainer.collected_frames, time.perf_counter()
-    if results == WIN_RATES:
-        files = report_win_rates(cfg, run_dir, frames)
-    else:
-        name = name_of(cfg)
-        policies = {name: run.team}
-        policies |= {label: make() for label, make in run.task.references.items()}
-        test = cfg.evaluation
-        played = evaluate_all(
-            policies, run.task, test.suite, episodes=test.episodes, seed=test.seed
-        )
-        files = report_returns(played, run_dir, name)
-        files += training_curve(cfg, run_dir, frames)
-    print(f"\nTrained in {trained - start:.0f} s, in all {time.perf_counter() - start:.0f} s.")
-    print(f"Left in {run_dir}:", *(f"  {file}" for file in files), sep="\n")
+    train_run(cfg, HydraConfig.get().runtime.output_dir)

@@ -10,12 +10,20 @@ from typing import Any
 import pandas as pd
 from omegaconf import OmegaConf
 
+from torchrl_drigm.evaluation.measures import shown_measure
 from torchrl_drigm.evaluation.methods import (
     describe_runs,
     leave_out_copies,
     read_config,
     tell_apart,
     warn_left_out,
+)
+from torchrl_drigm.evaluation.settings import (
+    Setting,
+    find_settings,
+    missing_controls,
+    order_methods,
+    rows_in_hindsight,
 )
 from torchrl_drigm.tasks import Task, make_task
 
@@ -42,7 +50,11 @@ def compare_runs(folders: Iterable[str | Path]) -> pd.DataFrame:
         One row per method, run and shift, with the columns ``policy`` (the method), ``shift``,
         ``location`` (of buildings), ``return``, ``run`` and, if all tasks have one,
         ``normalized_return``.
-        Reference policies come last, one run of each: they do not depend on the seed.
+        A robust method is followed by its controls, nominal methods that differ in the set and the
+        discount alone, wherever their runs lie, and by the best of these in hindsight: in each
+        shift the discount with the best mean over the robust runs' seeds. One that lacks controls
+        is marked, and ``attrs["missing_controls"]`` says how to make them. Reference policies come
+        last, one run of each: they do not depend on the seed.
 
     Raises:
         FileNotFoundError: a folder holds no run.
@@ -172,6 +184,31 @@ def _rows(described: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> pd.DataFr
             elif (label := labels[name][i]) not in seen:
                 seen.add(label)
                 references.append(rows.assign(policy=label, run=run))
+    settings = find_settings(described, configs)
+    learned = _beside_controls(learned, described, settings, measure)
     compared = pd.concat([*learned, *references], ignore_index=True)
     compared.attrs["measure"] = measure
+    compared.attrs["missing_controls"] = missing_controls(settings)
     return compared
+
+
+def _beside_controls(
+    tables: list[pd.DataFrame],
+    described: pd.DataFrame,
+    settings: list[Setting],
+    measure: tuple[str, str] | None,
+) -> list[pd.DataFrame]:
+    """Rows of runs in the order of a table: robust methods, their controls, the best of these."""
+    rows = pd.concat(tables)
+    rows.attrs["measure"] = measure
+    seeds = dict(zip(described["run"], described["seed"], strict=True))
+    best = rows_in_hindsight(rows, settings, seeds, shown_measure(rows)[0])
+    rows = pd.concat([rows, best])
+    names = {method: name for setting in settings for method, name in setting.names.items()}
+    ordered = order_methods(list(dict.fromkeys(described["method"])), settings)
+    parts = [rows[rows["policy"] == method] for method in ordered]
+    return [
+        part.assign(policy=names.get(method, method))
+        for method, part in zip(ordered, parts, strict=True)
+        if len(part)
+    ]

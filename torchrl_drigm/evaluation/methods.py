@@ -28,6 +28,8 @@ _NEUTRAL = {
 # Where runs of one table differ in these, every name says so: win rates of two maps are never one
 # method's, whatever else differs.
 _ALWAYS_NAMED = ("env.name", "env.map_name", "env.building")
+# In the folder of a robust run: the runs that it has to be compared with (evaluation.controls).
+CONTROLS = "controls"
 _GROUP_DR = {"group_dr": "GroupDR"}  # no set: nominal, on other rewards
 
 _REQUIRED = ("mixer.name", "uncertainty.name", "seed")
@@ -66,7 +68,7 @@ def describe_runs(run_dirs: Iterable[str | Path]) -> pd.DataFrame:
     """
     run_dirs = [Path(run_dir) for run_dir in run_dirs]
     configs = [read_config(run_dir) for run_dir in run_dirs]
-    mixers = [_mixer_label(c["mixer.name"]) for c in configs]
+    mixers = [mixer_label(c["mixer.name"]) for c in configs]
     families = [
         f"{_set_label(c['uncertainty.name'])} {mixer}"
         for c, mixer in zip(configs, mixers, strict=True)
@@ -92,7 +94,7 @@ def describe_runs(run_dirs: Iterable[str | Path]) -> pd.DataFrame:
 
 def name_of(cfg: DictConfig) -> str:
     """What tables call the team of a config, such as "TV QMIX"."""
-    return f"{_set_label(cfg.uncertainty.name)} {_mixer_label(cfg.mixer.name)}"
+    return f"{_set_label(cfg.uncertainty.name)} {mixer_label(cfg.mixer.name)}"
 
 
 def _set_label(name: str) -> str:
@@ -105,7 +107,7 @@ def _set_label(name: str) -> str:
         return name.rpartition(".")[-1]
 
 
-def _mixer_label(name: str) -> str:
+def mixer_label(name: str) -> str:
     """Of an import path the class alone, as it is written."""
     return name.rpartition(".")[-1] if "." in name else name.upper()
 
@@ -121,7 +123,7 @@ def read_config(run_dir: Path) -> Config:
     if not file.exists():
         raise FileNotFoundError(f"no config.yaml in {run_dir}: name folders of runs.")
     try:
-        config = _flat(OmegaConf.to_container(OmegaConf.load(file), resolve=True))
+        config = flat_config(OmegaConf.load(file))
     except (YAMLError, OmegaConfBaseException, OSError, AttributeError) as error:
         raise ValueError(f"{file} cannot be read: {error}") from error
     missing = [field for field in _REQUIRED if field not in config]
@@ -137,6 +139,11 @@ def read_config(run_dir: Path) -> Config:
 def method_of(config: Config) -> Config:
     """What runs of one method share."""
     return {field: value for field, value in config.items() if field not in _NEUTRAL}
+
+
+def flat_config(cfg: DictConfig | Config) -> Config:
+    """The fields of a config by their dotted names; one that is such a mapping already stays so."""
+    return _flat(OmegaConf.to_container(cfg, resolve=True) if OmegaConf.is_config(cfg) else cfg)
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> Config:
@@ -191,12 +198,17 @@ def _n_kinds(fields: Sequence[str], configs: Sequence[Config]) -> int:
 def leave_out_copies(described: pd.DataFrame, left_out: dict[str, str]) -> pd.DataFrame:
     """The rows of :func:`describe_runs` but those that are a method's seed once more.
 
+    Robust runs that differ in the set alone have some controls in common: these copies are no
+    surprise, and need no reason.
+
     Args:
         described: one row per run.
         left_out: receives the reason by run.
     """
     copies = described.duplicated(["method", "seed"])
     for row in described[copies].itertuples():
+        if Path(row.run).parent.name == CONTROLS:
+            continue
         same = (described["method"] == row.method) & (described["seed"] == row.seed)
         first = described[same]["run"].iloc[0]
         left_out[row.run] = f"has the config and the seed of {first}"

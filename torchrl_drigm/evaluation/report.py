@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pandas as pd
 from omegaconf import DictConfig
 from tensordict import TensorDictBase
 
+from torchrl_drigm.evaluation.controls import control_note
 from torchrl_drigm.evaluation.evaluate import evaluate
 from torchrl_drigm.evaluation.files import save_results
 from torchrl_drigm.evaluation.metrics import read_metrics
@@ -46,23 +47,32 @@ def evaluate_all(
 
 
 def report_returns(
-    results: pd.DataFrame, run_dir: str | Path, learned: str, name: str = RESULTS
+    results: pd.DataFrame,
+    run_dir: str | Path,
+    learned: str | Collection[str],
+    name: str = RESULTS,
+    undrawn: Collection[str] = (),
 ) -> list[Path]:
     """Print a table of an evaluation, and leave it and its picture in the run's folder.
+
+    Below the table of a robust run a line says which controls are missing, and how they are made.
 
     Args:
         results: rows of :func:`evaluate_all`.
         run_dir: folder of the run.
-        learned: which of the policies was learned; the others are references.
+        learned: which of the policies were learned; the others are references.
         name: file to write the rows into; the picture has the same name, ``returns.png`` for that
             of the run itself.
+        undrawn: policies of the table alone.
 
     Returns:
         The files written.
     """
-    run_dir, own = Path(run_dir), results["policy"] == learned
+    run_dir, policy = Path(run_dir), results["policy"]
+    own = policy.isin([learned] if isinstance(learned, str) else list(learned))
+    others = ~own & ~policy.isin(list(undrawn))
     picture = "returns.png" if name == RESULTS else Path(name).with_suffix(".png")
-    references = results[~own] if (~own).any() else None
+    references = results[others] if others.any() else None
     files = [
         save_results(results, run_dir / name),
         plot_returns(results[own], run_dir / picture, references=references),
@@ -71,7 +81,14 @@ def report_returns(
     measure = summary["measure"].iloc[0].capitalize()
     print(f"\n{measure} of an episode, mean ± standard error over the episodes:\n")
     print(format_table(summary))
+    _print_note(run_dir)
     return files
+
+
+def _print_note(run_dir: Path) -> None:
+    note = control_note(run_dir)
+    if note is not None:
+        print(f"\n{note}")
 
 
 def training_curve(cfg: DictConfig, run_dir: str | Path, frames: int) -> list[Path]:
@@ -90,5 +107,6 @@ def report_win_rates(cfg: DictConfig, run_dir: str | Path, frames: int) -> list[
     final = final_win_rates(win_rates)
     print("\nTest win rate, mean of the last evaluations:\n")
     print(final[["method", "clean", "noisy"]].to_string(index=False))
+    _print_note(run_dir)
     files = [plot_win_rates(win_rates, run_dir / "win_rates.png")]
     return [*files, save_results(win_rates, run_dir / WIN_RATES)]

@@ -5,11 +5,23 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from torchrl_drigm.evaluation.methods import describe_runs, leave_out_copies, warn_left_out
+from torchrl_drigm.evaluation.methods import (
+    describe_runs,
+    leave_out_copies,
+    read_config,
+    warn_left_out,
+)
 from torchrl_drigm.evaluation.metrics import read_scalar
+from torchrl_drigm.evaluation.settings import (
+    find_settings,
+    missing_controls,
+    order_methods,
+    rows_in_hindsight,
+)
 from torchrl_drigm.evaluation.statistics import check_table
 
 __all__ = ["final_win_rates", "read_win_rates"]
@@ -118,6 +130,37 @@ def final_win_rates(win_rates: pd.DataFrame, last: int = 10) -> pd.DataFrame:
         )
         .reset_index()
     )
+
+
+def beside_controls(win_rates: pd.DataFrame, last: int = 10) -> tuple[pd.DataFrame, str | None]:
+    """:func:`final_win_rates` with each robust method's controls below it, and what is missing.
+
+    Args:
+        win_rates: rows of :func:`read_win_rates`, whose runs' folders are still there.
+        last: number of evaluations to average over.
+
+    Returns:
+        The table, with a row of the best discount in hindsight, chosen with noise and without it by
+        itself; and what to print below of controls that are missing, or ``None``.
+    """
+    final = final_win_rates(win_rates, last)
+    described = win_rates.drop_duplicates("run")[["run", *_METHOD, "seed"]]
+    settings = find_settings(described, [read_config(Path(run)) for run in described["run"]])
+    runs = _final_of_runs(win_rates, last).rename(columns={"method": "policy"})
+    rows = runs.melt(["run", "policy"], [*TESTS], var_name="shift", value_name="won")
+    seeds = dict(zip(described["run"], described["seed"], strict=True))
+    best = rows_in_hindsight(rows, settings, seeds, "won")
+    for method, chosen in best.groupby("policy", sort=False):
+        row: dict[str, Any] = {"method": method, "n": chosen["run"].groupby(chosen["shift"]).size()}
+        row["n"] = int(row["n"].min())
+        for test, name in {"win_rate_clean": "clean", "win_rate_noisy": "noisy"}.items():
+            values = chosen[chosen["shift"] == test]["won"]
+            row |= {name: values.mean(), f"{name}_se": values.sem()}
+        final = pd.concat([final, pd.DataFrame([row])], ignore_index=True)
+    ordered = order_methods(list(final["method"]), settings)
+    final = final.set_index("method").reindex([m for m in ordered if m in set(final["method"])])
+    names = {method: name for setting in settings for method, name in setting.names.items()}
+    return final.rename(index=names).reset_index(), missing_controls(settings)
 
 
 def _final_of_runs(win_rates: pd.DataFrame, last: int) -> pd.DataFrame:

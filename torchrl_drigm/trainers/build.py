@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from torchrl_drigm.trainers.checkpoint import load_checkpoint
 from torchrl_drigm.trainers.environments import make_env, training_task
 from torchrl_drigm.trainers.group_dr import fit_reward_model
 from torchrl_drigm.trainers.mixers import make_mixer
-from torchrl_drigm.trainers.runs import save_config
+from torchrl_drigm.trainers.runs import save_config, save_duration
 from torchrl_drigm.trainers.sizes import Sizes
 from torchrl_drigm.trainers.team import Team
 from torchrl_drigm.trainers.training import make_trainer
@@ -66,10 +67,13 @@ class Run:
     def train(self) -> None:
         """Run the trainer to its end, and close all environments, games among them."""
         save_config(self.cfg, self.run_dir)
+        start, before = time.perf_counter(), self.trainer.collected_frames
         try:
             self.trainer.train()
         finally:
             self.close()
+        frames = self.trainer.collected_frames
+        save_duration(self.run_dir, frames, frames - before, time.perf_counter() - start)
 
     def close(self) -> None:
         """Close all environments."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import socket
 import warnings
@@ -25,11 +26,14 @@ __all__ = [
     "check_version",
     "claim_run",
     "differences",
+    "has_ended",
     "is_done",
     "locate_run",
     "read_config",
+    "read_duration",
     "run_identity",
     "save_config",
+    "save_duration",
 ]
 
 RUN = "torchrl_drigm_run"  # of a checkpoint: the part that says whose it is
@@ -37,6 +41,7 @@ SIZES = "sizes"  # of that: the sizes of the team's environment
 
 CONFIG = "config.yaml"
 CLAIM = ".claim"
+DURATION = "duration.json"
 # What must agree between a checkpoint and the run that resumes from it. The length of the run, its
 # logger and its folder may differ.
 IDENTITY = (
@@ -232,3 +237,40 @@ def save_config(cfg: DictConfig, run_dir: str | Path) -> None:
     """Write ``config.yaml`` into a run's folder, whole or not at all."""
     with atomic_path(Path(run_dir) / CONFIG) as temporary:
         OmegaConf.save(cfg, temporary)
+
+
+def save_duration(run_dir: str | Path, frames: int, steps: int, seconds: float) -> None:
+    """Note how long training took.
+
+    Args:
+        run_dir (str or Path): folder of the run.
+        frames (int): environment steps of the run so far.
+        steps (int): those of them that took the ``seconds``; the others are of before it resumed.
+        seconds (float): of training.
+    """
+    with atomic_path(Path(run_dir) / DURATION) as temporary:
+        temporary.write_text(json.dumps({"frames": frames, "steps": steps, "seconds": seconds}))
+
+
+def read_duration(run_dir: str | Path) -> dict[str, float] | None:
+    """What :func:`save_duration` noted; ``None`` if nothing legible is there."""
+    try:
+        noted = json.loads((Path(run_dir) / DURATION).read_text())
+        return {name: float(noted[name]) for name in ("frames", "steps", "seconds")}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def has_ended(cfg: DictConfig, run_dir: str | Path, results: str) -> bool:
+    """Whether the run in a folder has made all of its steps.
+
+    Args:
+        cfg (DictConfig): its config.
+        run_dir (str or Path): the folder.
+        results (str): name of the file that the run writes last; it counts for runs of versions
+            that noted no duration.
+    """
+    noted = read_duration(run_dir)
+    if noted is None:
+        return (Path(run_dir) / results).exists()
+    return noted["frames"] >= cfg.collector.total_frames

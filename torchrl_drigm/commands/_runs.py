@@ -1,0 +1,161 @@
+"""Runs in their folders: one, or many of which those are left alone that are done."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import redirect_stdout
+from importlib import import_module
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torchrl import logger as torchrl_logger
+
+from torchrl_drigm.evaluation.methods import name_of
+from torchrl_drigm.evaluation.report import (
+    RESULTS,
+    WIN_RATES,
+    evaluate_all,
+    report_returns,
+    report_win_rates,
+    training_curve,
+)
+from torchrl_drigm.trainers import build, claim_run, is_done, locate_run
+
+__all__ = ["about", "results_of", "train_run", "train_runs"]
+
+
+def results_of(cfg: DictConfig) -> str:
+    """Name of the file that a run writes last."""
+    return WIN_RATES if "interval" in cfg.evaluation else RESULTS
+
+
+def train_run(cfg: DictConfig, run_dir: str | Path) -> None:
+    """Train and judge in a folder that no other run writes into, unless its results are there.
+
+    Args:
+        cfg (DictConfig): the composed config, or that of a run's folder.
+        run_dir (str or Path): folder of the run; one that was stopped there goes on.
+    """
+    torchrl_logger.setLevel("WARNING")
+    torch.set_num_threads(cfg.threads)
+    torch.manual_seed(cfg.seed)
+    results = results_of(cfg)
+    with claim_run(cfg, run_dir) as (run_dir, resume):
+        if is_done(cfg, run_dir, results):  # a sweep again
+            print(f"{run_dir} has its results already.")
+        else:
+            _train_and_judge(cfg, run_dir, resume, results)
+
+
+def _train_and_judge(cfg: DictConfig, run_dir: Path, resume: Path | None, results: str) -> None:
+    start = time.perf_counter()
+    run = build(cfg, run_dir, resume)
+    (run_dir / results).unlink(missing_ok=True)  # of fewer steps
+    run.train()
+    frames, trained = run.trainer.collected_frames, time.perf_counter()
+    if results == WIN_RATES:
+        files = report_win_rates(cfg, run_dir, frames)
+    else:
+        name = name_of(cfg)
+        policies = {name: run.team}
+        policies |= {label: make() for label, make in run.task.references.items()}
+        test = cfg.evaluation
+        played = evaluate_all(
+            policies, run.task, test.suite, episodes=test.episodes, seed=test.seed
+        )
+        files = report_returns(played, run_dir, name)
+        files += training_curve(cfg, run_dir, frames)
+    print(f"\nTrained in {trained - start:.0f} s, in all {time.perf_counter() - start:.0f} s.")
+    print(f"Left in {run_dir}:", *(f"  {file}" for file in files), sep="\n")
+
+
+def train_runs(
+    runs: Mapping[Path, DictConfig],
+    jobs: int = 1,
+    modules: Iterable[str] = (),
+    seconds: float | None = None,
+) -> None:
+    """Train and judge several runs, each in its folder, without their tables.
+
+    What is done stays as it is, and what was stopped goes on. Nothing is trained before it is clear
+    that every folder is free, or that run's own.
+
+    Args:
+        runs (mapping): configs by folder.
+        jobs (int): processes; 1 is this one.
+        modules (iterable of str): what those processes import.
+        seconds (float, optional): that one run takes, if it is known beforehand.
+
+    Raises:
+        ValueError: if ``jobs`` is below 1, or a folder is that of another run.
+    """
+    if jobs < 1:
+        raise ValueError(f"jobs={jobs} must be at least 1: runs at a time.")
+    for folder, cfg in runs.items():
+        locate_run(cfg, folder)
+    waiting = {f: cfg for f, cfg in runs.items() if not is_done(cfg, f, results_of(cfg))}
+    if not waiting:
+        print(f"{len(runs)} runs have their results already.", flush=True)
+        return
+    done = len(runs) - len(waiting)
+    rounds = -(-len(waiting) // jobs)
+    known = f", about {about(rounds * seconds)}" if seconds else ""
+    print(f"{len(waiting)} runs to train{known}; {done} have their results.", flush=True)
+    start = time.perf_counter()
+    for number, folder in enumerate(_one_by_one(waiting, jobs, tuple(modules)), 1):
+        passed = time.perf_counter() - start
+        left = passed / number * (len(waiting) - number)
+        more = f", about {about(left)} left" if number < len(waiting) else ""
+        print(f"{number} of {len(waiting)}: {folder}, {about(passed)} so far{more}.", flush=True)
+
+
+def _one_by_one(waiting: Mapping[Path, DictConfig], jobs: int, modules: tuple[str, ...]):
+    """Folders in the order in which their runs end."""
+    if jobs == 1:
+        for folder, cfg in waiting.items():
+            _train_quietly(OmegaConf.to_yaml(cfg), folder)
+            yield folder
+        return
+    # a fork would share locks of PyTorch's threads
+    with ProcessPoolExecutor(jobs, get_context("spawn"), _import, (modules,)) as pool:
+        started = {}
+        for folder, cfg in waiting.items():
+            # bars of several processes would overwrite each other
+            quiet = OmegaConf.merge(cfg, {"progress_bar": False})
+            started[pool.submit(_train_quietly, OmegaConf.to_yaml(quiet), folder)] = folder
+        try:
+            for future in as_completed(started):
+                future.result()
+                yield started[future]
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _import(modules: tuple[str, ...]) -> None:
+    for module in modules:
+        import_module(module)
+
+
+def _train_quietly(config: str, folder: Path) -> None:
+    """Progress goes to the standard error, and stays."""
+    with redirect_stdout(io.StringIO()):
+        train_run(OmegaConf.create(config), folder)
+
+
+def about(seconds: float) -> str:
+    """A time to read.
+
+    Examples:
+        >>> about(42.4), about(200), about(9000)
+        ('42 s', '3 min', '2 h 30 min')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
