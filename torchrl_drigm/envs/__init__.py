@@ -1,6 +1,8 @@
 """Cooperative multi-agent environments with one set of keys."""
 
 from torchrl_drigm.envs.libs import (
+    HeaterFailures,
+    RandomWeather,
     SMACEnv,
     SMACWrapper,
     SMAXEnv,
@@ -10,6 +12,8 @@ from torchrl_drigm.envs.libs import (
 )
 
 __all__ = [
+    "HeaterFailures",
+    "RandomWeather",
     "SMACEnv",
     "SMACWrapper",
     "SMAXEnv",
