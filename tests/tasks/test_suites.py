@@ -69,7 +69,7 @@ def test_a_suite_is_a_list_of_dictionaries_wherever_it_comes_from(tmp_path, kind
         (
             [{"name": "windy", "wind": 3}],
             r"'windy' has \['wind'\], which the task 'building' does not know; it knows "
-            r"\['climate', 'days'\]",
+            r"\['climate', 'days', 'severity', 'failures', 'random_weather'\]",
         ),
     ],
 )

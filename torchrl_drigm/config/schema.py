@@ -68,6 +68,8 @@ class BuildingEnvConfig(EnvConfig):
     climates: list[list[str]] = MISSING
     days: list[int] = MISSING
     wrap_days: bool = MISSING
+    failures: dict[str, Any] | None = MISSING
+    random_weather: dict[str, Any] | None = MISSING
     n_action_levels: int = MISSING
     num_envs: int = MISSING
     loc: list[float] = MISSING

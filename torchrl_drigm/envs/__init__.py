@@ -1,6 +1,8 @@
 """Cooperative multi-agent environments with one set of keys."""
 
 from torchrl_drigm.envs.libs import (
+    HeaterFailures,
+    RandomWeather,
     SMACEnv,
     SMACWrapper,
     SMAXEnv,
@@ -14,7 +16,9 @@ __all__ = [
     "DecPOMDPEnv",
     "DronesEnv",
     "HarvestEnv",
+    "HeaterFailures",
     "MachinesEnv",
+    "RandomWeather",
     "SMACEnv",
     "SMACWrapper",
     "SMAXEnv",

@@ -6,6 +6,7 @@ Axes: ``S`` shifts, ``E`` episodes of each, ``B = S * E`` copies of the environm
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, ClassVar
 
 import pandas as pd
@@ -13,9 +14,11 @@ import torch
 from torch import Tensor
 from torchrl.envs import Compose, ObservationNorm, Transform, TransformedEnv
 
-from torchrl_drigm.envs import SustainGymEnv
+from torchrl_drigm.envs import HeaterFailures, RandomWeather, SustainGymEnv
+from torchrl_drigm.envs.libs._building_checks import check_option
 from torchrl_drigm.tasks.base import Task, Trial
 from torchrl_drigm.tasks.references import REFERENCES
+from torchrl_drigm.tasks.severity import severity_suites, wrong_severity
 from torchrl_drigm.tasks.suites import Shift
 
 __all__ = ["RETURN_SCALES", "BuildingTask", "normalise_return"]
@@ -51,8 +54,15 @@ class BuildingTask(Task):
         days (tuple): half-open range of days of the year to train on.
         n_action_levels (int): size of each agent's action grid.
         wrap_days (bool): take days from 365 on modulo 365.
+        failures (mapping, optional): how heaters fail in the nominal model, the fields of
+            :class:`~torchrl_drigm.envs.HeaterFailures`. Default: never.
+        random_weather (mapping, optional): how its weather strays from the files', the fields of
+            :class:`~torchrl_drigm.envs.RandomWeather`. Default: not at all.
         **settings: those of :class:`~torchrl_drigm.tasks.Task`. ``loc`` and ``scale`` are per
             feature of an agent's observation, own zone first.
+
+    Where the nominal model is random, ``suites`` begin with ``"severity"``, and ``"validation"`` is
+    another severity.
 
     Examples:
         >>> task = BuildingTask(building="OfficeSmall", n_action_levels=40)
@@ -66,6 +76,10 @@ class BuildingTask(Task):
         "climate": "SustainGym's (weather, location): the weather names the file of outdoor "
         "temperature and radiation, the location selects the ground temperature only",
         "days": "half-open range (lo, hi) of days of the year, from 0",
+        "severity": "factor on what is random in the nominal model: how often heaters fail, how "
+        "far the weather strays; 1 is nominal",
+        "failures": "fields of HeaterFailures that differ from the nominal model's",
+        "random_weather": "fields of RandomWeather that differ from the nominal model's",
     }
     suites: ClassVar[Mapping[str, Sequence[Shift]]] = {
         "climate": [
@@ -82,26 +96,54 @@ class BuildingTask(Task):
         days: tuple[int, int] = (0, 200),
         n_action_levels: int = 200,
         wrap_days: bool = False,
+        failures: HeaterFailures | Mapping[str, Any] | None = None,
+        random_weather: RandomWeather | Mapping[str, Any] | None = None,
         loc: float | Sequence[float] = 0.0,
         scale: float | Sequence[float] = 1.0,
         **settings: Any,
     ) -> None:
+        self.failures = check_option("env.failures", HeaterFailures, failures)
+        self.random_weather = check_option("env.random_weather", RandomWeather, random_weather)
         # one number for all features, or a number for each
-        loc, scale = ((v,) * 5 if isinstance(v, int | float) else v for v in (loc, scale))
+        n = 5 + (self.failures is not None and self.failures.observed)
+        loc, scale = ((v,) * n if isinstance(v, int | float) else v for v in (loc, scale))
+        for name, values in {"loc": loc, "scale": scale}.items():
+            if len(values) != n:
+                raise ValueError(
+                    f"env.{name}={list(values)} must have a number for each of the {n} features of "
+                    "an observation, the last one of a heater's time out of order where that is "
+                    "observed; or be one number for all."
+                )
         super().__init__(loc=loc, scale=scale, **settings)
         self.building = building
         self.groups = [tuple(climate) for climate in climates]
         self.days = tuple(days)
         self.n_action_levels = n_action_levels
         self.wrap_days = wrap_days
+        if self._random({}):
+            self.suites = severity_suites() | type(self).suites
+
+    def _random(self, shift: Shift) -> dict[str, HeaterFailures | RandomWeather]:
+        """What is random in a shift, as arguments of the environment."""
+        options = {}
+        for name, cls in {"failures": HeaterFailures, "random_weather": RandomWeather}.items():
+            nominal = getattr(self, name)
+            if nominal is None and name not in shift:
+                continue
+            fields = {} if nominal is None else asdict(nominal)
+            fields |= shift.get(name, {})
+            fields["severity"] = fields.get("severity", 1.0) * shift.get("severity", 1.0)
+            options[name] = check_option(name, cls, fields)
+        return options
 
     def make_env(self, num_envs: int, purpose: str, seed: int, shift: Shift) -> TransformedEnv:
         """``num_envs`` copies, each day drawn from the days and climates."""
         climates = [tuple(shift["climate"])] if "climate" in shift else self.groups
         days = tuple(shift.get("days", self.days))
-        return TransformedEnv(self._batch(climates, num_envs, seed, days=days), Compose())
+        env = self._batch(climates, num_envs, seed, days=days, **self._random(shift))
+        return TransformedEnv(env, Compose())
 
-    def _batch(self, climates: Sequence[Climate], num_envs: int, seed: int, **days: Any):
+    def _batch(self, climates: Sequence[Climate], num_envs: int, seed: int, **others: Any):
         return SustainGymEnv(
             "building",
             building=self.building,
@@ -110,7 +152,7 @@ class BuildingTask(Task):
             num_envs=num_envs,
             seed=seed,
             device=self.device,
-            **days,
+            **others,
             wrap_days=self.wrap_days,
         )
 
@@ -119,8 +161,10 @@ class BuildingTask(Task):
         n_zones = env.base_env.n_agents
 
         def of_state(values: Sequence[float]) -> Tensor:
-            own, *shared = values
-            return torch.tensor([own] * n_zones + shared, dtype=torch.float32)
+            own, shared, heater = values[0], values[1:5], values[5:]
+            return torch.tensor(
+                [own] * n_zones + [*shared] + [*heater] * n_zones, dtype=torch.float32
+            )
 
         loc, scale = of_state(self.loc), of_state(self.scale)
         return [ObservationNorm(loc, scale, in_keys=["state"], standard_normal=True)]
@@ -149,19 +193,44 @@ class BuildingTask(Task):
             return f"climate={climate!r} must be (weather, location), names of SustainGym's."
         if not _is_pair(days, int) or not 0 <= days[0] < days[1] <= DAYS_PER_YEAR:
             return f"days={days!r} must be (lo, hi) with 0 <= lo < hi <= {DAYS_PER_YEAR}."
+        if "severity" in shift and (wrong := wrong_severity(shift["severity"], self._random({}))):
+            return wrong
+        for name in ("failures", "random_weather"):
+            if not isinstance(fields := shift.get(name, {}), Mapping):
+                return f"{name}={fields!r} must be a mapping of fields, such as {{'severity': 2}}."
+            if "observed" in fields:
+                return (
+                    f"{name}: observed is what agents see, which cannot be shifted: leave it out."
+                )
+        try:
+            self._random(shift)
+        except ValueError as error:
+            return str(error)
         return None
 
     def trials(self, shifts: Sequence[Shift], episodes: int, seed: int) -> Iterator[Trial]:
-        """All episodes of all shifts in one batch.
+        """All episodes of all shifts in one batch, or in one for each kind of randomness.
 
         The days are drawn without replacement while there are enough, from ``seed`` alone: shifts
-        over the same range of days share them, so differences between shifts are paired.
+        over the same range of days share them, so differences between shifts are paired. What is
+        random within a day is drawn anew from ``seed`` in each batch: a heater that fails at one
+        severity does so at a higher one, if it works as hard.
         """
+        alike: list[tuple[dict, list[Shift]]] = []
+        for shift in shifts:
+            random = self._random(shift)
+            if not alike or alike[-1][0] != random:
+                alike.append((random, []))
+            alike[-1][1].append(shift)
+        for random, some in alike:
+            yield self._trial(some, episodes, seed, random)
+
+    def _trial(self, shifts: Sequence[Shift], episodes: int, seed: int, random: dict) -> Trial:
         climate = [tuple(shift.get("climate", self.groups[0])) for shift in shifts]
         climates = list(dict.fromkeys(climate))
         ranges = [tuple(shift.get("days", self.days)) for shift in shifts]
         days = torch.stack([_draw_days(*range_, episodes, seed) for range_ in ranges])  # [S, E]
-        env = self._batch(climates, days.numel(), seed)
+        env = self._batch(climates, days.numel(), seed, **random)
         index = torch.tensor([climates.index(c) for c in climate])  # [S]
         rows = pd.DataFrame(
             {
@@ -173,7 +242,7 @@ class BuildingTask(Task):
             }
         )
         reset = {"day": days.flatten(), "climate": index.repeat_interleave(episodes)}
-        yield Trial(env, rows, reset)
+        return Trial(env, rows, reset)
 
     @property
     def return_scaling(self) -> tuple[float, float] | None:

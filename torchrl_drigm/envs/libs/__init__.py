@@ -2,9 +2,16 @@
 
 from torchrl_drigm.envs.libs.smac import SMACEnv, SMACWrapper
 from torchrl_drigm.envs.libs.smax import SMAXEnv, SMAXWrapper
-from torchrl_drigm.envs.libs.sustaingym import SustainGymEnv, SustainGymWrapper
+from torchrl_drigm.envs.libs.sustaingym import (
+    HeaterFailures,
+    RandomWeather,
+    SustainGymEnv,
+    SustainGymWrapper,
+)
 
 __all__ = [
+    "HeaterFailures",
+    "RandomWeather",
     "SMACEnv",
     "SMACWrapper",
     "SMAXEnv",

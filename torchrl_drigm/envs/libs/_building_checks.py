@@ -3,14 +3,25 @@
 Axes: ``B`` copies of the environment.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from torchrl_drigm.envs.libs._building import DAYS_PER_YEAR
 
-__all__ = ["check_at_least", "check_chosen", "check_days", "check_names"]
+__all__ = [
+    "check_at_least",
+    "check_chosen",
+    "check_days",
+    "check_names",
+    "check_number",
+    "check_option",
+]
+
+Option = TypeVar("Option")
 
 
 def check_at_least(name: str, value: int, lowest: int) -> None:
@@ -24,6 +35,39 @@ def check_at_least(name: str, value: int, lowest: int) -> None:
     """
     if not isinstance(value, int) or isinstance(value, bool) or value < lowest:
         raise ValueError(f"{name}={value!r} must be an int of at least {lowest}.")
+
+
+def check_number(name: str, value: float, relation: str, holds: Callable[[float], bool]) -> None:
+    """Refuses what is no finite number, or not in that relation.
+
+    Raises:
+        ValueError: naming the argument, its value and the relation.
+
+    Examples:
+        >>> check_number("rate", 0.5, "in [0, 1]", lambda rate: 0 <= rate <= 1)
+    """
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or not holds(value):
+        raise ValueError(f"{name}={value!r} must be a finite number, {relation}.")
+
+
+def check_option(name: str, cls: type[Option], value: Any) -> Option | None:
+    """An option of an environment as its class: ``None``, an object of it, or its fields by name.
+
+    Raises:
+        ValueError: naming the option, its value and the fields there are, or the wrong field.
+    """
+    if value is None or isinstance(value, cls):
+        return value
+    known = list(cls.__dataclass_fields__)
+    if not isinstance(value, Mapping) or not set(value) <= set(known):
+        raise ValueError(
+            f"{name}={value!r} must be None, a {cls.__name__}, or a mapping of its fields {known}."
+        )
+    try:
+        return cls(**value)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
 
 
 def check_names(building: str, climates: Sequence[tuple[str, str]]) -> None:

@@ -3,12 +3,12 @@
 Axes: ``B`` copies of the environment (``num_envs``), ``n`` zones, one agent each.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
-from torchrl.data import Categorical, Composite, Unbounded
 from torchrl.envs import EnvBase
 
 from torchrl_drigm.envs.libs._building import DAYS_PER_YEAR, load_building, require_sustaingym
@@ -17,10 +17,14 @@ from torchrl_drigm.envs.libs._building_checks import (
     check_chosen,
     check_days,
     check_names,
+    check_option,
 )
+from torchrl_drigm.envs.libs._building_failures import HeaterFailures
+from torchrl_drigm.envs.libs._building_specs import building_specs
+from torchrl_drigm.envs.libs._building_weather import RandomWeather
 from torchrl_drigm.envs.libs._sustaingym_wrapper import SustainGymWrapper
 
-__all__ = ["SustainGymEnv", "SustainGymWrapper"]
+__all__ = ["HeaterFailures", "RandomWeather", "SustainGymEnv", "SustainGymWrapper"]
 
 
 class SustainGymEnv(EnvBase):
@@ -36,6 +40,8 @@ class SustainGymEnv(EnvBase):
     - ``("agents", "observation")`` ``[B, n, 5]``: own zone °C, outdoor °C, ground °C, global
       horizontal irradiance in [0, 1], occupancy heat kW.
     - ``"state"`` ``[B, n + 4]``: all zones °C, then the last four features above.
+      With ``failures`` that are ``observed`` an observation ends with one feature more, what is
+      left of its heater's time out of order, and a state with ``n`` more.
     - ``("agents", "action")`` ``[B, n]`` int64: level ``k`` of ``L = n_action_levels`` is the
       power ``a = (2 k - L) / L`` (heating where positive) as a fraction of the unit's maximum.
     - ``"reward"`` ``[B, 1]``: the team's, ``n`` times that of each agent, which is
@@ -62,7 +68,10 @@ class SustainGymEnv(EnvBase):
         num_envs: number of copies, ``B``.
         wrap_days: accept days from 365 on, and take them modulo 365. SustainGym 0.1.7 clips
             them all to one single episode; 0.1.6 took them modulo 364.
-        seed: seed of the random days and climates; drawn from torch's generator if ``None``.
+        failures: how heaters fail, a :class:`HeaterFailures` or its fields; ``None``: never.
+        random_weather: how the weather strays from the files, a :class:`RandomWeather` or its
+            fields; ``None``: not at all.
+        seed: seed of all that is random; drawn from torch's generator if ``None``.
         device: where the copies live. Random numbers are drawn on the CPU, so that a seed means
             the same episodes on every device.
 
@@ -70,6 +79,7 @@ class SustainGymEnv(EnvBase):
         day: ``[B]`` int64, the day that each copy is in.
         climate: ``[B]`` int64, the index of each copy's climate.
         target: ``[n]``, set points in °C.
+        steps_left: ``[B, n]`` int64, steps that each heater stays out of order; with ``failures``.
 
     Raises:
         ImportError: SustainGym is not installed.
@@ -96,6 +106,8 @@ class SustainGymEnv(EnvBase):
         n_action_levels: int = 200,
         num_envs: int = 1,
         wrap_days: bool = False,
+        failures: HeaterFailures | Mapping[str, Any] | None = None,
+        random_weather: RandomWeather | Mapping[str, Any] | None = None,
         seed: int | None = None,
         device: torch.device | str | int | None = None,
     ) -> None:
@@ -109,6 +121,8 @@ class SustainGymEnv(EnvBase):
         check_at_least("num_envs", num_envs, 1)
         check_names(building, climates)
         check_days(days, wrap_days)
+        failures = check_option("failures", HeaterFailures, failures)
+        random_weather = check_option("random_weather", RandomWeather, random_weather)
         super().__init__(device=device, batch_size=[num_envs])
 
         models = [load_building(building, *climate) for climate in climates]
@@ -118,7 +132,9 @@ class SustainGymEnv(EnvBase):
         self.days = tuple(days)
         self.wrap_days = wrap_days
         self.n_action_levels = n_action_levels
-        self.n_agents = len(first.target)
+        self.failures = failures
+        self.random_weather = random_weather
+        self.n_agents = n = len(first.target)
         # The team's reward is the sum of n equal ones.
         self._power_weight = -self.n_agents * first.power_weight
         self._comfort_weight = -self.n_agents * first.comfort_weight
@@ -126,6 +142,13 @@ class SustainGymEnv(EnvBase):
         self._day_length = first.day_length
         self._samples = len(first.weather)
 
+        # State columns that each agent sees: its own zone, the four shared features, and, where it
+        # shows, its own heater.
+        seen = [torch.arange(n)[:, None], (n + torch.arange(4)).expand(n, 4)]
+        if failures is not None and failures.observed:
+            seen.append(n + 4 + torch.arange(n)[:, None])
+        seen = torch.cat(seen, -1)
+        n_features = seen.shape[-1]
         constants = {
             "target": first.target,
             "_lowest_action": torch.tensor(-1.0),
@@ -133,14 +156,7 @@ class SustainGymEnv(EnvBase):
             "_weather": torch.cat([model.weather for model in models]),
             "_physics": torch.stack([model.transition for model in models]),
             "_transition": first.transition,
-            # State columns that each agent sees: its own zone and the four shared features.
-            "_seen": torch.cat(
-                [
-                    torch.arange(self.n_agents)[:, None],
-                    (self.n_agents + torch.arange(4)).expand(self.n_agents, 4),
-                ],
-                -1,
-            ).flatten(),
+            "_seen": seen.flatten(),
         }
         zeros = torch.zeros(num_envs, dtype=torch.long)
         episode = {
@@ -150,45 +166,22 @@ class SustainGymEnv(EnvBase):
             "_last_sample": zeros + self._day_length,
             "_temperature": first.target.expand(num_envs, -1),
         }
+        if failures is not None:
+            episode["steps_left"] = torch.zeros(num_envs, n, dtype=torch.long)
+        if random_weather is not None:
+            episode["_noise"] = torch.zeros(num_envs, 2)  # of the weather of the next step
         for name, value in constants.items():
             self.register_buffer(name, value.to(self.device), persistent=False)
         for name, value in episode.items():
             self.register_buffer(name, value.clone().to(self.device))
         self._episode = tuple(episode)
 
-        self._make_specs()
+        specs = building_specs(
+            num_envs, n, n_features, n * (n_features - 4) + 4, n_action_levels, self.device
+        )
+        for name, spec in specs.items():
+            setattr(self, name, spec)
         self.set_seed(seed)
-
-    def _make_specs(self) -> None:
-        batch, n, device = self.batch_size, self.n_agents, self.device
-        agents = (*batch, n)
-
-        def flag() -> Categorical:
-            return Categorical(2, shape=(*batch, 1), dtype=torch.bool, device=device)
-
-        self.observation_spec = Composite(
-            agents=Composite(
-                observation=Unbounded((*agents, 5), device=device), shape=agents, device=device
-            ),
-            state=Unbounded((*batch, n + 4), device=device),
-            shape=batch,
-            device=device,
-        )
-        self.action_spec = Composite(
-            agents=Composite(
-                action=Categorical(
-                    self.n_action_levels, shape=agents, dtype=torch.int64, device=device
-                ),
-                shape=agents,
-                device=device,
-            ),
-            shape=batch,
-            device=device,
-        )
-        self.reward_spec = Unbounded((*batch, 1), device=device)
-        self.done_spec = Composite(
-            done=flag(), terminated=flag(), truncated=flag(), shape=batch, device=device
-        )
 
     @property
     def action_effect(self) -> Tensor:
@@ -219,6 +212,8 @@ class SustainGymEnv(EnvBase):
         """Of the next step: ``[B, 3]`` outdoor °C, ground °C and GHI; ``[B, 1]`` occupancy kW."""
         weather = self._weather.index_select(0, self._sample)
         given, constant, linear, quadratic = weather.split((3, 1, 1, 1), -1)
+        if self.random_weather is not None:
+            given = self.random_weather.disturb(given, self._noise)
         total = self._temperature.sum(-1, keepdim=True)
         return given, torch.addcmul(constant, total, torch.addcmul(linear, total, quadratic))
 
@@ -230,8 +225,10 @@ class SustainGymEnv(EnvBase):
         return torch.bmm(inputs.unsqueeze(1), matrix).squeeze(1)
 
     def _observe(self, *state: Tensor) -> dict[str, Tensor | TensorDict]:
+        if self.failures is not None and self.failures.observed:
+            state = (*state, self.steps_left / self.failures.steps)
         state = torch.cat(state, -1)
-        seen = state.index_select(-1, self._seen).view(*self.batch_size, self.n_agents, 5)
+        seen = state.index_select(-1, self._seen).view(*self.batch_size, self.n_agents, -1)
         agents = TensorDict(
             {"observation": seen}, (*self.batch_size, self.n_agents), device=self.device
         )
@@ -240,6 +237,10 @@ class SustainGymEnv(EnvBase):
     def _step(self, tensordict: TensorDictBase) -> TensorDictBase:
         levels = tensordict.get(("agents", "action"))
         power = torch.add(self._lowest_action, levels, alpha=2 / self.n_action_levels)
+        if self.failures is not None:
+            power = torch.where(self.steps_left > 0, 0.0, power)
+            uniform = self._random(torch.rand, self.n_agents)
+            self.steps_left = self.failures.next_steps_left(self.steps_left, power, uniform)
         surroundings = self._surroundings()
         inputs = torch.cat([self._temperature, *surroundings, power], -1)
         temperature = self._apply_physics(inputs, self._transition)
@@ -251,6 +252,8 @@ class SustainGymEnv(EnvBase):
         reward = torch.add(self._comfort_weight * discomfort, effort, alpha=self._power_weight)
 
         self._temperature = temperature
+        if self.random_weather is not None:
+            self._noise = self.random_weather.next_noise(self._noise, self._random(torch.randn, 2))
         self._sample = torch.minimum(self._sample + 1, self._last_sample)
         truncated = (self._sample == self._last_sample).unsqueeze(-1)
         return TensorDict(
@@ -294,6 +297,11 @@ class SustainGymEnv(EnvBase):
         self._sample = torch.where(reset, first, self._sample)
         self._last_sample = first + self._day_length
         self._temperature = torch.where(reset[:, None], self.target, self._temperature)
+        if self.failures is not None:
+            self.steps_left = torch.where(reset[:, None], 0, self.steps_left)
+        if self.random_weather is not None:
+            noise = self._random(torch.randn, 2)
+            self._noise = torch.where(reset[:, None], noise, self._noise)
         self._select_physics()
 
         done = torch.zeros_like(reset).unsqueeze(-1)
@@ -310,6 +318,9 @@ class SustainGymEnv(EnvBase):
 
     def _draw(self, low: int, high: int) -> Tensor:
         return torch.randint(low, high, self.batch_size, generator=self._generator).to(self.day)
+
+    def _random(self, kind: Callable[..., Tensor], n: int) -> Tensor:
+        return kind(*self.batch_size, n, generator=self._generator).to(self.device)
 
     def _select_physics(self) -> None:
         # With one climate all copies share one matrix, and a step is one plain product.

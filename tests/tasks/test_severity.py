@@ -1,0 +1,116 @@
+"""Shifts of what is random in a nominal model: words, suites and what they are refused for."""
+
+import pytest
+import torch
+
+from torchrl_drigm.envs import HeaterFailures, RandomWeather
+from torchrl_drigm.evaluation import ProportionalControl, evaluate
+from torchrl_drigm.tasks import BuildingTask, read_suite
+
+FAILURES = {"rate": 0.05, "steps": 12, "observed": True}
+
+
+def random_of(task, shift):
+    env = task.make_env(1, "test", 0, {"name": "shift", **shift}).base_env
+    return env.failures, env.random_weather
+
+
+def contents(shift):
+    return {key: value for key, value in shift.items() if key != "name"}
+
+
+@pytest.mark.sustaingym
+def test_a_nominal_building_is_as_random_as_its_options_say():
+    assert random_of(BuildingTask(), {}) == (None, None)
+    task = BuildingTask(failures=FAILURES, random_weather={"hours": 2.0})
+    assert random_of(task, {}) == (HeaterFailures(**FAILURES), RandomWeather(hours=2.0))
+
+
+@pytest.mark.sustaingym
+def test_severity_is_a_factor_on_all_that_is_random():
+    task = BuildingTask(failures={**FAILURES, "severity": 2.0}, random_weather={})
+    failures, weather = random_of(task, {"severity": 3.0})
+    assert (failures.severity, weather.severity) == (6.0, 3.0)
+    assert (failures.rate, failures.steps, failures.observed) == (0.05, 12, True)
+
+
+@pytest.mark.sustaingym
+def test_a_shift_may_change_or_add_single_fields():
+    task = BuildingTask(failures=FAILURES)
+    failures, weather = random_of(task, {"failures": {"steps": 99}, "random_weather": {}})
+    assert failures == HeaterFailures(**{**FAILURES, "steps": 99})
+    assert weather == RandomWeather()
+    # a team that was trained without failures sees what it always saw
+    failures, _ = random_of(BuildingTask(), {"failures": {"rate": 0.2}})
+    assert failures == HeaterFailures(rate=0.2)
+
+
+def test_a_random_nominal_model_is_tested_on_severities_first():
+    task = BuildingTask(failures=FAILURES)
+    name, shifts = read_suite(task)
+    assert name == "severity"
+    assert [shift["severity"] for shift in shifts] == [1, 2, 4, 6]
+    assert read_suite(task, "climate")[1] == list(BuildingTask.suites["climate"])
+    assert "severity" not in BuildingTask().suites
+
+
+@pytest.mark.parametrize("task", [BuildingTask(failures=FAILURES)], ids=["building"])
+def test_what_is_chosen_by_is_not_tested_in(task):
+    validation = [contents(shift) for shift in read_suite(task, "validation")[1]]
+    for name in task.suites:
+        if name != "validation":
+            assert not any(contents(shift) in validation for shift in read_suite(task, name)[1])
+
+
+@pytest.mark.parametrize(
+    ("task", "values", "message"),
+    [
+        (BuildingTask(), {"severity": 2}, "severity=2 is a factor on .* env=building_failures"),
+        (BuildingTask(failures={}), {"severity": -1}, "severity=-1 must be a finite number"),
+        (BuildingTask(failures={}), {"severity": "high"}, "severity='high' must be"),
+        (BuildingTask(failures={}), {"severity": 11.0}, "failures: severity=11.0 times rate=0.1"),
+        (BuildingTask(), {"failures": {"rate": 2}}, "failures: rate=2 must be"),
+        (BuildingTask(), {"failures": 0.1}, "failures=0.1 must be a mapping of fields"),
+        (BuildingTask(), {"failures": {"observed": True}}, "failures: what agents see cannot be"),
+        (BuildingTask(), {"random_weather": {"wind": 2}}, "random_weather={'wind': 2.*'clouds'"),
+    ],
+)
+def test_shifts_that_no_building_has_are_refused(task, values, message):
+    with pytest.raises(ValueError, match=f"shift 'odd': .*{message}"):
+        read_suite(task, [{"name": "odd", **values}])
+
+
+@pytest.mark.parametrize("name", ["loc", "scale"])
+def test_each_feature_needs_its_number(name):
+    with pytest.raises(ValueError, match=rf"env.{name}=\[1, 1, 1, 1, 1\] must have .* 6 features"):
+        BuildingTask(failures=FAILURES, **{name: [1] * 5})
+    BuildingTask(failures=FAILURES, **{name: 2.0})
+
+
+def test_options_that_are_none_are_refused_by_the_name_of_their_field():
+    with pytest.raises(ValueError, match=r"env.failures: rate=-1 must be a finite number"):
+        BuildingTask(failures={"rate": -1})
+
+
+@pytest.mark.sustaingym
+def test_the_state_is_scaled_as_the_observations_are():
+    task = BuildingTask(failures=FAILURES, loc=[22, 0, 0, 0, 0, 1], scale=[2, 20, 20, 1, 0.2, 4])
+    env = task.train_env(seed=0)
+    (norm,) = task.learning_transforms(env)
+    assert norm.loc.tolist() == [22.0] * 6 + [0.0] * 4 + [1.0] * 6
+    torch.testing.assert_close(norm.scale, torch.tensor([2.0] * 6 + [20, 20, 1, 0.2] + [4.0] * 6))
+
+
+@pytest.mark.sustaingym
+def test_shifts_that_differ_in_what_is_random_share_their_days():
+    task = BuildingTask(failures={"rate": 0.1})
+    suite = [
+        {"name": "mild", "severity": 1.0},
+        {"name": "summer", "severity": 1.0, "days": (150, 200)},
+        {"name": "severe", "severity": 9.0},
+    ]
+    results = evaluate(ProportionalControl(), task, suite, episodes=3)
+    assert list(results["shift"].unique()) == ["mild", "summer", "severe"]
+    mild, severe = (results[results["shift"] == name] for name in ("mild", "severe"))
+    assert mild["day"].tolist() == severe["day"].tolist()
+    assert mild["return"].mean() > severe["return"].mean()
