@@ -1,4 +1,4 @@
-"""Train, evaluate, compare and export teams: ``python -m torchrl_drigm --help``."""
+"""Train, choose, evaluate, compare, export: ``python -m torchrl_drigm --help``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-COMMANDS = ("train", "evaluate", "compare", "export")
+COMMANDS = ("train", "choose", "evaluate", "compare", "export")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -18,7 +18,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     parser = argparse.ArgumentParser(
         prog="python -m torchrl_drigm",
-        description="Robust value factorization: train, evaluate, compare and export teams.",
+        description="Robust value factorization: train teams, choose a parameter of training, "
+        "evaluate, compare and export.",
     )
     parsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands = {name: import_module(f"torchrl_drigm.commands.{name}") for name in COMMANDS}
@@ -34,7 +35,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 metavar="MODULE",
                 help="a module of your own that a run's config names a class of; may be repeated",
             )
-    chosen = parser.parse_args(arguments)
+    if arguments[:1] == ["choose"]:  # whose options may stand between overrides
+        words = parsers.choices["choose"].parse_intermixed_args(arguments[1:])
+        chosen = argparse.Namespace(command="choose", **vars(words))
+    else:
+        chosen = parser.parse_args(arguments)
     try:
         for module in chosen.modules:  # what is in a folder alone makes nothing be imported
             import_module(module)

@@ -47,7 +47,8 @@ class Task(ABC):
     Attributes:
         name: what configs and tables call it.
         shifts: what a shift may change, and what that means; one entry of a shift each.
-        suites: named lists of shifts, the usual one first.
+        suites: named lists of shifts, the usual one first. ``"validation"`` is there to choose
+            parameters in; no shift of it stands in another one.
         metrics: columns by name, and the entries of an episode's last step that they show.
         columns: what a table of episodes shows of each.
         measure: the column that tables and pictures show, and what they call it, if that is
@@ -141,6 +142,15 @@ class Task(ABC):
     def wrong_in(self, shift: Shift) -> str | None:
         """What is wrong with the values of a shift, as a sentence; ``None`` if nothing is."""
         return None
+
+    def contents(self, shift: Shift) -> Shift:
+        """What there is in a shift, its name apart, with what stays as in training written out.
+
+        Two shifts of the same contents are the same one. Here what a shift may change is taken for
+        an attribute of the task with the same name, where there is one.
+        """
+        trained = {word: getattr(self, word) for word in self.shifts if hasattr(self, word)}
+        return trained | {word: value for word, value in shift.items() if word != "name"}
 
     def trials(self, shifts: Sequence[Shift], episodes: int, seed: int) -> Iterator[Trial]:
         """Environments to play ``episodes`` of each shift in; the same ones for the same seed."""

@@ -47,7 +47,11 @@ class BattlesTask(Task):
         "visible_only": "noise on the enemies that an agent sees, or on all; true by default",
     }
     suites: ClassVar[Mapping[str, Sequence[Shift]]] = {
-        "noise": [{"name": "clean"}, {"name": "noisy", "noise_std": 0.75}]
+        "noise": [{"name": "clean"}, {"name": "noisy", "noise_std": 0.75}],
+        "validation": [
+            {"name": "noise 0.25", "noise_std": 0.25},
+            {"name": "noise 0.5", "noise_std": 0.5},
+        ],
     }
     metrics: ClassVar[Mapping[str, NestedKey]] = {"won": ("info", "battle_won")}
     columns = ("won", "return", "steps")
@@ -81,6 +85,11 @@ class BattlesTask(Task):
         if "visible_only" in shift and "noise_std" not in shift:
             return "visible_only says which enemies have noise: give noise_std, too."
         return None
+
+    def contents(self, shift: Shift) -> Shift:
+        """Without noise it does not matter on which enemies."""
+        contents = {"noise_std": 0.0, "visible_only": True} | super().contents(shift)
+        return contents if contents["noise_std"] else contents | {"visible_only": True}
 
     @staticmethod
     def _noise(shift: Shift) -> dict[str, Any] | None:

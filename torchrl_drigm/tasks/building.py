@@ -43,6 +43,13 @@ _PAPER_CLIMATES = {
     "env_5": ("Cool_Marine", "Seattle"),
     "env_6": ("Mixed_Humid", "NewYork"),
 }
+# Neither trained nor tested in by anything of this package: to choose ρ or a discount in.
+_VALIDATION_CLIMATES = {
+    "val_1": ("Warm_Humid", "Atlanta"),
+    "val_2": ("Warm_Marine", "SanDiego"),
+    "val_3": ("Mixed_Dry", "Albuquerque"),
+    "val_4": ("Cool_Dry", "Denver"),
+}
 
 
 class BuildingTask(Task):
@@ -82,10 +89,14 @@ class BuildingTask(Task):
         "random_weather": "fields of RandomWeather that differ from the nominal model's",
     }
     suites: ClassVar[Mapping[str, Sequence[Shift]]] = {
-        "climate": [
+        suite: [
             {"name": name, "climate": climate, "days": (0, 200)}
-            for name, climate in _PAPER_CLIMATES.items()
+            for name, climate in climates.items()
         ]
+        for suite, climates in (
+            ("climate", _PAPER_CLIMATES),
+            ("validation", _VALIDATION_CLIMATES),
+        )
     }
 
     def __init__(
@@ -207,6 +218,10 @@ class BuildingTask(Task):
         except ValueError as error:
             return str(error)
         return None
+
+    def contents(self, shift: Shift) -> Shift:
+        """Without a climate it is the first one of training."""
+        return {"climate": self.groups[0]} | super().contents(shift)
 
     def trials(self, shifts: Sequence[Shift], episodes: int, seed: int) -> Iterator[Trial]:
         """All episodes of all shifts in one batch, or in one for each kind of randomness.

@@ -16,9 +16,10 @@ from omegaconf import OmegaConf
 if TYPE_CHECKING:
     from torchrl_drigm.tasks.base import Task
 
-__all__ = ["Shift", "read_suite"]
+__all__ = ["VALIDATION", "Shift", "read_suite", "refuse_test_shifts"]
 
 Shift = dict[str, Any]
+VALIDATION = "validation"  # the suite of a task to choose parameters in; all others are for tests
 
 
 def read_suite(
@@ -77,6 +78,55 @@ def read_suite(
         if (wrong := task.wrong_in(shift)) is not None:
             raise ValueError(f"suite {name!r}: shift {shift['name']!r}: {wrong}")
     return name, shifts
+
+
+def refuse_test_shifts(
+    task: Task, suite: str, shifts: Iterable[Shift], tested: Mapping[str, Iterable[Shift]]
+) -> None:
+    """Refuse to choose a parameter in shifts that it is tested in, whatever they are called.
+
+    Test shifts are those of all suites of the task but ``"validation"``, and those given.
+
+    Args:
+        task (Task): the task.
+        suite (str): what the shifts to choose in are called together.
+        shifts (iterable of dict): these.
+        tested (mapping): further test shifts, by what their suite is called.
+
+    Raises:
+        ValueError: naming a shift that is one of both, and where.
+
+    Examples:
+        >>> from torchrl_drigm.tasks import SMAXTask
+        >>> shifts = [{"name": "mine", "noise_std": 0.75}]
+        >>> refuse_test_shifts(SMAXTask(), "own", shifts, {})
+        Traceback (most recent call last):
+        ValueError: suite 'own': shift 'mine' is 'noisy' of the test suite 'noise'. ...
+    """
+    suites = {name: own for name, own in task.suites.items() if name != VALIDATION}
+    tests = [
+        (name, test["name"], _plain(task.contents(test)))
+        for name, own in (suites | dict(tested)).items()
+        for test in own
+    ]
+    for shift in shifts:
+        contents = _plain(task.contents(shift))
+        for name, test, other in tests:
+            if contents == other:
+                has = VALIDATION in task.suites and suite != VALIDATION
+                known = f"the suite {VALIDATION!r}" if has else "a YAML file of your own"
+                raise ValueError(
+                    f"suite {suite!r}: shift {shift['name']!r} is {test!r} of the test suite "
+                    f"{name!r}. What is chosen in it is not tested there any more. Choose in other "
+                    f"shifts, such as {known}."
+                )
+
+
+def _plain(value: Any) -> Any:
+    """A value of Python or YAML, whose lists and tuples are the same."""
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _by_name(task: Task, suite: str | os.PathLike) -> tuple[str, Any]:

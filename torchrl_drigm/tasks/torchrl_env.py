@@ -86,6 +86,10 @@ class TorchRLTask(Task):
         own = [key for key in ("num_envs", "seed", "device") if key in shift]
         return f"{own} is the task's own, and cannot be shifted." if own else None
 
+    def contents(self, shift: Shift) -> Shift:
+        """All arguments of the constructor."""
+        return self.kwargs | super().contents(shift)
+
     @property
     def return_scaling(self) -> tuple[float, float] | None:
         """The return of a perfect episode is 1."""
