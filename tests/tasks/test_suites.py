@@ -7,7 +7,14 @@ import pytest
 from omegaconf import OmegaConf
 
 from torchrl_drigm.envs import SustainGymEnv
-from torchrl_drigm.tasks import BuildingTask, SMAXTask, TorchRLTask, read_suite
+from torchrl_drigm.tasks import (
+    BuildingTask,
+    SMACTask,
+    SMAXTask,
+    TorchRLTask,
+    read_suite,
+    refuse_test_shifts,
+)
 
 ONE = {"name": "summer", "days": [150, 240]}
 
@@ -109,6 +116,46 @@ def test_a_shift_of_any_torchrl_environment_is_an_argument_of_it():
     task = TorchRLTask(make="torchrl.envs.VmasEnv", kwargs={"scenario": "balance"})
     suite = [{"name": "heavy", "package_mass": 10}]
     assert read_suite(task, suite)[1] == suite
+
+
+class TestValidation:
+    """No parameter is chosen where it is tested."""
+
+    @pytest.mark.parametrize("task", [BuildingTask(), SMAXTask(), SMACTask()])
+    def test_no_test_suite_has_a_shift_of_it(self, task):
+        refuse_test_shifts(task, *read_suite(task, "validation"), {})
+
+    @pytest.mark.parametrize(
+        ("task", "shift", "other"),
+        [
+            (BuildingTask(), {"climate": ["Hot_Humid", "Tampa"], "days": [0, 200]}, "env_2"),
+            (BuildingTask(), {"climate": ("Hot_Humid", "Tampa")}, "env_2"),  # on days of training
+            (BuildingTask(), {"days": [0, 200]}, "env_1"),  # in the climate of training
+            (SMAXTask(), {"noise_std": 0.75, "visible_only": True}, "noisy"),
+            (SMAXTask(), {"noise_std": 0, "visible_only": False}, "clean"),
+        ],
+    )
+    def test_a_shift_is_known_by_its_contents(self, task, shift, other):
+        with pytest.raises(ValueError, match=f"shift 'mine' is '{other}' of the test suite"):
+            refuse_test_shifts(task, "own", [{"name": "mine", **shift}], {})
+
+    @pytest.mark.parametrize(
+        ("task", "shift"),
+        [
+            (BuildingTask(), {"climate": ["Hot_Humid", "Tampa"], "days": [200, 365]}),
+            (BuildingTask(days=(0, 100)), {"climate": ["Hot_Humid", "Tampa"]}),
+            (SMAXTask(), {"noise_std": 0.75, "visible_only": False}),
+        ],
+    )
+    def test_another_one_of_the_same_name_is_no_test(self, task, shift):
+        refuse_test_shifts(task, "own", [{"name": "env_2", **shift}], {})
+
+    def test_suites_of_a_config_are_tests_too(self):
+        task = TorchRLTask(make="torchrl.envs.VmasEnv", kwargs={"n_agents": 4})
+        tested = {"evaluation.suite=mine": [{"name": "heavy", "mass": 9}]}
+        with pytest.raises(ValueError, match=r"is 'heavy' of .*suite=mine'.* a YAML file of your"):
+            shifts = [{"name": "x", "n_agents": 4, "mass": 9}]
+            refuse_test_shifts(task, "own", shifts, tested)
 
 
 def test_import_without_sustaingym():

@@ -9,7 +9,13 @@ import pytest
 from omegaconf import OmegaConf
 
 from torchrl_drigm.trainers import RunCheckpoint, claim_run, is_done, locate_run, runs, save_config
-from torchrl_drigm.trainers.runs import differences, run_identity
+from torchrl_drigm.trainers.runs import (
+    differences,
+    has_ended,
+    read_duration,
+    run_identity,
+    save_duration,
+)
 
 
 def config(**changes):
@@ -161,6 +167,26 @@ class TestResults:
     def test_of_nobody_stay(self, tmp_path):
         (tmp_path / "results.csv").write_text("")
         assert is_done(config(), tmp_path, "results.csv")
+
+
+class TestDuration:
+    def test_a_run_has_ended_with_all_of_its_steps(self, tmp_path):
+        assert not has_ended(config(), tmp_path, "results.csv")
+        save_duration(tmp_path, frames=100, steps=40, seconds=2.5)
+        assert read_duration(tmp_path) == {"frames": 100.0, "steps": 40.0, "seconds": 2.5}
+        assert has_ended(config(), tmp_path, "results.csv")
+        longer = config(**{"collector.total_frames": 200})
+        (tmp_path / "results.csv").touch()  # of fewer steps
+        assert not has_ended(longer, tmp_path, "results.csv")
+
+    @pytest.mark.parametrize("text", [None, "", "[]", '{"frames": 1}', '{"frames": "a"}'])
+    def test_where_it_is_not_known_results_tell(self, tmp_path, text):
+        if text is not None:
+            (tmp_path / "duration.json").write_text(text)
+        assert read_duration(tmp_path) is None
+        assert not has_ended(config(), tmp_path, "results.csv")
+        (tmp_path / "results.csv").touch()
+        assert has_ended(config(), tmp_path, "results.csv")
 
 
 def test_a_config_is_never_half_written(tmp_path, monkeypatch):

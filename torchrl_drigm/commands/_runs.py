@@ -100,12 +100,13 @@ def train_runs(
         locate_run(cfg, folder)
     waiting = {f: cfg for f, cfg in runs.items() if not is_done(cfg, f, results_of(cfg))}
     if not waiting:
-        print(f"{len(runs)} runs have their results already.", flush=True)
+        print(f"0 runs to train; {len(runs)} done already.", flush=True)
         return
     done = len(runs) - len(waiting)
     rounds = -(-len(waiting) // jobs)
     known = f", about {about(rounds * seconds)}" if seconds else ""
-    print(f"{len(waiting)} runs to train{known}; {done} have their results.", flush=True)
+    one_or_more = "run" if len(waiting) == 1 else "runs"
+    print(f"{len(waiting)} {one_or_more} to train{known}; {done} done already.", flush=True)
     start = time.perf_counter()
     for number, folder in enumerate(_one_by_one(waiting, jobs, tuple(modules)), 1):
         passed = time.perf_counter() - start
