@@ -26,7 +26,15 @@ COLLECTOR = ("collector", "mask")
 VALID = torch.tensor([[1, 1, 1, 1, 0, 0], [0, 1, 1, 0, 1, 1], [1, 1, 0, 0, 1, 1]], dtype=torch.bool)
 ALGORITHMS = ["vdn", "qmix", "qtran"]
 # robust ones, and those of TorchRL that the losses accept
-ESTIMATORS = ["contamination_td0", "contamination_tdlambda", "tv_td0", "td0", "td1", "tdlambda"]
+ESTIMATORS = [
+    "contamination_td0",
+    "contamination_tdlambda",
+    "tv_td0",
+    "tv_tdlambda",
+    "td0",
+    "td1",
+    "tdlambda",
+]
 NETWORKS = [
     "mlp",
     "mlp, masked by the loss",
@@ -86,7 +94,7 @@ def make_loss(algorithm, network="mlp", estimator="contamination_td0", seed=0, *
     """A loss whose parameters follow from the seed, with target networks that differ."""
     torch.manual_seed(seed)
     agents = make_agents(network)
-    if estimator == "tv_td0":
+    if estimator.startswith("tv"):
         kwargs["dual_network"] = DualNetwork(STATE, N_AGENTS, N_ACTIONS, hidden_size=8)
     if algorithm == "qtran":
         joint = QTRANJointValue(STATE, N_AGENTS, N_ACTIONS, hidden_size=8)

@@ -5,6 +5,7 @@ from dataclasses import FrozenInstanceError, dataclass
 import pytest
 import torch
 
+from tests.sets import LowestShare
 from torchrl_drigm.objectives.value import RobustTD0, RobustTDLambda
 from torchrl_drigm.tabular import FiniteSet, robust_value_iteration
 from torchrl_drigm.tabular import random_dec_pomdp as draw_model
@@ -179,10 +180,24 @@ class TestLearning:
         with pytest.raises(ValueError, match=r"shape of next_value, \(3, 1\), got none"):
             TotalVariation(0.1, 0.0).backup(torch.zeros(3, 1))
 
-    def test_lambda_returns_are_of_affine_sets(self):
-        with pytest.raises(ValueError, match=r"TotalVariation\(.* is not affine .* without lmbda"):
-            RobustTDLambda(TotalVariation(0.1, 0.0), gamma=0.9, lmbda=0.5)
-        assert RobustTDLambda(Shifted(0.5), gamma=0.9, lmbda=0.5).uncertainty == Shifted(0.5)
+    def test_lambda_returns_are_of_every_set_that_can_be_learned(self):
+        for uncertainty in (TotalVariation(0.1, 0.0), Shifted(0.5)):
+            estimator = RobustTDLambda(uncertainty, gamma=0.9, lmbda=0.5)
+            assert estimator.uncertainty == uncertainty
+        with pytest.raises(ValueError, match="has no value estimator"):
+            RobustTDLambda(Bare(), gamma=0.9, lmbda=0.5)
+
+    def test_what_is_not_affine_says_so(self):
+        with pytest.raises(
+            ValueError, match=r"TotalVariation\(.* is not affine .* by lmbda or Rob"
+        ):
+            TotalVariation(0.1, 0.0).affine()
+
+    def test_the_slope_is_the_derivative_of_the_backup(self):
+        values, eta = torch.tensor([[1.0], [3.0]]), torch.tensor([[2.0], [2.0]])
+        assert Contamination(0.25, -8.0).slope(values).tolist() == [[0.75], [0.75]]
+        assert TotalVariation(0.25, -8.0).slope(values, eta).tolist() == [[1.0], [0.0]]
+        assert LowestShare(0.5).slope(values, eta).tolist() == [[2.0], [0.0]]
 
     def test_what_is_no_set(self):
         with pytest.raises(TypeError, match=r"must be an UncertaintySet, got 'tv'\. Make one"):

@@ -169,8 +169,35 @@ class UncertaintySet(Fields):
         """
         raise ValueError(
             f"the backup of {self!r} is not affine in the next value, so that the worst case of a "
-            "return over several steps is not a sum over them. Take one-step targets: RobustTD0, "
-            "without lmbda and without MultiStep."
+            "return over several steps is not one of their sum. Take λ-returns, which ask for the "
+            "worst case at every step, by lmbda or RobustTDLambda, or one-step targets."
+        )
+
+    def slope(self, next_value: Tensor, dual_value: Tensor | None = None) -> Tensor:
+        r"""Derivative of :meth:`backup` with respect to the next value, of its shape, no gradient.
+
+        At the best dual numbers it is the density of the worst distribution with respect to the
+        nominal one. λ-returns of sets with duals need it; a set gives it where it knows something
+        quicker than differentiation.
+
+        Args:
+            next_value (Tensor): ``[*B, 1]``.
+            dual_value (Tensor, optional): ``[*B, n_duals]``.
+
+        Examples:
+            >>> from torchrl_drigm.uncertainty import TotalVariation
+            >>> next_value, eta = torch.tensor([[1.0], [3.0]]), torch.tensor([[2.0], [2.0]])
+            >>> TotalVariation(rho=0.5, worst_value=0.0).slope(next_value, eta)
+            tensor([[1.],
+                    [0.]])
+        """
+        if self.is_affine:
+            return torch.full_like(next_value, self.affine()[0])
+        if dual_value is not None:
+            dual_value = dual_value.detach()
+        # every sample has its own outcome: the derivatives of the sum are those of the samples
+        return torch.func.grad(lambda value: self.backup(value, dual_value).sum())(
+            next_value.detach()
         )
 
     def dual_objective(self, next_value: Tensor, dual_value: Tensor) -> Tensor:

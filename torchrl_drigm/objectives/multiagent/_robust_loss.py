@@ -111,8 +111,8 @@ class RobustLossMixin(StepsMixin, NetworksMixin):
             The loss itself, as :meth:`~torchrl.objectives.LossModule.make_value_estimator` does.
 
         Raises:
-            ValueError: for a set with duals where the loss has no dual network, ``lmbda`` for a set
-                whose backup is not affine, or ``rho``, ``gamma`` or ``lmbda`` out of range.
+            ValueError: for a set with duals where the loss has no dual network, or ``rho``,
+                ``gamma`` or ``lmbda`` out of range.
         """
         if value_type is None:
             value_type = self.default_value_estimator

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import torch
+from tensordict import TensorDictBase
+from tensordict.nn import TensorDictModuleBase
+from torch import Tensor
+from torchrl.objectives.utils import hold_out_net
 
 from torchrl_drigm.uncertainty import UncertaintySet
 
@@ -11,6 +15,13 @@ class OverASet:
     """Mix into a value estimator that owns the set ``uncertainty``."""
 
     uncertainty: UncertaintySet
+    dual_network: TensorDictModuleBase | None
+
+    @classmethod
+    def for_loss(cls, loss_module, **hyperparams):
+        """Build the estimator for a loss, with the loss's dual network."""
+        hyperparams.setdefault("dual_network", getattr(loss_module, "dual_network", None))
+        return super().for_loss(loss_module, **hyperparams)
 
     @staticmethod
     def _refuse_others(kwargs: dict) -> None:
@@ -43,6 +54,61 @@ class OverASet:
                 f"{list(backup.shape)} for {list(one.shape)}."
             )
         self.uncertainty = uncertainty
+
+    def _own_dual_network(self, dual_network: TensorDictModuleBase | None) -> None:
+        # The network stays its owner's: assigned without registering its parameters here.
+        self.__dict__["dual_network"] = dual_network
+
+    def robust_value(self, next_value: Tensor, dual_value: Tensor | None = None) -> Tensor:
+        r"""Worst case :math:`\sigma` per sample, of the shape of ``next_value``."""
+        return self.uncertainty.backup(next_value, dual_value)
+
+    def dual_objective(self, next_value: Tensor, dual_value: Tensor) -> Tensor:
+        """Quantity that the dual minimises in the mean, of the shape of ``next_value``."""
+        return self.uncertainty.dual_objective(next_value, dual_value)
+
+    def outcome_value(self, tensordict: TensorDictBase, next_value: Tensor) -> Tensor:
+        """What the set is over: ``V'``, or ``r + gamma V'`` where it is joint with the reward.
+
+        ``V'`` is the next value, 0 where the next state is terminal.
+
+        Args:
+            tensordict (TensorDictBase): ``[*B]``, with ``("next", "done")`` and, where episodes can
+                be cut by time, ``("next", "terminated")``; with the reward for a joint set.
+            next_value (Tensor): ``[*B, 1]``.
+
+        Returns:
+            Tensor ``[*B, 1]``.
+        """
+        next_value = self._where_not_terminal(tensordict, next_value)
+        if not self.uncertainty.joint_with_reward:
+            return next_value
+        reward = tensordict.get(("next", self.tensor_keys.reward))
+        return reward + self.gamma.to(reward.device) * next_value
+
+    def _where_not_terminal(self, tensordict: TensorDictBase, next_value: Tensor) -> Tensor:
+        terminated = tensordict.get(("next", self.tensor_keys.terminated), None)
+        if terminated is None:
+            terminated = tensordict.get(("next", self.tensor_keys.done))
+        if terminated.shape != next_value.shape:
+            raise ValueError(
+                f"the '{self.tensor_keys.terminated}' flag must have the shape of the next value, "
+                f"{tuple(next_value.shape)}, got {tuple(terminated.shape)}."
+            )
+        # where, not a product: a masked-out terminal value may be -inf, and 0 * inf is nan.
+        return torch.where(terminated, torch.zeros_like(next_value), next_value)
+
+    def _dual_value(self, tensordict: TensorDictBase, dual_value: Tensor | None) -> Tensor | None:
+        """The dual numbers as given, or by the network where the set has some."""
+        if not self.n_duals or dual_value is not None:
+            return dual_value
+        if self.dual_network is None:
+            raise ValueError(
+                f"{type(self).__name__} over {self.uncertainty!r} needs a dual value: pass "
+                "dual_value, or build the estimator with dual_network."
+            )
+        with hold_out_net(self.dual_network):
+            return self.dual_network(tensordict.copy()).get(self.dual_network.out_keys[0])
 
     @property
     def n_duals(self) -> int:

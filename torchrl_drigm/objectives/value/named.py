@@ -20,17 +20,18 @@ class RobustValueEstimators(Enum):
     """Robust value estimators, usable wherever TorchRL takes a ``ValueEstimators`` member.
 
     The lower-case member name is the string alias: ``"contamination_td0"``,
-    ``"contamination_tdlambda"``, ``"tv_td0"``. Every other set with a name has the string aliases
-    ``"<name>_td0"`` and, where its backup is affine, ``"<name>_tdlambda"``.
+    ``"contamination_tdlambda"``, ``"tv_td0"``, ``"tv_tdlambda"``. Every other set with a name has
+    the string aliases ``"<name>_td0"`` and ``"<name>_tdlambda"``.
 
     Examples:
         >>> [member.name.lower() for member in RobustValueEstimators]
-        ['contamination_td0', 'contamination_tdlambda', 'tv_td0']
+        ['contamination_td0', 'contamination_tdlambda', 'tv_td0', 'tv_tdlambda']
     """
 
     CONTAMINATION_TD0 = "TD(0) over a rho-contamination set"
     CONTAMINATION_TDLAMBDA = "TD(lambda) over a rho-contamination set"
     TV_TD0 = "TD(0) over a total-variation ball, with a learned dual"
+    TV_TDLAMBDA = "TD(lambda) over a total-variation ball, with a learned dual"
 
 
 class OverANamedSet:
@@ -61,10 +62,11 @@ class OverANamedSet:
 
 
 def register(set_cls: type[UncertaintySet]) -> None:
-    """Register ``"<name>_td0"``, and for an affine backup ``"<name>_tdlambda"``."""
-    kinds = {"td0": (RobustTD0, {"gamma": 0.99})}
-    if set_cls.is_affine:
-        kinds["tdlambda"] = (RobustTDLambda, {"gamma": 0.99, "lmbda": 0.95})
+    """Register ``"<name>_td0"`` and ``"<name>_tdlambda"``."""
+    kinds = {
+        "td0": (RobustTD0, {"gamma": 0.99}),
+        "tdlambda": (RobustTDLambda, {"gamma": 0.99, "lmbda": 0.95}),
+    }
     for suffix, (base, defaults) in kinds.items():
         alias = f"{set_cls.name}_{suffix}"
         named = type(

@@ -9,7 +9,6 @@ import torch
 from tensordict import TensorDictBase
 from tensordict.nn import TensorDictModuleBase
 from torch import Tensor
-from torchrl.objectives.utils import hold_out_net
 from torchrl.objectives.value import TD0Estimator
 
 from torchrl_drigm.objectives.value._checks import check_gamma
@@ -27,7 +26,8 @@ class RobustTD0(OverASet, TD0Estimator):
 
     On data of a ``MultiStep`` transform, which works with sets whose backup is affine,
     ``scale * V' + shift``, the transform's own ``gamma`` must be :math:`\gamma` times ``scale``
-    (:math:`\gamma(1-\rho)` for contamination), since it discounts the rewards in between.
+    (:math:`\gamma(1-\rho)` for contamination), since it discounts the rewards in between. Sets with
+    duals need every reward by itself: :class:`RobustTDLambda` is their estimator of several steps.
 
     Args:
         uncertainty (UncertaintySet): the set, with a number for a ``worst_value``.
@@ -83,45 +83,8 @@ class RobustTD0(OverASet, TD0Estimator):
     ) -> None:
         self._refuse_others(kwargs)
         super().__init__(gamma=check_gamma(gamma), value_network=value_network, **kwargs)
-        # The network stays its owner's: assigned without registering its parameters here.
-        self.__dict__["dual_network"] = dual_network
+        self._own_dual_network(dual_network)
         self._own_set(uncertainty)
-
-    @classmethod
-    def for_loss(cls, loss_module, **hyperparams) -> RobustTD0:
-        """Build the estimator for a loss, with the loss's dual network."""
-        hyperparams.setdefault("dual_network", getattr(loss_module, "dual_network", None))
-        return super().for_loss(loss_module, **hyperparams)
-
-    def robust_value(self, next_value: Tensor, dual_value: Tensor | None = None) -> Tensor:
-        r"""Worst case :math:`\sigma(V')` per sample, of the shape of ``next_value``."""
-        return self.uncertainty.backup(next_value, dual_value)
-
-    def dual_objective(self, next_value: Tensor, dual_value: Tensor) -> Tensor:
-        """Quantity that the dual minimises in the mean, of the shape of ``next_value``."""
-        return self.uncertainty.dual_objective(next_value, dual_value)
-
-    def outcome_value(self, tensordict: TensorDictBase, next_value: Tensor) -> Tensor:
-        """``V'``: the next value, 0 where the next state is terminal.
-
-        Args:
-            tensordict (TensorDictBase): ``[*B]``, with ``("next", "done")`` and, where episodes can
-                be cut by time, ``("next", "terminated")``.
-            next_value (Tensor): ``[*B, 1]``.
-
-        Returns:
-            Tensor ``[*B, 1]``.
-        """
-        terminated = tensordict.get(("next", self.tensor_keys.terminated), None)
-        if terminated is None:
-            terminated = tensordict.get(("next", self.tensor_keys.done))
-        if terminated.shape != next_value.shape:
-            raise ValueError(
-                f"the '{self.tensor_keys.terminated}' flag must have the shape of the next value, "
-                f"{tuple(next_value.shape)}, got {tuple(terminated.shape)}."
-            )
-        # where, not a product: a masked-out terminal value may be -inf, and 0 * inf is nan.
-        return torch.where(terminated, torch.zeros_like(next_value), next_value)
 
     def value_estimate(
         self,
@@ -147,36 +110,36 @@ class RobustTD0(OverASet, TD0Estimator):
         """
         if next_value is None:
             next_value = self._next_value(tensordict, target_params, kwargs=kwargs)
-        if self.n_duals and dual_value is None:
-            if self.dual_network is None:
-                raise ValueError(
-                    f"{type(self).__name__} over {self.uncertainty!r} needs a dual value: pass "
-                    "dual_value, or build the estimator with dual_network."
-                )
-            with hold_out_net(self.dual_network):
-                dual_value = self.dual_network(tensordict.copy()).get(self.dual_network.out_keys[0])
-        reward = tensordict.get(("next", self.tensor_keys.reward))
-        gamma = self.gamma.to(reward.device)
-        outcome = self.outcome_value(tensordict, next_value)
+        dual_value = self._dual_value(tensordict, dual_value)
         steps = tensordict.get(self.tensor_keys.steps_to_next_obs, None)
-        if steps is None:
-            return reward + gamma * self.robust_value(outcome, dual_value)
-        return self._n_step_target(reward, outcome, steps.view_as(reward), gamma)
+        if steps is not None:
+            return self._n_step_target(tensordict, next_value, steps)
+        worst = self.robust_value(self.outcome_value(tensordict, next_value), dual_value)
+        if self.uncertainty.joint_with_reward:
+            return worst
+        reward = tensordict.get(("next", self.tensor_keys.reward))
+        return reward + self.gamma.to(reward.device) * worst
 
     def _n_step_target(
-        self, reward: Tensor, outcome: Tensor, steps: Tensor, gamma: Tensor
+        self, tensordict: TensorDictBase, next_value: Tensor, steps: Tensor
     ) -> Tensor:
         if not self.uncertainty.is_affine:
             raise ValueError(
                 f"{type(self).__name__} over {self.uncertainty!r} is a one-step estimator, and the "
-                f"data carries '{self.tensor_keys.steps_to_next_obs}' of a multi-step transform. "
-                "Remove MultiStep."
+                f"data carries '{self.tensor_keys.steps_to_next_obs}' of a multi-step transform, "
+                "whose rewards are summed already. Remove MultiStep; several steps of this set are "
+                "λ-returns on sequences, by lmbda or RobustTDLambda."
             )
+        reward = tensordict.get(("next", self.tensor_keys.reward))
+        steps, gamma = steps.view_as(reward), self.gamma.to(reward.device)
         # n affine backups are a geometric series
         scale, shift = self.uncertainty.affine()
         keep = gamma * scale
-        target = reward + keep**steps * outcome
+        joint = self.uncertainty.joint_with_reward
+        if joint:
+            reward = scale * reward
+        target = reward + keep**steps * self._where_not_terminal(tensordict, next_value)
         if shift == 0.0:
             return target
         series = torch.where(keep == 1.0, steps, (1 - keep**steps) / (1 - keep))
-        return target + gamma * shift * series
+        return target + (shift if joint else gamma * shift) * series
