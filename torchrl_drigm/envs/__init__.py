@@ -2,6 +2,7 @@
 
 from torchrl_drigm.envs.libs import (
     HeaterFailures,
+    NoisyVmasEnv,
     RandomWeather,
     SMACEnv,
     SMACWrapper,
@@ -13,6 +14,7 @@ from torchrl_drigm.envs.libs import (
 
 __all__ = [
     "HeaterFailures",
+    "NoisyVmasEnv",
     "RandomWeather",
     "SMACEnv",
     "SMACWrapper",
