@@ -264,7 +264,7 @@ class TestForm:
         assert torch.equal(found.transpose(0, 1), expected)
 
     def test_no_gradient_goes_through_the_coefficient(self):
-        data, next_value, dual_value = draw(2, 5, ends=0.0)
+        _data, next_value, dual_value = draw(2, 5, ends=0.0)
         next_value.requires_grad_(), dual_value.requires_grad_()
         assert not SETS[2].slope(next_value, dual_value).requires_grad
 
