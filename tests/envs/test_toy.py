@@ -84,8 +84,15 @@ def test_the_severity_is_the_models(make, model):
     assert torch.equal(env.model.reward, model.reward)
 
 
-def test_the_cost_of_a_failure_can_be_paid_at_once():
-    assert MachinesEnv(cost_in_reward=True).model.n_states == 16
+def test_a_reward_by_next_state_is_that_of_the_state_reached():
+    env = MachinesEnv(3.0, 2000, cost_in_reward=True, seed=0)
+    data = env.reset()
+    env._where = torch.full((2000,), 4 * 3 + 3)  # both old
+    data["agents", "action"] = torch.tensor([0, 1]).expand(2000, 2)
+    after = env.step(data)["next"]
+    failed = after["state"].argmax(-1) == 0
+    assert 0.15 < failed.double().mean() < 0.33
+    assert (after["reward"][failed] == -17.5).all() and (after["reward"][~failed] == 0.5).all()
 
 
 def test_the_discounted_return_adds_up_and_starts_over():

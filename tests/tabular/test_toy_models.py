@@ -1,6 +1,7 @@
 """Harvest, machines and drones: their exact returns over severity, and what each rule says."""
 
 import dataclasses
+import functools
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from torchrl_drigm.tabular import (
     policy_evaluation,
     robust_value_iteration,
 )
-from torchrl_drigm.uncertainty import Contamination, Nominal, TotalVariation
+from torchrl_drigm.uncertainty import Contamination, CVaR, Nominal, TotalVariation
 
 MODELS = {"harvest": harvest, "machines": machines, "drones": drones}
 NOMINAL = {
@@ -69,6 +70,34 @@ def test_training_at_the_severity_itself_has_the_returns_of_the_table(name):
 def test_total_variation_has_the_returns_of_the_table(name, rho, expected):
     policy = trained(MODELS[name](), TotalVariation(rho))
     assert at_severities(MODELS[name], policy, expected) == near(expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "rho", "expected"),
+    [
+        ("harvest", 0.3, {1: 13.05, 2: 10.55, 3: 8.45, 4: 6.69, 6: 4.06}),
+        ("harvest", 0.5, dict.fromkeys((1, 2, 3, 4, 6), 11.30)),
+        ("machines", 0.5, {1: 16.21, 2: 14.46, 3: 12.77, 4: 11.15, 6: 8.07}),
+        ("drones", 0.75, {1: 59.8, 3: 55.8, 4: 53.9, 6: 50.2}),
+    ],
+)
+def test_cvar_has_the_returns_of_the_table(name, rho, expected):
+    found = at_severities(MODELS[name], trained(MODELS[name](), CVaR(rho)), expected)
+    assert found == near(expected, digits=1 if name == "drones" else 2)
+
+
+@pytest.mark.parametrize(
+    ("uncertainty", "expected"),
+    [
+        (Nominal(), {1: 16.45, 3: 6.69, 6: -7.45}),
+        (CVaR(0.5), {1: 16.45, 3: 6.69, 6: -7.45}),
+        (CVaR(0.5, joint_with_reward=True), {1: 15.77, 3: 10.92, 6: 2.92}),
+    ],
+    ids=str,
+)
+def test_a_cost_in_the_reward_is_seen_by_a_set_that_is_joint_with_it(uncertainty, expected):
+    make = functools.partial(machines, cost_in_reward=True)
+    assert at_severities(make, trained(make(), uncertainty), expected) == near(expected)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -126,6 +155,7 @@ class TestMachines:
         model = machines(cost_in_reward=True)
         assert model.n_states == 16
         assert model.reward[4 * 3 + 3, 0, 1].item() == pytest.approx(1 - 18 * 0.08 - 0.5)
+        assert model.outcome_reward[4 * 3 + 3, 0, 1, [0, 4 * 3]].tolist() == [-17.5, 0.5]
         assert model.kernel[4 * 3 + 3, 0, 1].reshape(4, 4)[:, 0].tolist() == pytest.approx(
             [0.08, 0.0, 0.0, 0.92]
         )

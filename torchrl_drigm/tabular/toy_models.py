@@ -94,7 +94,8 @@ def machines(severity: float = 1.0, *, cost_in_reward: bool = False) -> DecPOMDP
 
     With ``cost_in_reward`` a failure is paid at once: the reward of the failing step is less by 18
     for each machine that fails, and a machine that failed is new in the next step. A backup
-    :math:`r + \gamma\sigma(V')` sees nothing of that damage.
+    :math:`r + \gamma\sigma(V')` sees nothing of that damage; :math:`\sigma(r + \gamma V')` does, of
+    a set that is ``joint_with_reward``. The model has rewards by next state then.
 
     States: ``M * first + second``, the condition of a machine being its age, or 4, 5, 6 for 3, 2, 1
     steps of repair left (``M`` = 7, and 4 with ``cost_in_reward``). Both agents see the state.
@@ -121,14 +122,15 @@ def machines(severity: float = 1.0, *, cost_in_reward: bool = False) -> DecPOMDP
     for age, share in enumerate(FAILS):
         fails = share * severity
         kernel[age, 0, min(age + 1, ages - 1)] = 1.0 - fails
-        kernel[age, 0, 0 if cost_in_reward else ages] += fails
-        if cost_in_reward:
-            reward[age, 0] = -FAILURE_COST * fails
+        kernel[age, 0, 0 if cost_in_reward else ages] = fails
     kernel[:ages, 1, 0] = 1.0
     reward[:ages, 1] = -0.5
     for condition in range(ages, conditions):
         kernel[condition, :, (condition + 1) % conditions] = 1.0
         reward[condition] = -5.0
+    if cost_in_reward:
+        reward = reward.unsqueeze(-1).repeat(1, 1, conditions)
+        reward[:, 0, 0] = -FAILURE_COST  # what runs is new only after it failed
     return _team(kernel, reward, works=ages, gamma=0.9)
 
 
@@ -177,19 +179,23 @@ def drones(severity: float = 1.0) -> DecPOMDP:
 
 
 def _team(kernel: Tensor, reward: Tensor, works: int, gamma: float) -> DecPOMDP:
-    """Two equal members, ``[M, A, M]`` and ``[M, A]``, who move independently.
+    """Two equal members, ``[M, A, M']`` and ``[M, A]`` or ``[M, A, M']``, who move independently.
 
     In the first ``works`` conditions a member yields 1 by action 0, and both together 1 more.
     """
-    n = len(kernel)
-    working = torch.zeros_like(reward)
-    working[:works, 0] = 1.0
-    alone = reward + working
-    pay = alone[:, None, :, None] + alone[None, :, None, :]
-    pay = pay + working[:, None, :, None] * working[None, :, None, :]
-    moves = torch.einsum("max,nby->mnabxy", kernel, kernel)
-    n_actions = reward.shape[1:] * 2
-    return DecPOMDP(moves.reshape(n * n, *n_actions, n * n), pay.reshape(n * n, *n_actions), gamma)
+    n, (_, n_actions, _) = len(kernel), kernel.shape
+    by_next_state = reward.ndim == 3
+    reward = reward if by_next_state else reward.unsqueeze(-1)
+    works_now = torch.zeros(n, n_actions, 1, dtype=torch.float64)
+    works_now[:works, 0] = 1.0
+    # the members' axes m, a, x (next) and n, b, y, as [m, n, a, b, x, y]
+    first, second = ((slice(None), None) * 3, (None, slice(None)) * 3)
+    alone = reward + works_now
+    pay = alone[first] + alone[second] + works_now[first] * works_now[second]
+    moves = kernel[first] * kernel[second]
+    size = (n * n, n_actions, n_actions)
+    pay = pay.reshape(*size, n * n) if by_next_state else pay.reshape(size)
+    return DecPOMDP(moves.reshape(*size, n * n), pay, gamma)
 
 
 def _check(severity: float, largest: float) -> float:
