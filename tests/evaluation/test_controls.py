@@ -37,6 +37,7 @@ class TestDiscounts:
         [
             ("contamination", 0.02, 0.9702),
             ("tv", 0.2, 0.792),
+            ("cvar", 0.2, 0.792),
             ("tv", 0.3, None),  # that of the grid
             ("tv", 1.0, None),  # a discount of 0
             ("tv", 0.0, None),
