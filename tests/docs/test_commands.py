@@ -1,4 +1,4 @@
-"""Commands that the pages print: each `train` composes, each script is there."""
+"""Commands that the pages print: each `train` and `choose` composes, each script is there."""
 
 import re
 import shlex
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from torchrl_drigm.commands._sweeps import read_sweep
 from torchrl_drigm.config import check_config, compose_config
 
 ROOT = Path(__file__).parents[2]
@@ -34,6 +35,21 @@ def test_overrides_of_a_page_compose(config, words):
     if "-m" in words:  # the first of each list
         fields = [word.partition(",")[0] for word in fields]
     check_config(compose_config(*fields, config=config))
+
+
+CHOOSE = [
+    pytest.param(words[4:], id=f"{page}-{' '.join(words[4:])}")
+    for page, words in commands()
+    if words[:4] == ["python", "-m", "torchrl_drigm", "choose"]
+]
+
+
+@pytest.mark.parametrize("words", CHOOSE)
+def test_a_sweep_of_a_page_composes(words):
+    config, *fields = [word for word in words if not word.startswith("-")]
+    fields = [field for field in fields if "=" in field]
+    sweep = read_sweep(config, fields)
+    assert len(sweep.runs(ROOT / "nowhere")) == len(sweep.values) * len(sweep.seeds)
 
 
 def test_scripts_of_the_pages_are_there():

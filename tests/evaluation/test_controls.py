@@ -16,6 +16,7 @@ from torchrl_drigm.evaluation.controls import (
     control_configs,
     control_discounts,
     control_note,
+    finished_controls,
 )
 from torchrl_drigm.uncertainty import UncertaintySet, check_radius
 
@@ -36,6 +37,7 @@ class TestDiscounts:
         [
             ("contamination", 0.02, 0.9702),
             ("tv", 0.2, 0.792),
+            ("cvar", 0.2, 0.792),
             ("tv", 0.3, None),  # that of the grid
             ("tv", 1.0, None),  # a discount of 0
             ("tv", 0.0, None),
@@ -221,6 +223,22 @@ def test_win_rates_have_them_too(tmp_path, capsys):
     main(["compare", "--win-rates", str(tmp_path)])
     printed = capsys.readouterr().out
     assert "(no control)" in printed and "--controls" in printed
+
+
+@pytest.mark.parametrize("results", ["evaluation.csv", "win_rates.csv"])
+def test_a_control_is_finished_with_its_results(results, tmp_path):
+    config = "building" if results == "evaluation.csv" else "battles"
+    cfg = compose_config("uncertainty=contamination", config=config)
+    OmegaConf.save(cfg, tmp_path / "config.yaml")
+    for name, control in control_configs(cfg).items():
+        (tmp_path / "controls" / name).mkdir(parents=True)
+        OmegaConf.save(control, tmp_path / "controls" / name / "config.yaml")
+    assert not finished_controls(tmp_path)
+    assert control_note(tmp_path).startswith("The control is missing")
+    for name in control_configs(cfg):
+        (tmp_path / "controls" / name / results).touch()
+    assert list(finished_controls(tmp_path)) == list(control_discounts(cfg).values())
+    assert control_note(tmp_path) is None
 
 
 def test_a_folder_of_something_else_needs_no_note(tmp_path):

@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 from torchrl_drigm.envs import SustainGymEnv
 from torchrl_drigm.tasks import (
     BuildingTask,
+    MachinesTask,
     SMACTask,
     SMAXTask,
     TorchRLTask,
@@ -118,10 +119,21 @@ def test_a_shift_of_any_torchrl_environment_is_an_argument_of_it():
     assert read_suite(task, suite)[1] == suite
 
 
+FAILING = {"rate": 0.02, "fallback": 0}
+RANDOM_TASKS = [
+    BuildingTask(random_weather={"temperature": 3.0}),
+    SMAXTask(action_failure={"rate": 0.02}),
+    TorchRLTask(make="torchrl.envs.VmasEnv", action_failure=FAILING),
+    TorchRLTask(make="torchrl_drigm.envs.NoisyVmasEnv", kwargs={"severity": 2.0}),
+]
+
+
 class TestValidation:
     """No parameter is chosen where it is tested."""
 
-    @pytest.mark.parametrize("task", [BuildingTask(), SMAXTask(), SMACTask()])
+    @pytest.mark.parametrize(
+        "task", [BuildingTask(), SMAXTask(), SMACTask(), MachinesTask(), *RANDOM_TASKS]
+    )
     def test_no_test_suite_has_a_shift_of_it(self, task):
         refuse_test_shifts(task, *read_suite(task, "validation"), {})
 
@@ -149,6 +161,13 @@ class TestValidation:
     )
     def test_another_one_of_the_same_name_is_no_test(self, task, shift):
         refuse_test_shifts(task, "own", [{"name": "env_2", **shift}], {})
+
+    @pytest.mark.parametrize("task", RANDOM_TASKS)
+    def test_of_a_random_model_it_is_a_severity(self, task):
+        assert [shift["severity"] for shift in task.suites["validation"]] == [3.0]
+        shifts = [{"name": "mine"}]  # severity 1
+        with pytest.raises(ValueError, match=r"shift 'mine' is 'severity 1' of .* 'severity'"):
+            refuse_test_shifts(task, "own", shifts, {})
 
     def test_suites_of_a_config_are_tests_too(self):
         task = TorchRLTask(make="torchrl.envs.VmasEnv", kwargs={"n_agents": 4})

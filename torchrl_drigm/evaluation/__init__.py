@@ -3,7 +3,19 @@
 from typing import Any
 
 from torchrl_drigm.evaluation import _deprecated
+from torchrl_drigm.evaluation.choosing import (
+    best_value,
+    choice_table,
+    plot_choice,
+    score_values,
+)
 from torchrl_drigm.evaluation.compare import compare_runs
+from torchrl_drigm.evaluation.controls import (
+    best_in_hindsight,
+    control_configs,
+    control_discounts,
+    finished_controls,
+)
 from torchrl_drigm.evaluation.evaluate import evaluate
 from torchrl_drigm.evaluation.exact import exact_return
 from torchrl_drigm.evaluation.files import atomic_path, save_results
@@ -39,15 +51,22 @@ __all__ = [
     "RandomPolicy",
     "ReferencePolicy",
     "atomic_path",
+    "best_in_hindsight",
+    "best_value",
+    "choice_table",
     "compare_runs",
+    "control_configs",
+    "control_discounts",
     "describe_runs",
     "evaluate",
     "evaluate_all",
     "exact_return",
     "final_win_rates",
+    "finished_controls",
     "format_table",
     "name_of",
     "normalise_return",
+    "plot_choice",
     "plot_noise_levels",
     "plot_returns",
     "plot_rho_sweep",
@@ -59,6 +78,7 @@ __all__ = [
     "report_returns",
     "report_win_rates",
     "save_results",
+    "score_values",
     "summarize",
 ]
 

@@ -83,7 +83,8 @@ class BattlesTask(Task):
         self.action_failure = action_failure
         self._failure({}, seed=0)  # refuses what is none
         if action_failure is not None:
-            self.suites = severity_suites() | type(self).suites
+            own = severity_suites()  # first, and to validate in instead of the class's
+            self.suites = own | type(self).suites | own
 
     @property
     def return_scaling(self) -> tuple[float, float]:
@@ -107,7 +108,8 @@ class BattlesTask(Task):
 
     def contents(self, shift: Shift) -> Shift:
         """Without noise it does not matter on which enemies."""
-        contents = {"noise_std": 0.0, "visible_only": True} | super().contents(shift)
+        contents = {"noise_std": 0.0, "visible_only": True, "severity": 1.0}
+        contents |= super().contents(shift)
         return contents if contents["noise_std"] else contents | {"visible_only": True}
 
     def _failure(self, shift: Shift, seed: int) -> list[ActionFailure]:

@@ -132,7 +132,8 @@ class BuildingTask(Task):
         self.n_action_levels = n_action_levels
         self.wrap_days = wrap_days
         if self._random({}):
-            self.suites = severity_suites() | type(self).suites
+            own = severity_suites()  # first, and to validate in instead of the class's
+            self.suites = own | type(self).suites | own
 
     def _random(self, shift: Shift) -> dict[str, HeaterFailures | RandomWeather]:
         """What is random in a shift, as arguments of the environment."""
@@ -220,8 +221,9 @@ class BuildingTask(Task):
         return None
 
     def contents(self, shift: Shift) -> Shift:
-        """Without a climate it is the first one of training."""
-        return {"climate": self.groups[0]} | super().contents(shift)
+        """Climate (the first one of training, without one), days, and all that is random."""
+        climate, days = shift.get("climate", self.groups[0]), shift.get("days", self.days)
+        return {"climate": climate, "days": days, **self._random(shift)}
 
     def trials(self, shifts: Sequence[Shift], episodes: int, seed: int) -> Iterator[Trial]:
         """All episodes of all shifts in one batch, or in one for each kind of randomness.

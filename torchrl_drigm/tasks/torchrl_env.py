@@ -119,8 +119,8 @@ class TorchRLTask(Task):
         return action_failure(self.action_failure, shift, seed)
 
     def contents(self, shift: Shift) -> Shift:
-        """All arguments of the constructor."""
-        return self.kwargs | super().contents(shift)
+        """All arguments of the constructor, and how severe what is random is."""
+        return self.kwargs | {"severity": 1.0} | super().contents(shift)
 
     @property
     def return_scaling(self) -> tuple[float, float] | None:
