@@ -44,6 +44,7 @@ __all__ = [
     "QTRANConfig",
     "RecurrentAgentConfig",
     "RunConfig",
+    "SMAXEnvConfig",
     "TorchRLConfig",
     "TorchRLEnvConfig",
     "TotalVariationConfig",
@@ -83,12 +84,21 @@ class BattlesEnvConfig(EnvConfig):
     """``env=smax`` and ``env=smac``: StarCraft battles."""
 
     map_name: str = MISSING
+    action_failure: dict[str, Any] | None = MISSING
     num_envs: int = MISSING
     test_envs: int = MISSING
     loc: float = MISSING
     scale: float = MISSING
     reward_scale: float = MISSING
     return_scale: float = MISSING
+
+
+@dataclass
+class SMAXEnvConfig(BattlesEnvConfig):
+    """``env=smax``: battles whose enemies may be made harder."""
+
+    enemy_damage: float = MISSING
+    enemy_health: float = MISSING
 
 
 @dataclass
@@ -99,6 +109,7 @@ class TorchRLEnvConfig(EnvConfig):
     kwargs: dict[str, Any] = MISSING
     max_steps: int | None = MISSING
     metrics: dict[str, Any] = MISSING
+    action_failure: dict[str, Any] | None = MISSING
     num_envs: int = MISSING
     loc: Any = MISSING  # one number, or one for each feature
     scale: Any = MISSING
@@ -316,7 +327,7 @@ class BattlesConfig(RunConfig):
 # what a YAML file names; the parts of a run without choices come with the run
 _OF_FILES = (
     *(BuildingConfig, BattlesConfig, TorchRLConfig),
-    *(BuildingEnvConfig, BattlesEnvConfig, TorchRLEnvConfig, OwnEnvConfig),
+    *(BuildingEnvConfig, BattlesEnvConfig, SMAXEnvConfig, TorchRLEnvConfig, OwnEnvConfig),
     *(ToyEnvConfig, MachinesEnvConfig),
     *(WindowAgentConfig, RecurrentAgentConfig),
     *(MixerConfig, QMixConfig, QTRANConfig, OwnMixerConfig),

@@ -2,6 +2,7 @@
 
 from torchrl_drigm.envs.libs import (
     HeaterFailures,
+    NoisyVmasEnv,
     RandomWeather,
     SMACEnv,
     SMACWrapper,
@@ -18,6 +19,7 @@ __all__ = [
     "HarvestEnv",
     "HeaterFailures",
     "MachinesEnv",
+    "NoisyVmasEnv",
     "RandomWeather",
     "SMACEnv",
     "SMACWrapper",

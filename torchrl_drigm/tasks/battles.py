@@ -20,9 +20,10 @@ from torchrl.envs import (
 )
 
 from torchrl_drigm.envs import SMACEnv, SMAXEnv
-from torchrl_drigm.envs.transforms import ObservationNoise
+from torchrl_drigm.envs.transforms import ActionFailure, ObservationNoise
 from torchrl_drigm.tasks.base import Task
 from torchrl_drigm.tasks.seeds import battle_seeds
+from torchrl_drigm.tasks.severity import action_failure, severity_suites, wrong_severity
 from torchrl_drigm.tasks.suites import Shift
 
 __all__ = ["BattlesTask", "SMACTask", "SMAXTask"]
@@ -32,10 +33,14 @@ class BattlesTask(Task):
     """What battles have in common, whoever simulates them.
 
     The shift of the paper's Section 5.2 is noise on every enemy's normalised position in every
-    agent's observation.
+    agent's observation. Actions may fail: an agent then stops instead
+    (:class:`~torchrl_drigm.envs.transforms.ActionFailure`). Where they do in the nominal model,
+    ``suites`` begin with ``"severity"``, and ``"validation"`` is another severity.
 
     Args:
         map_name (str): name of the map.
+        action_failure (mapping, optional): how actions fail in the nominal model: ``rate`` and
+            ``steps``. Default: never.
         num_envs (int): battles to train in at once.
         test_envs (int): battles to test in at once.
         return_scale (float): return of a perfect battle.
@@ -45,6 +50,8 @@ class BattlesTask(Task):
     shifts: ClassVar[Mapping[str, str]] = {
         "noise_std": "standard deviation of the noise on an enemy's normalised position",
         "visible_only": "noise on the enemies that an agent sees, or on all; true by default",
+        "severity": "factor on how often actions fail in the nominal model",
+        "action_failure": "rate and steps of failing actions that differ from the nominal model's",
     }
     suites: ClassVar[Mapping[str, Sequence[Shift]]] = {
         "noise": [{"name": "clean"}, {"name": "noisy", "noise_std": 0.75}],
@@ -57,11 +64,13 @@ class BattlesTask(Task):
     columns = ("won", "return", "steps")
     measure = ("won", "win rate")
     max_steps = 1000
+    stop: ClassVar[int]  # the action of an agent whose action fails
 
     def __init__(
         self,
         *,
         map_name: str = "3s_vs_5z",
+        action_failure: Mapping[str, Any] | None = None,
         num_envs: int = 8,
         test_envs: int = 4,
         return_scale: float = 1.0,
@@ -71,6 +80,10 @@ class BattlesTask(Task):
         self.map_name = map_name
         self.copies_in_tests = test_envs
         self.return_scale = return_scale
+        self.action_failure = action_failure
+        self._failure({}, seed=0)  # refuses what is none
+        if action_failure is not None:
+            self.suites = severity_suites() | type(self).suites
 
     @property
     def return_scaling(self) -> tuple[float, float]:
@@ -84,12 +97,22 @@ class BattlesTask(Task):
             return f"noise_std={std!r} must be a finite number of at least 0."
         if "visible_only" in shift and "noise_std" not in shift:
             return "visible_only says which enemies have noise: give noise_std, too."
+        if "severity" in shift and (wrong := wrong_severity(shift, self.action_failure)):
+            return wrong
+        try:
+            self._failure(shift, seed=0)
+        except ValueError as error:
+            return str(error)
         return None
 
     def contents(self, shift: Shift) -> Shift:
         """Without noise it does not matter on which enemies."""
         contents = {"noise_std": 0.0, "visible_only": True} | super().contents(shift)
         return contents if contents["noise_std"] else contents | {"visible_only": True}
+
+    def _failure(self, shift: Shift, seed: int) -> list[ActionFailure]:
+        """The transform by which actions fail in a shift, if they do."""
+        return action_failure(self.action_failure, shift, seed, fallback=self.stop)
 
     @staticmethod
     def _noise(shift: Shift) -> dict[str, Any] | None:
@@ -105,6 +128,11 @@ class BattlesTask(Task):
 class SMAXTask(BattlesTask):
     """Battles of SMAX, many at once, without the game.
 
+    Args:
+        enemy_damage (float): factor on what a hit of an enemy costs, in the nominal model.
+        enemy_health (float): factor on the hits that an enemy stands, in the nominal model.
+        **settings: those of :class:`BattlesTask`.
+
     Examples:
         >>> task = SMAXTask(map_name="3s_vs_5z", num_envs=2)
         >>> env = task.make_env(2, "test", seed=11, shift={"name": "noisy", "noise_std": 0.75})
@@ -113,14 +141,43 @@ class SMAXTask(BattlesTask):
     """
 
     name = "smax"
+    shifts: ClassVar[Mapping[str, str]] = BattlesTask.shifts | {
+        "enemy_damage": "factor on what a hit of an enemy costs, instead of the nominal model's",
+        "enemy_health": "factor on the hits that an enemy stands, instead of the nominal model's",
+    }
+    suites: ClassVar[Mapping[str, Sequence[Shift]]] = BattlesTask.suites | {
+        "hard_enemies": [
+            {"name": "as trained"},
+            {"name": "damage x 1.25", "enemy_damage": 1.25},
+            {"name": "damage x 1.5", "enemy_damage": 1.5},
+            {"name": "health x 1.25", "enemy_health": 1.25},
+            {"name": "health x 1.5", "enemy_health": 1.5},
+        ]
+    }
+    stop = 4
+
+    def __init__(
+        self, *, enemy_damage: float = 1.0, enemy_health: float = 1.0, **settings: Any
+    ) -> None:
+        super().__init__(**settings)
+        self.enemies = {"enemy_damage": enemy_damage, "enemy_health": enemy_health}
 
     def make_env(self, num_envs: int, purpose: str, seed: int, shift: Shift) -> TransformedEnv:
         """``num_envs`` battles in one batch."""
         (seed,) = battle_seeds(purpose, seed)
-        env = SMAXEnv(self.map_name, num_envs=num_envs, seed=seed, device=self.device)
+        enemies = {name: float(shift.get(name, value)) for name, value in self.enemies.items()}
+        env = SMAXEnv(self.map_name, num_envs=num_envs, seed=seed, device=self.device, **enemies)
         noise = self._noise(shift)
         transforms = [] if noise is None else [ObservationNoise(seed=seed, **noise)]
-        return TransformedEnv(env, Compose(*transforms))
+        return TransformedEnv(env, Compose(*self._failure(shift, seed), *transforms))
+
+    def wrong_in(self, shift: Shift) -> str | None:
+        """Also factors that are not positive."""
+        for name in self.enemies:
+            value = shift.get(name, 1.0)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+                return f"{name}={value!r} must be a positive number, 1 being the game's own."
+        return super().wrong_in(shift)
 
     def learning_transforms(self, env: TransformedEnv) -> list[Transform]:
         """The state with every feature of order 1, which JaxMARL's is not."""
@@ -134,6 +191,7 @@ class SMACTask(BattlesTask):
 
     name = "smac"
     resumes_mid_episode = False
+    stop = 1  # not available to the dead, who do nothing
 
     def make_env(self, num_envs: int, purpose: str, seed: int, shift: Shift) -> TransformedEnv:
         """``num_envs`` games."""
@@ -144,7 +202,7 @@ class SMACTask(BattlesTask):
             if num_envs > 1
             else SerialEnv(1, games)
         )
-        return TransformedEnv(env, Compose())
+        return TransformedEnv(env, Compose(*self._failure(shift, battle_seeds(purpose, seed)[0])))
 
     def test_envs(self, episodes: int) -> int:
         """As many games as :attr:`copies_in_tests` says."""

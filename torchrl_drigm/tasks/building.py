@@ -204,7 +204,7 @@ class BuildingTask(Task):
             return f"climate={climate!r} must be (weather, location), names of SustainGym's."
         if not _is_pair(days, int) or not 0 <= days[0] < days[1] <= DAYS_PER_YEAR:
             return f"days={days!r} must be (lo, hi) with 0 <= lo < hi <= {DAYS_PER_YEAR}."
-        if "severity" in shift and (wrong := wrong_severity(shift["severity"], self._random({}))):
+        if "severity" in shift and (wrong := wrong_severity(shift, self._random({}))):
             return wrong
         for name in ("failures", "random_weather"):
             if not isinstance(fields := shift.get(name, {}), Mapping):

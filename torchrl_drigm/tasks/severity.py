@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
+from torchrl_drigm.envs.transforms import ActionFailure
 from torchrl_drigm.tasks.suites import Shift
 
 __all__ = ["severity_suites"]
@@ -32,19 +34,57 @@ def severity_suites() -> dict[str, list[Shift]]:
     }
 
 
-def wrong_severity(severity: Any, random: Any) -> str | None:
+def wrong_severity(shift: Shift, *random: Any) -> str | None:
     """What is wrong with a shift's severity, as a sentence; ``None`` if nothing is.
 
     Args:
-        severity: the entry of the shift.
-        random: what is random in the nominal model; empty, zero or ``None`` if nothing is.
+        shift (dict): the shift.
+        *random: what is random in the nominal model; each ``None`` or empty if it is not.
     """
+    severity = shift["severity"]
     number = isinstance(severity, int | float) and not isinstance(severity, bool)
     if not number or not 0 <= severity < math.inf:
         return f"severity={severity!r} must be a finite number of at least 0."
-    if not random:
+    if not any(random):
         return (
             f"severity={severity} is a factor on what is random in the nominal model, and nothing "
             "is: train with env=building_failures, building_random_weather, smax_failures or such."
         )
     return None
+
+
+def action_failure(
+    nominal: Mapping[str, Any] | None, shift: Shift, seed: int, **defaults: Any
+) -> list[ActionFailure]:
+    """The transform by which actions fail in a shift; none where they do not.
+
+    Args:
+        nominal (mapping, optional): arguments of the transform in the nominal model.
+        shift (dict): its ``action_failure`` changes single ones of them; its ``severity`` is a
+            factor.
+        seed (int): of the failures.
+        **defaults: arguments that need not be given.
+
+    Raises:
+        ValueError: naming the argument, for one that the transform does not have or refuses.
+
+    Examples:
+        >>> (failure,) = action_failure({"rate": 0.02}, {"severity": 3.0}, seed=0, fallback=4)
+        >>> failure.probability, failure.fallback
+        (0.06, 4)
+    """
+    changed = shift.get("action_failure")
+    if nominal is None and changed is None:
+        return []
+    known = ["rate", "steps", "fallback", "severity"]
+    for fields in (nominal or {}, changed or {}):
+        if not isinstance(fields, Mapping) or not set(fields) <= set(known):
+            raise ValueError(f"action_failure={fields!r} must be a mapping with keys of {known}.")
+    fields = {"severity": 1.0, **defaults, **(nominal or {}), **(changed or {})}
+    if missing := [name for name in ("rate", "fallback") if name not in fields]:
+        raise ValueError(f"action_failure={fields!r} needs {missing[0]!r}, too.")
+    severity = fields.pop("severity") * shift.get("severity", 1.0)
+    try:
+        return [ActionFailure(**fields, severity=severity, seed=seed)]
+    except ValueError as error:
+        raise ValueError(f"action_failure: {error}") from error

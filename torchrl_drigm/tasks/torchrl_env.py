@@ -11,9 +11,10 @@ from tensordict.utils import NestedKey
 from torchrl.envs import Compose, EnvBase, SerialEnv, StepCounter, TransformedEnv
 
 from torchrl_drigm._named import find_class
-from torchrl_drigm.envs.transforms.team import TeamView
+from torchrl_drigm.envs.transforms import ActionFailure, TeamView
 from torchrl_drigm.tasks.base import Task
 from torchrl_drigm.tasks.seeds import battle_seeds
+from torchrl_drigm.tasks.severity import action_failure, severity_suites, wrong_severity
 from torchrl_drigm.tasks.suites import Shift
 
 __all__ = ["TorchRLTask"]
@@ -26,7 +27,12 @@ class TorchRLTask(Task):
 
     Rewards may be per agent, in which case the team's is their sum and its state all observations
     side by side, or the team's already. A shift is any argument of the environment's constructor:
-    ``{"name": "heavy", "package_mass": 10}``.
+    ``{"name": "heavy", "package_mass": 10}``. Beside these, actions may fail, and
+    ``{"name": "jammed", "action_failure": {"rate": 0.1}}`` changes how.
+
+    A shift's ``severity`` is a factor on how often they fail, and on ``kwargs["severity"]`` where
+    the constructor takes one, such as :class:`~torchrl_drigm.envs.NoisyVmasEnv`. Where the nominal
+    model has either, ``suites`` begin with ``"severity"``, and ``"validation"`` is another one.
 
     Args:
         make (str or callable): class of the environment by its import path, such as
@@ -36,6 +42,9 @@ class TorchRLTask(Task):
         return_scale (float, optional): return of a perfect episode, if there is such a thing.
         metrics (mapping): columns of a table of episodes by name, and the entries of the last step
             that they show.
+        action_failure (mapping, optional): how actions fail in the nominal model: ``rate``,
+            ``fallback`` and ``steps`` of :class:`~torchrl_drigm.envs.transforms.ActionFailure`.
+            Default: never.
         **settings: those of :class:`~torchrl_drigm.tasks.Task`.
 
     Raises:
@@ -51,7 +60,11 @@ class TorchRLTask(Task):
     """
 
     name = "torchrl"
-    shifts: ClassVar[Mapping[str, str]] = {"*": "any argument of the environment's constructor"}
+    shifts: ClassVar[Mapping[str, str]] = {
+        "*": "any argument of the environment's constructor",
+        "severity": "factor on what is random in the nominal model",
+        "action_failure": "rate, fallback and steps of failing actions, where they differ",
+    }
     columns = ("return", "steps")
     resumes_mid_episode = False
 
@@ -63,6 +76,7 @@ class TorchRLTask(Task):
         max_steps: int | None = None,
         return_scale: float | None = None,
         metrics: Mapping[str, NestedKey] | None = None,
+        action_failure: Mapping[str, Any] | None = None,
         **settings: Any,
     ) -> None:
         super().__init__(**settings)
@@ -76,6 +90,10 @@ class TorchRLTask(Task):
             for name, key in (metrics or {}).items()
         }
         self.columns = (*self.metrics, *type(self).columns)
+        self.action_failure = action_failure
+        self._failure({}, seed=0)  # refuses what is none
+        if action_failure is not None or "severity" in self.kwargs:
+            self.suites = severity_suites() | type(self).suites
 
     def knows(self, entry: str) -> bool:
         """Whatever the constructor takes; it refuses the rest by itself."""
@@ -84,7 +102,21 @@ class TorchRLTask(Task):
     def wrong_in(self, shift: Shift) -> str | None:
         """What the task itself gives to the constructor is not a shift's."""
         own = [key for key in ("num_envs", "seed", "device") if key in shift]
-        return f"{own} is the task's own, and cannot be shifted." if own else None
+        if own:
+            return f"{own} is the task's own, and cannot be shifted."
+        if "severity" in shift:
+            random = self.action_failure, "severity" in self.kwargs
+            if wrong := wrong_severity(shift, *random):
+                return wrong
+        try:
+            self._failure(shift, seed=0)
+        except ValueError as error:
+            return str(error)
+        return None
+
+    def _failure(self, shift: Shift, seed: int) -> list[ActionFailure]:
+        """The transform by which actions fail in a shift, if they do."""
+        return action_failure(self.action_failure, shift, seed)
 
     def contents(self, shift: Shift) -> Shift:
         """All arguments of the constructor."""
@@ -101,14 +133,23 @@ class TorchRLTask(Task):
         if isinstance(make, str):
             make = find_class("env.make", make, {}, EnvBase, self.may_import)
         (seed,) = battle_seeds(purpose, seed)
-        given = self.kwargs | {key: value for key, value in shift.items() if key != "name"}
+        given = self.kwargs | {
+            k: v for k, v in shift.items() if k not in ("name", "action_failure")
+        }
+        if "severity" in shift:
+            if "severity" in self.kwargs:  # a factor on the nominal one
+                given["severity"] = self.kwargs["severity"] * shift["severity"]
+            else:  # of the actions alone
+                del given["severity"]
         if _is_batched(make):
             env = make(num_envs=num_envs, seed=seed, device=self.device, **given)
         else:
             env = SerialEnv(num_envs, partial(make, **given), device=self.device)
             env.set_seed(seed)
         self._check(env)
-        transforms = [] if self.max_steps is None else [StepCounter(self.max_steps)]
+        transforms = self._failure(shift, seed)
+        if self.max_steps is not None:
+            transforms.append(StepCounter(self.max_steps))
         if ("agents", "reward") in env.reward_keys:
             transforms.append(TeamView())
         return TransformedEnv(env, Compose(*transforms))

@@ -12,7 +12,7 @@ from torch import nn
 from torchrl.envs import TransformedEnv
 from torchrl.trainers import Trainer, TrainerHookBase
 
-from torchrl_drigm.envs.transforms import ObservationNoise
+from torchrl_drigm.envs.transforms import ActionFailure, ObservationNoise
 from torchrl_drigm.tasks import BattlesTask, battle_seeds, make_task, play
 from torchrl_drigm.trainers.environments import make_memory
 
@@ -88,7 +88,7 @@ class EvaluateBattles(TrainerHookBase):
                 (seed,) = battle_seeds("test", self.seed, frames)
                 env.set_seed(seed)
                 for transform in env.transform:
-                    if isinstance(transform, ObservationNoise):
+                    if isinstance(transform, ActionFailure | ObservationNoise):
                         transform.set_seed(seed)
             battles = play(
                 self.policy, env, self.episodes, metrics={"won": WON}, max_steps=MAX_STEPS

@@ -8,9 +8,11 @@ from torchrl_drigm.envs.libs.sustaingym import (
     SustainGymEnv,
     SustainGymWrapper,
 )
+from torchrl_drigm.envs.libs.vmas import NoisyVmasEnv
 
 __all__ = [
     "HeaterFailures",
+    "NoisyVmasEnv",
     "RandomWeather",
     "SMACEnv",
     "SMACWrapper",

@@ -47,9 +47,34 @@ def make_battle(scenario: str, kwargs: tuple):
         raise ValueError(
             f"scenario={scenario!r} is unknown; valid names: {', '.join(MAP_NAME_TO_SCENARIO)}."
         )
-    return jaxmarl.make(
-        "HeuristicEnemySMAX", scenario=MAP_NAME_TO_SCENARIO[scenario], **dict(kwargs)
-    )
+    kwargs = dict(kwargs)
+    factors = [kwargs.pop(name, 1.0) for name in ("enemy_damage", "enemy_health")]
+    env = jaxmarl.make("HeuristicEnemySMAX", scenario=MAP_NAME_TO_SCENARIO[scenario], **kwargs)
+    if factors != [1.0, 1.0]:
+        _scale_hits(env._env, *factors)
+    return env
+
+
+def _scale_hits(game, damage: float, health: float) -> None:
+    """What hits take, of allies times ``damage``, of enemies divided by ``health``.
+
+    JaxMARL's types of units belong to both sides, so these cannot tell the sides apart; its
+    smallest step of time, in which health is lost to hits alone, can.
+    """
+    import jax.numpy as jnp
+
+    world_step = game._world_step
+    is_ally = jnp.arange(game.num_agents) < game.num_allies
+    factor = jnp.where(is_ally, damage, 1.0 / health)
+
+    def scaled(key, state, actions):
+        # A health that no hit exhausts: JaxMARL stops at 0, which a scaled hit may not reach.
+        plenty = jnp.full_like(state.unit_health, 1e6)
+        after = world_step(key=key, state=state.replace(unit_health=plenty), actions=actions)
+        lost = (plenty - after.unit_health) * factor
+        return after.replace(unit_health=jnp.maximum(state.unit_health - lost, 0.0))
+
+    game._world_step = scaled
 
 
 def jax_device(device: torch.device | None):

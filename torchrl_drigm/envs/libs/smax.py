@@ -3,6 +3,8 @@
 Axes: ``B`` battles (``num_envs``), ``n`` allies, one agent each, ``m`` enemies, ``A`` actions.
 """
 
+import math
+
 import torch
 
 from torchrl_drigm.envs.libs._smax_programs import make_battle, require_smax
@@ -24,6 +26,9 @@ class SMAXEnv(SMAXWrapper):
         walls_cause_death: a unit that touches the border dies, as in JaxMARL.
         attack_mode: whom the enemies attack, ``"closest"`` or ``"random"``.
         max_steps: step limit of a battle; see :class:`SMAXWrapper` on how JaxMARL counts.
+        enemy_damage: factor on what a hit of an enemy costs an ally; 1 is JaxMARL's.
+        enemy_health: factor on the hits that an enemy stands; 1 is JaxMARL's. Its health in
+            observations, state and rewards stays a share of its whole.
         seed: seed of the battles; drawn from torch's generator if ``None``.
         device: where the tensors go.
         **kwargs: further arguments of JaxMARL's ``HeuristicEnemySMAX`` and ``SMAX``.
@@ -31,7 +36,7 @@ class SMAXEnv(SMAXWrapper):
     Raises:
         ImportError: JaxMARL is not installed.
         ValueError: ``scenario`` or ``attack_mode`` is unknown, ``num_envs`` or ``max_steps`` is
-            below 1.
+            below 1, or a factor on the enemies is not positive.
 
     Example:
         >>> env = SMAXEnv("3s_vs_5z", num_envs=2, seed=0)
@@ -49,6 +54,8 @@ class SMAXEnv(SMAXWrapper):
         walls_cause_death: bool = True,
         attack_mode: str = "closest",
         max_steps: int = 100,
+        enemy_damage: float = 1.0,
+        enemy_health: float = 1.0,
         seed: int | None = None,
         device: torch.device | str | int | None = None,
         **kwargs,
@@ -60,11 +67,17 @@ class SMAXEnv(SMAXWrapper):
             )
         if not isinstance(max_steps, int) or isinstance(max_steps, bool) or max_steps < 1:
             raise ValueError(f"max_steps={max_steps!r} must be an int of at least 1.")
+        for name, factor in {"enemy_damage": enemy_damage, "enemy_health": enemy_health}.items():
+            number = isinstance(factor, int | float) and not isinstance(factor, bool)
+            if not number or not 0 < factor < math.inf:
+                raise ValueError(f"{name}={factor!r} must be a finite number above 0.")
         kwargs.update(
             see_enemy_actions=see_enemy_actions,
             walls_cause_death=walls_cause_death,
             attack_mode=attack_mode,
             max_steps=max_steps,
+            enemy_damage=float(enemy_damage),
+            enemy_health=float(enemy_health),
         )
         try:
             env = make_battle(scenario, tuple(sorted(kwargs.items())))
