@@ -3,11 +3,23 @@
 import pytest
 import torch
 
+from tests.tasks.toys import Counting
 from torchrl_drigm.envs import HeaterFailures, RandomWeather
+from torchrl_drigm.envs.transforms import ActionFailure
 from torchrl_drigm.evaluation import ProportionalControl, evaluate
-from torchrl_drigm.tasks import BuildingTask, read_suite
+from torchrl_drigm.tasks import BuildingTask, SMACTask, SMAXTask, TorchRLTask, read_suite
 
 FAILURES = {"rate": 0.05, "steps": 12, "observed": True}
+JAMS = {"rate": 0.02, "steps": 4}
+NOISY = {
+    "make": "torchrl_drigm.envs.NoisyVmasEnv",
+    "kwargs": {
+        "scenario": "navigation",
+        "continuous_actions": False,
+        "actuator_noise": 0.1,
+        "severity": 2.0,
+    },
+}
 
 
 def random_of(task, shift):
@@ -54,7 +66,17 @@ def test_a_random_nominal_model_is_tested_on_severities_first():
     assert "severity" not in BuildingTask().suites
 
 
-@pytest.mark.parametrize("task", [BuildingTask(failures=FAILURES)], ids=["building"])
+RANDOM = {
+    "building": BuildingTask(failures=FAILURES),
+    "weather": BuildingTask(random_weather={}),
+    "smax": SMAXTask(action_failure=JAMS),
+    "smac": SMACTask(action_failure=JAMS),
+    "noise": TorchRLTask(**NOISY),
+    "actions": TorchRLTask(make=Counting, action_failure={**JAMS, "fallback": 0}),
+}
+
+
+@pytest.mark.parametrize("task", RANDOM.values(), ids=RANDOM.keys())
 def test_what_is_chosen_by_is_not_tested_in(task):
     validation = [contents(shift) for shift in read_suite(task, "validation")[1]]
     for name in task.suites:
@@ -77,11 +99,61 @@ def test_what_is_chosen_by_is_not_tested_in(task):
             "failures: observed is what",
         ),
         (BuildingTask(), {"random_weather": {"wind": 2}}, "random_weather={'wind': 2.*'clouds'"),
+        (SMAXTask(), {"severity": 2.0}, "severity=2.0 is a factor on what is random"),
+        (SMAXTask(action_failure=JAMS), {"severity": 60.0}, "action_failure: severity=60.0 times"),
+        (SMAXTask(), {"action_failure": {"steps": 2}}, "action_failure=.* needs 'rate', too"),
+        (SMAXTask(), {"action_failure": 0.1}, "action_failure=0.1 must be a mapping with keys"),
+        (SMAXTask(), {"enemy_damage": 0}, "enemy_damage=0 must be a positive number"),
+        (SMAXTask(), {"enemy_health": "high"}, "enemy_health='high' must be a positive number"),
+        (TorchRLTask(make=Counting), {"severity": 2.0}, "severity=2.0 is a factor on what"),
+        (TorchRLTask(make=Counting), {"action_failure": {"rate": 0.1}}, "needs 'fallback', too"),
     ],
 )
-def test_shifts_that_no_building_has_are_refused(task, values, message):
+def test_shifts_that_no_task_has_are_refused(task, values, message):
     with pytest.raises(ValueError, match=f"shift 'odd': .*{message}"):
         read_suite(task, [{"name": "odd", **values}])
+
+
+def failure_of(task, shift):
+    env = task.make_env(1, "test", 0, {"name": "shift", **shift})
+    found = [transform for transform in env.transform if isinstance(transform, ActionFailure)]
+    return found[0] if found else None
+
+
+def test_severity_is_a_factor_on_how_often_actions_fail():
+    task = TorchRLTask(make=Counting, action_failure={**JAMS, "fallback": 1})
+    assert failure_of(TorchRLTask(make=Counting), {}) is None
+    nominal, severe = failure_of(task, {}), failure_of(task, {"severity": 3.0})
+    assert (nominal.probability, nominal.steps, nominal.fallback) == (0.02, 4, 1)
+    assert (severe.probability, severe.steps, severe.fallback) == (0.06, 4, 1)
+    assert failure_of(task, {"action_failure": {"steps": 9}, "severity": 2.0}).steps == 9
+
+
+@pytest.mark.smax
+def test_units_that_jam_stop():
+    failure = failure_of(SMAXTask(num_envs=1, action_failure=JAMS), {"severity": 2.0})
+    assert (failure.probability, failure.steps, failure.fallback) == (0.04, 4, 4)
+
+
+@pytest.mark.smax
+def test_enemies_are_as_hard_as_a_shift_says():
+    task = SMAXTask(num_envs=1, enemy_damage=1.5)
+
+    def factors(shift):
+        env = task.make_env(1, "test", 0, {"name": "shift", **shift}).base_env
+        return env.enemy_damage, env.enemy_health
+
+    assert factors({}) == (1.5, 1.0)
+    assert factors({"enemy_damage": 2, "enemy_health": 1.25}) == (2.0, 1.25)
+
+
+@pytest.mark.vmas
+def test_severity_is_a_factor_on_what_a_constructor_takes():
+    pytest.importorskip("vmas")
+    task = TorchRLTask(**NOISY)
+    for shift, noise in (({}, 0.2), ({"severity": 3.0}, 0.6)):
+        env = task.make_env(1, "test", 0, {"name": "shift", **shift}).base_env
+        assert env.agents[0].u_noise == pytest.approx(noise)
 
 
 @pytest.mark.parametrize("name", ["loc", "scale"])

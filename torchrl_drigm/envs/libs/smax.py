@@ -87,3 +87,4 @@ class SMAXEnv(SMAXWrapper):
             env = make_battle.__wrapped__(scenario, tuple(kwargs.items()))  # arrays of units
         super().__init__(env, num_envs, seed=seed, device=device)
         self.scenario_name = scenario
+        self.enemy_damage, self.enemy_health = enemy_damage, enemy_health
