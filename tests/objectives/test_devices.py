@@ -1,5 +1,7 @@
 """On a GPU every loss is that of the CPU, masked steps included."""
 
+from itertools import product
+
 import pytest
 import torch
 
@@ -8,6 +10,7 @@ from tests.objectives.zoo import (
     COLLECTOR,
     ESTIMATORS,
     NETWORKS,
+    OTHER_SETS,
     VALID,
     data_for,
     fill,
@@ -33,9 +36,10 @@ def assert_same(loss, data, masked):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("network", NETWORKS)
-@pytest.mark.parametrize("estimator", ESTIMATORS)
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize(
+    "algorithm, estimator, network",
+    [*product(ALGORITHMS, ESTIMATORS, NETWORKS), *product(ALGORITHMS, OTHER_SETS, ["mlp"])],
+)
 def test_same_losses(algorithm, estimator, network):
     loss, data = make_loss(algorithm, network, estimator), data_for(network)
     assert_same(loss, data.set(COLLECTOR, VALID), fill(data_for(network), VALID, "nan"))

@@ -1,5 +1,7 @@
 """The dual network in RobustQMixerLoss: what it sees, what reaches it, what it converges to."""
 
+import re
+
 import pytest
 import torch
 from tensordict.utils import unravel_key
@@ -8,6 +10,7 @@ from torch import nn
 from tests.objectives.conftest import (
     N_ACTIONS,
     N_AGENTS,
+    STATE,
     gradients,
     make_data,
     make_dual,
@@ -15,9 +18,11 @@ from tests.objectives.conftest import (
     table_loss,
 )
 from tests.objectives.single_samples import draw_steps
+from torchrl_drigm.modules import DualNetwork
 from torchrl_drigm.objectives.value import (
     worst_case_expectation,
 )
+from torchrl_drigm.uncertainty import KL, ChiSquared, CVaR
 
 
 class TestDual:
@@ -142,3 +147,93 @@ class TestDual:
         eta = params[0].detach().expand(2, 3)
         sigma = loss.value_estimator.robust_value(values, eta)
         return params[0].detach().squeeze(-1), (sigma * probs).sum(-1)
+
+
+class TestSetsOfThePackage:
+    """CVaR with one dual number, KL and χ² with two."""
+
+    SETS = pytest.mark.parametrize("ball", [CVaR(0.4), KL(0.3), ChiSquared(0.4)], ids=str)
+
+    @pytest.mark.parametrize(
+        "ball", [CVaR(0.4), CVaR(0.8), KL(0.05), KL(0.5), ChiSquared(0.4)], ids=str
+    )
+    def test_duals_learned_from_single_samples_reach_the_exact_worst_case(self, ball):
+        values = torch.tensor([[1.0, 4.0, 9.0], [2.0, 3.0, 8.0]])
+        probs = torch.tensor([[0.2, 0.6, 0.2], [0.5, 0.1, 0.4]])
+        torch.manual_seed(0)
+
+        class TableDual(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.numbers = nn.Parameter(torch.zeros(2, ball.n_duals))
+
+            def forward(self, state, action):
+                return self.numbers[state.squeeze(-1).long()]
+
+        loss = table_loss(dual=TableDual(), n_agents=1)
+        loss.make_value_estimator(ball, gamma=0.9)
+        (numbers,) = loss.dual_network_params.values(True, True)
+        steps = 700
+        optimizer = torch.optim.Adam([numbers], lr=0.1)
+        schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.001, steps)
+        for _ in range(steps):
+            loss(draw_steps(values, probs))["loss_dual"].backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            schedule.step()
+        duals = numbers.detach()[:, None].expand(2, 3, ball.n_duals)
+        sigma = (ball.backup(values.unsqueeze(-1), duals).squeeze(-1) * probs).sum(-1)
+        exact = ball.expectation(probs, values)
+        assert ((sigma - exact).abs() / exact < 0.02).all(), (sigma, exact)
+
+    @SETS
+    def test_size_zero_is_torchrls_own_target_to_the_last_bit(self, ball):
+        data, found = make_data(32), {}
+        dual = DualNetwork(STATE, N_AGENTS, N_ACTIONS, hidden_size=16, n_duals=ball.n_duals)
+        for estimator in ("td0", ball.replace(rho=0.0)):
+            loss = make_loss(dual_network=dual, log_values=True)
+            loss.make_value_estimator(estimator, gamma=0.9)
+            batch = data.clone()
+            found[str(estimator)] = (*(loss(batch)[k] for k in ("loss", "target_value")), batch)
+        (*plain, before), (*robust, after) = found.values()
+        assert all(torch.equal(*pair) for pair in zip(plain, robust, strict=True))
+        assert torch.equal(before["td_error"], after["td_error"])
+
+    @SETS
+    def test_all_dual_numbers_are_trained_and_logged(self, ball):
+        dual = DualNetwork(STATE, N_AGENTS, N_ACTIONS, hidden_size=16, n_duals=ball.n_duals)
+        loss = make_loss(dual_network=dual, log_values=True).make_value_estimator(ball)
+        out = loss(make_data(8))
+        assert set(out.keys()) == set(loss.out_keys)
+        logged = ["dual_value"] if ball.n_duals == 1 else ["dual_value_0", "dual_value_1"]
+        assert [key for key in loss.out_keys if key.startswith("dual_value")] == logged
+        out["loss_dual"].backward()
+        bias = loss.dual_network_params["module", "head", "2", "bias"].grad
+        assert bias.shape == (ball.n_duals,) and (bias != 0).all()
+
+    @SETS
+    def test_no_dual_network(self, ball):
+        number = ", n_duals=2" if ball.n_duals == 2 else ""
+        message = rf"{type(ball).__name__}\(.*\) needs a dual network.* n_actions{number}\)"
+        with pytest.raises(ValueError, match=message):
+            make_loss().make_value_estimator(f"{ball.name}_td0", rho=0.3)
+
+    @SETS
+    def test_a_dual_network_of_another_size(self, ball):
+        dual = DualNetwork(STATE, N_AGENTS, N_ACTIONS, n_duals=3)
+        loss = make_loss(dual_network=dual).make_value_estimator(ball)
+        message = rf"gives \(8, 3\), and {type(ball).__name__}\(.*\) needs \(8, {ball.n_duals}\)"
+        with pytest.raises(ValueError, match=message):
+            loss(make_data(8))
+
+    @pytest.mark.parametrize("key", [("next", "reward"), "state"], ids=str)
+    @SETS
+    def test_what_is_no_number_is_named(self, ball, key):
+        dual = DualNetwork(STATE, N_AGENTS, N_ACTIONS, n_duals=ball.n_duals)
+        loss = make_loss(dual_network=dual).make_value_estimator(ball)
+        data = make_data(8)
+        data[key][3] = torch.nan
+        with pytest.raises(
+            ValueError, match=rf"entries that are not finite in {re.escape(repr(key))}"
+        ):
+            loss(data)

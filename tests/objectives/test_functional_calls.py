@@ -15,6 +15,7 @@ KINDS = [
     for estimator in ("contamination_td0", "tv_td0", "td0")
     for network in ("mlp", "windows", "gru, masked by the loss")
 ]
+KINDS += [("qmix", "kl_td0", "mlp")]  # of two dual numbers
 GROUPS = ("group rewards", None, "mlp")
 
 

@@ -1,5 +1,7 @@
 """A step that is masked out counts nowhere: losses, gradients and priorities do not see it."""
 
+from itertools import product
+
 import pytest
 import torch
 from torchrl.collectors.utils import split_trajectories
@@ -9,6 +11,7 @@ from tests.objectives.zoo import (
     COLLECTOR,
     ESTIMATORS,
     NETWORKS,
+    OTHER_SETS,
     VALID,
     B,
     T,
@@ -30,9 +33,10 @@ def assert_equal(found, expected):
         assert torch.equal(found[name], value), name
 
 
-@pytest.mark.parametrize("network", NETWORKS)
-@pytest.mark.parametrize("estimator", ESTIMATORS)
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize(
+    "algorithm, estimator, network",
+    [*product(ALGORITHMS, ESTIMATORS, NETWORKS), *product(ALGORITHMS, OTHER_SETS, ["mlp"])],
+)
 def test_what_is_masked_does_not_matter(algorithm, estimator, network):
     double = network.startswith("gru")
     loss = make_loss(algorithm, network, estimator, double_dqn=double, log_values=True)
@@ -85,7 +89,7 @@ def test_compiled_losses_are_the_eager_ones_and_see_nothing_masked(algorithm, es
             torch.testing.assert_close(value.detach(), expected[key])
 
 
-@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize("estimator", [*ESTIMATORS, *OTHER_SETS])
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_what_counts_is_learned_from_as_if_alone(algorithm, estimator):
     """The pieces of trajectories between masked steps, each by itself."""

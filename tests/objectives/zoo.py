@@ -17,6 +17,7 @@ from torchrl_drigm.modules import (
     RecurrentDRQN,
 )
 from torchrl_drigm.objectives import GroupRewardLoss, RobustQMixerLoss, RobustQTRANLoss
+from torchrl_drigm.uncertainty import find_set
 
 B, T, WINDOW, HIDDEN, N_GROUPS = 3, 6, 2, 6, 2
 MASK = ("agents", "action_mask")
@@ -35,6 +36,8 @@ ESTIMATORS = [
     "td1",
     "tdlambda",
 ]
+# the package's other sets, which differ from "tv" in the mathematics of the set alone
+OTHER_SETS = ["cvar_td0", "kl_td0", "kl_tdlambda", "chi2_td0"]
 NETWORKS = [
     "mlp",
     "mlp, masked by the loss",
@@ -94,8 +97,11 @@ def make_loss(algorithm, network="mlp", estimator="contamination_td0", seed=0, *
     """A loss whose parameters follow from the seed, with target networks that differ."""
     torch.manual_seed(seed)
     agents = make_agents(network)
-    if estimator.startswith("tv"):
-        kwargs["dual_network"] = DualNetwork(STATE, N_AGENTS, N_ACTIONS, hidden_size=8)
+    if estimator not in ("td0", "td1", "tdlambda"):
+        n_duals = find_set(estimator.rsplit("_", 1)[0]).n_duals
+        if n_duals:
+            dual = DualNetwork(STATE, N_AGENTS, N_ACTIONS, hidden_size=8, n_duals=n_duals)
+            kwargs["dual_network"] = dual
     if algorithm == "qtran":
         joint = QTRANJointValue(STATE, N_AGENTS, N_ACTIONS, hidden_size=8)
         joint = TensorDictModule(joint, ["state", ("agents", "action")], ["joint_action_value"])
@@ -112,6 +118,8 @@ def make_loss(algorithm, network="mlp", estimator="contamination_td0", seed=0, *
         hyper["lmbda"] = 0.7
     if estimator.startswith(("contamination", "tv")):
         hyper |= {"rho": 0.2, "worst_value": -3.0}
+    elif estimator in OTHER_SETS:
+        hyper["rho"] = 0.2
     return loss.make_value_estimator(estimator, **hyper)
 
 

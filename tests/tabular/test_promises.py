@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.tabular.zoo import KINDS, WORST_VALUES, small_models
+from tests.tabular.zoo import ALL_KINDS, KINDS, ON_THE_SUPPORT, a_set, small_models
 from torchrl_drigm.tabular import (
     DecPOMDP,
     greedy_joint_actions,
@@ -13,14 +13,13 @@ from torchrl_drigm.tabular import (
     robust_value_iteration,
     robust_values,
 )
-from torchrl_drigm.uncertainty import Contamination, Nominal, TotalVariation, make_set
+from torchrl_drigm.uncertainty import Contamination, CVaR, Nominal, TotalVariation, make_set
 
 
 class TestTheorem3:
-    @pytest.mark.parametrize("worst_value", WORST_VALUES)
-    @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.parametrize("kind, worst_value", ALL_KINDS)
     def test_robust_value_never_exceeds_that_of_a_kernel_inside(self, kind, worst_value):
-        uncertainty = make_set(kind, rho=0.3, worst_value=worst_value)
+        uncertainty = a_set(kind, 0.3, worst_value)
         largest = 0.0
         for model in small_models(10):
             robust = robust_values(model, uncertainty)
@@ -38,7 +37,7 @@ class TestTheorem3:
         else:
             assert largest > 0.05  # drawn kernels are no worst ones
 
-    @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.parametrize("kind", (*KINDS, *ON_THE_SUPPORT))
     def test_policies_keep_the_promise(self, kind):
         # What is executed is the robust greedy policy; its value inside the set is no lower either.
         uncertainty = make_set(kind, rho=0.3)
@@ -82,7 +81,9 @@ class TestSetsDiffer:
     # nominal        gamble 0.5 * 0.6 * 10               = 3.0    safe 0.5 * 5       = 2.5
     # contamination  gamble 0.5 * 0.7 * 0.6 * 10         = 2.1    safe 0.5 * 0.7 * 5 = 1.75
     # TV             gamble 0.5 * (0.6 - 0.3) * 10       = 1.5    safe 0.5 * 0.7 * 5 = 1.75
-    # Contamination scales every action alike; TV takes its mass from the best outcomes first.
+    # CVaR           gamble 0.5 * (0.6 - 0.3) / 0.7 * 10 = 2.14   safe 0.5 * 5       = 2.5
+    # Contamination scales every action alike; TV takes its mass from the best outcomes first, and
+    # so does CVaR, which leaves alone what is certain.
     @pytest.mark.parametrize("worst_value", [None, 0.0])
     @pytest.mark.parametrize(
         "set_cls, gamble, safe, best",
@@ -90,10 +91,12 @@ class TestSetsDiffer:
             (Nominal, 3.0, 2.5, [0, 0]),
             (Contamination, 2.1, 1.75, [0, 0]),
             (TotalVariation, 1.5, 1.75, [1, 1]),
+            (CVaR, 1.5 / 0.7, 2.5, [1, 1]),
         ],
     )
     def test_optimal_joint_actions(self, set_cls, gamble, safe, best, worst_value):
-        fields = {} if set_cls is Nominal else {"rho": 0.3, "worst_value": worst_value}
+        fields = {"rho": 0.3, "worst_value": worst_value}
+        fields = {name: fields[name] for name in set_cls.field_names() if name in fields}
         q = robust_values(gamble_or_safe(), set_cls(**fields))
         expected = [[gamble, 0.0], [0.0, safe]]
         torch.testing.assert_close(q[0], torch.tensor(expected, dtype=torch.float64))
@@ -103,6 +106,11 @@ class TestSetsDiffer:
     def test_one_operator_where_the_next_state_is_certain(self, kind):
         q = robust_values(gamble_or_safe(), make_set(kind, rho=0.3))
         assert q[0, 1, 1].item() == pytest.approx(1.75)
+
+    @pytest.mark.parametrize("kind", ON_THE_SUPPORT)
+    def test_nominal_where_the_next_state_is_certain(self, kind):
+        q = robust_values(gamble_or_safe(), make_set(kind, rho=0.3))
+        assert q[0, 1, 1].item() == pytest.approx(2.5)
 
     def test_worst_value_above_every_value_is_optimistic_under_contamination_only(self):
         # Rewards of -1 per step for ever, gamma = 0.5: V = -2. A fail state of 0 is the best place.

@@ -6,8 +6,16 @@ import numpy as np
 import pytest
 import torch
 
+from tests.convex_programs import worst_expectations
 from tests.tabular.linear_programs import numpy_value_iteration
-from tests.tabular.zoo import KINDS, WORST_VALUES, small_models
+from tests.tabular.zoo import (
+    ALL_KINDS,
+    KINDS,
+    ON_THE_SUPPORT,
+    WORST_VALUES,
+    a_set,
+    small_models,
+)
 from torchrl_drigm.tabular import (
     DecPOMDP,
     FiniteSet,
@@ -42,13 +50,26 @@ class TestAgainstLinearPrograms:
         # A residual of e is an error of at most e / (1 - gamma).
         assert np.abs(stepped - ours).max() / (1 - 0.95) <= 1e-8
 
+    @pytest.mark.parametrize("kind", ON_THE_SUPPORT)
+    def test_one_step_from_the_solution_by_convex_programs(self, kind):
+        uncertainty = make_set(kind, rho=0.3)
+        for model in small_models(4):
+            found = robust_value_iteration(model, uncertainty)
+            acting = ~model.terminal
+            rows = model.kernel[acting].flatten(0, -2)
+            values = (found.v * acting).expand_as(rows)
+            worst = worst_expectations(kind, rows, values, 0.3).view_as(found.q[acting])
+            stepped = model.reward[acting] + model.gamma * worst
+            torch.testing.assert_close(stepped, found.q[acting], rtol=0, atol=1e-4)
+            assert (optimal_values(model)[0] - found.q).max() > 0.01
+
     def test_nominal_values_by_policy_iteration(self):
         for seed, model in enumerate(small_models(10)):
             q, v = optimal_values(model)
             found = robust_value_iteration(model, Nominal())
             torch.testing.assert_close(found.q, q, rtol=0, atol=1e-9)
             torch.testing.assert_close(found.v, v, rtol=0, atol=1e-9)
-            for kind in KINDS:
+            for kind in (*KINDS, *ON_THE_SUPPORT):
                 nominal = robust_value_iteration(model, make_set(kind, rho=0.0)).q
                 torch.testing.assert_close(nominal, q, rtol=0, atol=1e-9, msg=f"{kind} {seed}")
 
@@ -66,7 +87,7 @@ class TestAgainstLinearPrograms:
 
 
 class TestConvergence:
-    @pytest.mark.parametrize("kind", ("none", *KINDS))
+    @pytest.mark.parametrize("kind", ("none", *KINDS, *ON_THE_SUPPORT))
     def test_operator_is_a_contraction(self, kind):
         model = random_dec_pomdp(5, (2, 3), seed=3, gamma=0.9)
         uncertainty = Nominal() if kind == "none" else make_set(kind, rho=0.2)
@@ -125,10 +146,9 @@ class TestConvergence:
 
 
 class TestWorstCaseKernel:
-    @pytest.mark.parametrize("worst_value", WORST_VALUES)
-    @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.parametrize("kind, worst_value", ALL_KINDS)
     def test_attains_the_robust_values_and_lies_in_the_set(self, kind, worst_value):
-        uncertainty = make_set(kind, rho=0.25, worst_value=worst_value)
+        uncertainty = a_set(kind, 0.25, worst_value)
         for model in small_models(10):
             found = robust_value_iteration(model, uncertainty)
             worst = worst_case_kernel(model, uncertainty, found.v)
@@ -165,7 +185,10 @@ class TestWorstCaseKernel:
     def test_leaves_the_model_as_it_was(self):
         model = random_dec_pomdp(3, (2, 2), seed=0)
         before = model.kernel.clone()
-        for uncertainty in (Nominal(), *(make_set(kind, rho=0.0) for kind in KINDS)):
+        for uncertainty in (
+            Nominal(),
+            *(make_set(kind, rho=0.0) for kind in (*KINDS, *ON_THE_SUPPORT)),
+        ):
             worst_case_kernel(model, uncertainty, torch.arange(3.0)).zero_()
         assert torch.equal(model.kernel, before)
 

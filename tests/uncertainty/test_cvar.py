@@ -1,21 +1,14 @@
 """CVaR: the exact worst case, its kernel, its dual, and what it has to do with total variation."""
 
-import numpy as np
 import pytest
 import torch
-from scipy.optimize import linprog
 
+from tests.convex_programs import worst_expectations
 from torchrl_drigm.objectives.value import worst_case_expectation
 from torchrl_drigm.uncertainty import CVaR, TotalVariation
 
 PROBS = torch.tensor([0.9, 0.06, 0.04], dtype=torch.float64)
 VALUES = torch.tensor([10.0, 8.0, 0.0], dtype=torch.float64)
-
-
-def linear_program(probs, values, rho):
-    """Least expectation of distributions that are nowhere above ``probs / (1 - rho)``."""
-    bounds = [(0, p / (1 - rho)) for p in probs]
-    return linprog(values, A_eq=np.ones((1, len(probs))), b_eq=[1.0], bounds=bounds).fun
 
 
 def rows(n=300, seed=0):
@@ -40,8 +33,7 @@ def test_by_hand(rho, expected):
 @pytest.mark.parametrize("rho", [0.0, 0.05, 0.3, 0.9, 0.999])
 def test_worst_case_is_that_of_a_linear_program(rho):
     probs, values = rows()
-    pairs = zip(probs.numpy(), values.numpy(), strict=True)
-    expected = torch.tensor([linear_program(*pair, rho) for pair in pairs], dtype=torch.float64)
+    expected = worst_expectations("cvar", probs, values, rho)
     ours = CVaR(rho).expectation(probs, values)
     torch.testing.assert_close(ours, expected, rtol=0, atol=1e-9)
 

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from scipy.optimize import minimize, minimize_scalar
-from scipy.special import logsumexp
 
+from tests.convex_programs import chi2_program, worst_expectations
 from torchrl_drigm.uncertainty import KL, ChiSquared
 
 BALLS = pytest.mark.parametrize("cls", [KL, ChiSquared])
@@ -23,47 +22,6 @@ def rows(n=24, seed=0):
     values[::3] = values[::3].round()
     values[::10] = 2.0
     return probs / probs.sum(-1, keepdim=True), values
-
-
-def kl_program(probs, values, rho):
-    """The classic dual of one number: sup over lam of -lam log E exp(-V / lam) - lam rho."""
-    values, probs = values[probs > 0], probs[probs > 0]
-
-    def bound(log_lam):
-        lam = np.exp(log_lam)
-        return lam * logsumexp(-values / lam, b=probs) + lam * rho
-
-    found = minimize_scalar(bound, bounds=(-25, 8), method="bounded", options={"xatol": 1e-10})
-    return -found.fun
-
-
-def chi2_program(probs, values, rho, most=np.inf):
-    """Linear cost under one quadratic and one linear constraint; densities up to ``most``."""
-    values, probs = values[probs > 0], probs[probs > 0]
-    root = np.sqrt(probs)  # p = probs + root * z, so that the set is the ball |z|² <= rho
-    found = minimize(
-        lambda z: values @ (probs + root * z),
-        np.zeros_like(probs),
-        jac=lambda z: values * root,
-        method="SLSQP",
-        bounds=[(-r, (most - 1) * r) for r in root],
-        constraints=[
-            {"type": "eq", "fun": lambda z: root @ z, "jac": lambda z: root},
-            {"type": "ineq", "fun": lambda z: rho - z @ z, "jac": lambda z: -2 * z},
-        ],
-        options={"ftol": 1e-9, "maxiter": 500},
-    )
-    # 8: no better point was found along the line, which so close to the optimum is rounding
-    assert found.status in (0, 8), found.message
-    return found.fun
-
-
-PROGRAM = {KL: kl_program, ChiSquared: chi2_program}
-
-
-def expected_by(program, probs, values, *args):
-    pairs = zip(probs.numpy(), values.numpy(), strict=True)
-    return torch.tensor([program(*pair, *args) for pair in pairs], dtype=torch.float64)
 
 
 def best_learned(ball, probs, values):
@@ -94,7 +52,7 @@ class TestExact:
     @BALLS
     def test_worst_case_is_that_of_a_program(self, cls, rho):
         probs, values = rows()
-        expected = expected_by(PROGRAM[cls], probs, values, rho)
+        expected = worst_expectations(cls.name, probs, values, rho)
         found = cls(rho).expectation(probs, values)
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
 

@@ -20,18 +20,25 @@ class RobustValueEstimators(Enum):
     """Robust value estimators, usable wherever TorchRL takes a ``ValueEstimators`` member.
 
     The lower-case member name is the string alias: ``"contamination_td0"``,
-    ``"contamination_tdlambda"``, ``"tv_td0"``, ``"tv_tdlambda"``. Every other set with a name has
-    the string aliases ``"<name>_td0"`` and ``"<name>_tdlambda"``.
+    ``"contamination_tdlambda"``, ``"tv_td0"``, ``"cvar_td0"`` and so on. Every other set with a
+    name has the string aliases ``"<name>_td0"`` and ``"<name>_tdlambda"``.
 
     Examples:
-        >>> [member.name.lower() for member in RobustValueEstimators]
-        ['contamination_td0', 'contamination_tdlambda', 'tv_td0', 'tv_tdlambda']
+        >>> names = [member.name.lower() for member in RobustValueEstimators]
+        >>> [name for name in names if name.endswith("td0")]
+        ['contamination_td0', 'tv_td0', 'cvar_td0', 'kl_td0', 'chi2_td0']
     """
 
     CONTAMINATION_TD0 = "TD(0) over a rho-contamination set"
     CONTAMINATION_TDLAMBDA = "TD(lambda) over a rho-contamination set"
     TV_TD0 = "TD(0) over a total-variation ball, with a learned dual"
     TV_TDLAMBDA = "TD(lambda) over a total-variation ball, with a learned dual"
+    CVAR_TD0 = "TD(0) over a bounded density ratio, with a learned dual"
+    CVAR_TDLAMBDA = "TD(lambda) over a bounded density ratio, with a learned dual"
+    KL_TD0 = "TD(0) over a Kullback-Leibler ball, with two learned duals"
+    KL_TDLAMBDA = "TD(lambda) over a Kullback-Leibler ball, with two learned duals"
+    CHI2_TD0 = "TD(0) over a chi-squared ball, with two learned duals"
+    CHI2_TDLAMBDA = "TD(lambda) over a chi-squared ball, with two learned duals"
 
 
 class OverANamedSet:
