@@ -220,8 +220,10 @@ class BuildingTask(Task):
         return None
 
     def contents(self, shift: Shift) -> Shift:
-        """Without a climate it is the first one of training."""
-        return {"climate": self.groups[0]} | super().contents(shift)
+        """Without a climate it is the first one of training; severities by what they come to."""
+        same = {word: shift[word] for word in ("climate", "days") if word in shift}
+        random = {name: asdict(option) for name, option in self._random(shift).items()}
+        return {"climate": self.groups[0], "days": self.days} | same | random
 
     def trials(self, shifts: Sequence[Shift], episodes: int, seed: int) -> Iterator[Trial]:
         """All episodes of all shifts in one batch, or in one for each kind of randomness.
