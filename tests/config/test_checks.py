@@ -7,7 +7,9 @@ from torchrl_drigm.config import check_config, compose_config
 
 
 @pytest.mark.parametrize("config", ["building", "battles"])
-@pytest.mark.parametrize("uncertainty", ["none", "contamination", "tv", "group_dr"])
+@pytest.mark.parametrize(
+    "uncertainty", ["none", "contamination", "tv", "cvar", "kl", "chi2", "group_dr"]
+)
 @pytest.mark.parametrize("mixer", ["vdn", "qmix", "qtran"])
 def test_ours_are_accepted(config, uncertainty, mixer):
     cfg = compose_config(f"uncertainty={uncertainty}", f"mixer={mixer}", config=config)

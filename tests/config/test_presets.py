@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 from torchrl_drigm.config import compose_config, config_path
 
 CONFIGS = {"fast": "building", "paper": "building", "battles": "battles", "toy": "torchrl"}
-SETS = ("none", "contamination", "tv", "group_dr")
+SETS = ("none", "contamination", "tv", "cvar", "kl", "chi2", "group_dr")
 AGENTS, MIXERS = ("drqn", "recurrent"), ("vdn", "qmix", "qtran")
 # ρ by preset and set; none of them for a set that has no size.
 RHO = {
@@ -20,6 +20,13 @@ RHO = {
     ("battles", "tv"): 0.005,
     ("toy", "contamination"): 0.3,
     ("toy", "tv"): 0.3,
+    ("toy", "cvar"): 0.5,
+} | {
+    # without a discount in them, they need no other size for another horizon
+    (preset, name): rho
+    for preset in CONFIGS
+    for name, rho in {"cvar": 0.2, "kl": 0.1, "chi2": 0.2}.items()
+    if (preset, name) != ("toy", "cvar")
 }
 # What a preset sets of learning: the values of each group in the order of its fields.
 LEARNING = {

@@ -26,8 +26,8 @@ ENVIRONMENT = ["orchard.py", "orchard_task.py", "conf/env/orchard.yaml"]
 # row of the page's table: the files of one's own that it counts, and the overrides that use them
 RECIPES = {
     "an uncertainty set": (
-        ["chi_squared.py"],
-        ["uncertainty=own", "uncertainty.name=chi_squared.ChiSquared", "uncertainty.rho=0.5"],
+        ["mean_cvar.py"],
+        ["uncertainty=own", "uncertainty.name=mean_cvar.MeanCVaR", "uncertainty.rho=0.8"],
     ),
     "a mixer that reads chosen values, state and more": (
         ["weighing_mixer.py"],
@@ -180,7 +180,7 @@ class TestSuite:
 @pytest.mark.slow
 def test_the_commands_of_the_page_run(users_folder):
     """Literally, but for the sizes of the runs."""
-    folder = users_folder(*ENVIRONMENT, "chi_squared.py", "weighing_mixer.py", "guards.yaml")
+    folder = users_folder(*ENVIRONMENT, "mean_cvar.py", "weighing_mixer.py", "guards.yaml")
     block = re.search(r"```bash\n(cd docs/examples\n.*?)```", PAGE, re.DOTALL)[1]
     commands = block.replace("\\\n", " ").splitlines()[1:]
     assert [command.split()[3] for command in commands] == ["train", "train", "evaluate", "compare"]
@@ -196,5 +196,5 @@ def test_the_commands_of_the_page_run(users_folder):
             [sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True
         )
         assert done.returncode == 0, done.stderr[-3000:]
-    assert "χ² WeighingMixer, ρ = 0.5" in done.stdout and "always quiet" in done.stdout
+    assert "mean-CVaR WeighingMixer, ρ = 0.8" in done.stdout and "always quiet" in done.stdout
     assert (folder / "runs" / "robust" / "evaluation_guards.csv").exists()

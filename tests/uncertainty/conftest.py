@@ -7,10 +7,10 @@ EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 
 
 @pytest.fixture
-def chi_squared(monkeypatch):
+def mean_cvar(monkeypatch):
     """The module of the worked example, imported as a user would."""
     monkeypatch.syspath_prepend(EXAMPLES)
-    import chi_squared
+    import mean_cvar
 
-    yield chi_squared
-    sys.modules.pop("chi_squared")
+    yield mean_cvar
+    sys.modules.pop("mean_cvar")

@@ -3,12 +3,22 @@
 import pytest
 import torch
 
-from torchrl_drigm.uncertainty import Contamination, Nominal, TotalVariation, UncertaintySet
+from torchrl_drigm.uncertainty import (
+    KL,
+    ChiSquared,
+    Contamination,
+    CVaR,
+    Nominal,
+    TotalVariation,
+    UncertaintySet,
+)
 
 SETS = [
     Nominal(),
     *(a_set(rho, v) for a_set in (Contamination, TotalVariation) for rho in (0.0, 0.3, 1.0)
       for v in (None, -1.0)),
+    *(CVaR(rho) for rho in (0.0, 0.3, 0.95)),
+    *(ball(rho) for ball in (KL, ChiSquared) for rho in (0.0, 0.3, 20.0)),
 ]  # fmt: skip
 
 
@@ -86,7 +96,9 @@ class TestKernels:
         assert worst[:2].tolist() == [0.25, 0.75]
 
     @pytest.mark.parametrize(
-        "uncertainty", [Nominal(), Contamination(0.25), TotalVariation(0.25)], ids=str
+        "uncertainty",
+        [Nominal(), *(cls(0.25) for cls in (Contamination, TotalVariation, CVaR, KL, ChiSquared))],
+        ids=str,
     )
     def test_values_are_one_finite_number_per_state(self, uncertainty):
         probs = torch.tensor([[0.5, 0.5], [0.25, 0.75]])
@@ -126,7 +138,7 @@ class TestKernels:
         distance = (probs - drawn).clamp_min(0).sum(-1)
         assert (distance > 0.3 - 1e-9).any() and (distance < 0.2).any()
 
-    @pytest.mark.parametrize("a_set", [Contamination, TotalVariation])
+    @pytest.mark.parametrize("a_set", [Contamination, TotalVariation, CVaR, KL, ChiSquared])
     def test_rows_are_distributions(self, a_set):
         for function in (a_set(0.2).expectation, a_set(0.2).worst_kernel):
             with pytest.raises(ValueError, match="non-negative and sum to 1"):

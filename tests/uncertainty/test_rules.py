@@ -3,13 +3,23 @@
 Outcomes 0, 1 and 3 of probability 1/4, 1/2 and 1/4: a mean of 1.25.
 """
 
+import math
+
 import pytest
 import torch
 
-from torchrl_drigm.uncertainty import Contamination, Nominal, TotalVariation
+from torchrl_drigm.uncertainty import (
+    KL,
+    ChiSquared,
+    Contamination,
+    CVaR,
+    Nominal,
+    TotalVariation,
+)
 
 PROBS, VALUES = torch.tensor([0.25, 0.5, 0.25]), torch.tensor([0.0, 1.0, 3.0])
 SETS = pytest.mark.parametrize("cls", [Contamination, TotalVariation])
+ON_THE_SUPPORT = pytest.mark.parametrize("cls", [CVaR, KL, ChiSquared])
 
 
 class TestContamination:
@@ -63,6 +73,120 @@ class TestTotalVariation:
         ball = TotalVariation(rho=0.5, worst_value=0.0)
         objective = ball.dual_objective(torch.tensor([[6.0]]), torch.tensor([[4.0]]))
         assert objective.item() == -(4.0 - 0.5 * 4.0)
+
+
+class TestCVaR:
+    def test_the_best_outcomes_are_left_out(self):
+        assert CVaR(rho=0.25).worst_kernel(PROBS, VALUES)[2] == 0.0
+
+    def test_the_rest_is_more_likely_by_the_factor_alone(self):
+        assert CVaR(rho=0.5).worst_kernel(PROBS, VALUES).tolist() == [0.5, 0.5, 0.0]
+
+    def test_one_sample_below_its_dual_number_counts_by_the_factor(self):
+        found = CVaR(rho=0.75).backup(torch.tensor([[1.0]]), torch.tensor([[6.0]]))
+        assert found.item() == 6.0 - 5.0 / 0.25
+
+    def test_one_sample_above_its_dual_number_is_worth_the_number(self):
+        found = CVaR(rho=0.75).backup(torch.tensor([[9.0]]), torch.tensor([[6.0]]))
+        assert found.item() == 6.0
+
+    def test_nothing_is_left_at_one(self):
+        message = r"in \[0, 1\) for CVaR, got 1.* at 1 only the essential minimum would remain"
+        with pytest.raises(ValueError, match=message):
+            CVaR(rho=1.0)
+        with pytest.raises(ValueError, match=message):
+            CVaR(rho=0.5).replace(rho=1)
+
+    def test_no_outcome_gains_more_than_the_factor(self):
+        half = torch.tensor([0.5, 0.5])
+        assert CVaR(rho=0.25).contains(half, torch.tensor([0.66, 0.34]))
+        assert not CVaR(rho=0.25).contains(half, torch.tensor([0.67, 0.33]))
+
+
+class TestDivergenceBalls:
+    """lam is softplus(0) = log 2 over a factor that is 1 at a radius of 1/2, and of 1/4 for χ²."""
+
+    def test_kl_is_exponential(self):
+        lam = math.log(2)
+        found = KL(rho=0.5).backup(torch.tensor([[1.0]]), torch.tensor([[1.0 + lam, 0.0]]))
+        assert found.item() == pytest.approx(1.0 + lam - lam * (math.e - 1) - 0.5 * lam, abs=1e-6)
+
+    def test_chi2_is_quadratic(self):
+        lam = math.log(2)
+        found = ChiSquared(0.25).backup(torch.tensor([[1.0]]), torch.tensor([[1.0 + lam, 0.0]]))
+        assert found.item() == pytest.approx(1.0 - 0.25 * lam - 0.25 * lam, abs=1e-6)
+
+    def test_far_above_the_number_chi2_is_constant(self):
+        lam = math.log(2)
+        found = ChiSquared(0.25).backup(torch.tensor([[9.0]]), torch.tensor([[1.0, 0.0]]))
+        assert found.item() == pytest.approx(1.0 + lam - 0.25 * lam, abs=1e-6)
+
+    @pytest.mark.parametrize("cls, most", [(KL, 37.476), (ChiSquared, 11.0)])
+    def test_far_below_the_number_the_density_is_bounded(self, cls, most):
+        """By what the ball leaves to an outcome of probability 1/1000: 1 + √(0.1 * 999) for χ²."""
+        duals = torch.tensor([[1e3, 0.0]])
+        value = torch.tensor([[0.0]], requires_grad=True)
+        cls(rho=0.1).backup(value, duals).backward()
+        assert value.grad.item() == pytest.approx(most, rel=1e-3)
+
+    @pytest.mark.parametrize("cls", [KL, ChiSquared])
+    def test_an_outcome_as_probable_never_reaches_the_bound(self, cls):
+        probs, values = torch.tensor([0.001, 0.999]).double(), torch.tensor([0.0, 1.0])
+        value, duals = torch.tensor([[0.0]], requires_grad=True), torch.tensor([[1e3, 0.0]])
+        cls(rho=0.1).backup(value, duals).backward()
+        density = cls(rho=0.1).worst_kernel(probs, values)[0] / 0.001
+        assert density.item() == pytest.approx(value.grad.item(), rel=1e-3)
+
+    @pytest.mark.parametrize("cls", [KL, ChiSquared])
+    def test_both_dual_numbers_are_in_units_of_return(self, cls):
+        """For a small radius the best second number is a standard deviation: √(1/4) here."""
+        values = torch.tensor([[[0.0], [1.0]]], dtype=torch.float64)
+        spreads = torch.linspace(0.1, 1.0, 91, dtype=torch.float64)
+        numbers = torch.log(torch.expm1(spreads))  # softplus of them
+        duals = torch.stack([torch.full_like(numbers, 0.5), numbers], -1)[:, None].expand(-1, 2, 2)
+        found = cls(rho=1e-4).backup(values.expand(91, 2, 1), duals).mean((1, 2))
+        assert spreads[found.argmax()].item() == pytest.approx(0.5, abs=0.02)
+
+
+@ON_THE_SUPPORT
+class TestOnTheSupport:
+    """What CVaR, KL and χ² share: nothing comes out of nothing."""
+
+    def test_nothing_is_reached_that_the_nominal_model_does_not_reach(self, cls):
+        probs, values = torch.tensor([0.5, 0.5, 0.0]), torch.tensor([3.0, 1.0, -9.0])
+        assert cls(rho=0.5).expectation(probs, values) >= 1.0
+        assert not cls(rho=0.5).contains(probs, torch.tensor([0.45, 0.5, 0.05]))
+
+    def test_what_is_certain_stays_certain(self, cls):
+        probs, values = torch.tensor([0.0, 1.0]), torch.tensor([-9.0, 3.0])
+        assert cls(rho=0.9).expectation(probs, values).item() == 3.0
+
+    @pytest.mark.parametrize("dual", [0.0, 1e38, torch.inf, torch.nan])
+    def test_size_zero_is_the_next_value_to_the_last_bit(self, cls, dual):
+        torch.manual_seed(0)
+        ball, value = cls(rho=0.0), torch.randn(50, 1)
+        duals = torch.full((50, ball.n_duals), dual, requires_grad=True)
+        objective = ball.dual_objective(value, duals)
+        objective.sum().backward()
+        assert torch.equal(objective, -value) and not duals.grad.any()
+
+    def test_size_zero_is_the_nominal_model(self, cls):
+        ball = cls(rho=0.0)
+        assert ball.expectation(PROBS, VALUES).item() == 1.25
+        assert torch.equal(ball.worst_kernel(PROBS, VALUES), PROBS)
+
+
+@pytest.mark.parametrize("cls", [KL, ChiSquared])
+@pytest.mark.parametrize("rho", [-0.1, torch.inf, torch.nan, True, None, "0.1"], ids=str)
+def test_a_radius_is_a_finite_number_from_zero_on(cls, rho):
+    with pytest.raises(ValueError, match=r"rho must be a finite number, 0 or larger, got"):
+        cls(rho=rho)
+
+
+@pytest.mark.parametrize("rho", [-0.1, 1.1, torch.inf, torch.nan, True, None, "0.1"], ids=str)
+def test_cvar_takes_a_share(rho):
+    with pytest.raises(ValueError, match=r"rho must be a finite number in \[0, 1\) for CVaR, got"):
+        CVaR(rho=rho)
 
 
 class TestMembership:

@@ -10,7 +10,10 @@ from torchrl_drigm.objectives.value import RobustTD0, RobustTDLambda
 from torchrl_drigm.tabular import FiniteSet, robust_value_iteration
 from torchrl_drigm.tabular import random_dec_pomdp as draw_model
 from torchrl_drigm.uncertainty import (
+    KL,
+    ChiSquared,
     Contamination,
+    CVaR,
     Nominal,
     TotalVariation,
     UncertaintySet,
@@ -55,10 +58,13 @@ class TestFields:
             tv.rho = 0.3
 
     def test_names_and_labels(self):
-        told = {cls.name: cls.label for cls in (Nominal, Contamination, TotalVariation)}
-        assert told == {"none": "nominal", "contamination": "contamination", "tv": "TV"}
-        assert told.keys() <= named_sets().keys()
-        assert (Nominal.n_duals, Contamination.n_duals, TotalVariation.n_duals) == (0, 0, 1)
+        ours = (Nominal, Contamination, TotalVariation, CVaR, KL, ChiSquared)
+        assert {cls.name: cls.label for cls in ours} == {
+            **{"none": "nominal", "contamination": "contamination", "tv": "TV"},
+            **{"cvar": "CVaR", "kl": "KL", "chi2": "χ²"},
+        }
+        assert {cls.name for cls in ours} <= named_sets().keys()
+        assert [cls.n_duals for cls in ours] == [0, 0, 1, 1, 2, 2]
         assert Nominal.is_affine and Contamination.is_affine and not TotalVariation.is_affine
         assert Shifted.is_affine and not Bare.is_affine
 

@@ -30,6 +30,7 @@ class ContaminationConfig(UncertaintyConfig):
 
     rho: float = MISSING
     worst_value: float | None = MISSING
+    joint_with_reward: bool = MISSING
 
 
 @dataclass
@@ -46,6 +47,7 @@ class CVaRConfig(UncertaintyConfig):
     """``uncertainty=cvar``."""
 
     rho: float = MISSING
+    joint_with_reward: bool = MISSING
     dual_hidden_size: int = MISSING
     dual_lr: float = MISSING
 

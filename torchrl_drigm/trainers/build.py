@@ -16,7 +16,7 @@ from torchrl_drigm.config import check_config
 from torchrl_drigm.modules import GroupRewardModel
 from torchrl_drigm.tasks import Task, read_suite
 from torchrl_drigm.trainers.battles import EvaluateBattles, make_test_envs
-from torchrl_drigm.trainers.builders import make_agents, make_dual, make_loss
+from torchrl_drigm.trainers.builders import make_agents, make_dual, make_loss, make_uncertainty
 from torchrl_drigm.trainers.checkpoint import load_checkpoint
 from torchrl_drigm.trainers.environments import make_env, training_task
 from torchrl_drigm.trainers.group_dr import fit_reward_model
@@ -119,6 +119,7 @@ def build(
         64
     """
     check_config(cfg)
+    make_uncertainty(cfg)  # its numbers are legal, or nothing is written
     run_dir = Path(run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
     task = training_task(cfg)

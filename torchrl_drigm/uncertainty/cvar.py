@@ -7,26 +7,26 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from torchrl_drigm.uncertainty._checks import is_finite_number
 from torchrl_drigm.uncertainty._duals import unused
-from torchrl_drigm.uncertainty.base import UncertaintySet, check_share
+from torchrl_drigm.uncertainty.base import UncertaintySet
 
 __all__ = ["CVaR"]
 
 
 def _check_tail(rho: float) -> float:
-    """Return ``rho`` as a float, or raise if nothing would be left of the distribution.
+    """Return ``rho`` as a float, or raise if it is no share that leaves something.
 
     Raises:
         ValueError: if ``rho`` is not a finite number in [0, 1).
     """
-    rho = check_share(rho)
-    if rho == 1.0:
+    if not is_finite_number(rho) or not 0.0 <= float(rho) < 1.0:
         raise ValueError(
-            "rho must be below 1 for CVaR, got 1.0: nothing is left then but the essential "
-            "minimum, the smallest value that has any probability, which samples do not tell. "
-            "Take a smaller rho: the mean is over the worst 1 - rho of the outcomes."
+            f"rho must be a finite number in [0, 1) for CVaR, got {rho}. It is the share of the "
+            "best outcomes that is left out: at 1 only the essential minimum would remain, the "
+            "smallest value that has any probability, which samples do not tell."
         )
-    return rho
+    return float(rho)
 
 
 @dataclass(frozen=True)
