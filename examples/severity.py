@@ -153,16 +153,14 @@ def learn_in_env(name, mixer, uncertainty, factor, seed, steps):
     overrides = [
         *(*env, "agent=drqn", "preset=toy", f"mixer={mixer}", f"seed={seed}"),
         *(f"optim.gamma={factor * model.gamma}", f"collector.total_frames={frames}"),
-        # fewer and larger steps than the preset's: an update costs little more on more data
-        *("env.num_envs=128", "collector.frames_per_batch=128", "replay.batch_size=1024"),
-        *("optim.lr=3e-3", "target.tau=0.05", f"exploration.annealing_frames={frames // 2}"),
-        *("progress_bar=false", f"log_interval={frames}", f"checkpoint_interval={frames}"),
+        *(f"exploration.annealing_frames={max(frames // 2, 1)}", "progress_bar=false"),
+        *(f"log_interval={frames}", f"checkpoint_interval={frames}"),
     ]
     if isinstance(uncertainty, Nominal):
         overrides.append("uncertainty=none")
     else:
         overrides += [f"uncertainty={uncertainty.name}", f"uncertainty.rho={uncertainty.rho}"]
-        overrides += [f"uncertainty.joint_with_reward={uncertainty.joint_with_reward}"]
+        overrides += ["uncertainty.joint_with_reward=true"] * uncertainty.joint_with_reward
     cfg = compose_config(*overrides, config="torchrl")
     worst = numeric_worst_value(model, uncertainty).worst_value
     if worst is not None:
