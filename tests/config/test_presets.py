@@ -52,11 +52,11 @@ LEARNING = {
         "collector": (2048, 1_000_000, 0),
     },
     "toy": {
-        "optim": ("adam", 2e-3, 10.0, 0.99, 0, None, False, 1),
-        "replay": (100_000, 512),
-        "exploration": (1.0, 0.1, 100_000),
-        "target": (None, 0.02),
-        "collector": (64, 200_000, 2048),
+        "optim": ("adam", 3e-3, 10.0, 0.99, 0, None, False, 1),
+        "replay": (100_000, 1024),
+        "exploration": (1.0, 0.1, 64_000),
+        "target": (None, 0.05),
+        "collector": (128, 128_000, 2048),
     },
 }
 

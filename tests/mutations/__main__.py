@@ -9,7 +9,7 @@ The rules stand in the text files beside this one: a test, then what breaks its 
 package with the lines taken out (``-``) and those put in (``+``)::
 
     objectives/test_rules.py::TestTarget::test_a_terminal_next_state_does_not_bootstrap
-      objectives/value/robust.py
+      objectives/value/_over_a_set.py
       - torch.where(terminated, torch.zeros_like(next_value), next_value)
       + next_value
 

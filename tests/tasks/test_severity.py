@@ -8,6 +8,7 @@ from torchrl_drigm.envs import HeaterFailures, RandomWeather
 from torchrl_drigm.envs.transforms import ActionFailure
 from torchrl_drigm.evaluation import ProportionalControl, evaluate
 from torchrl_drigm.tasks import BuildingTask, SMACTask, SMAXTask, TorchRLTask, read_suite
+from torchrl_drigm.tasks.suites import refuse_test_shifts
 
 FAILURES = {"rate": 0.05, "steps": 12, "observed": True}
 JAMS = {"rate": 0.02, "steps": 4}
@@ -25,10 +26,6 @@ NOISY = {
 def random_of(task, shift):
     env = task.make_env(1, "test", 0, {"name": "shift", **shift}).base_env
     return env.failures, env.random_weather
-
-
-def contents(shift):
-    return {key: value for key, value in shift.items() if key != "name"}
 
 
 @pytest.mark.sustaingym
@@ -78,10 +75,25 @@ RANDOM = {
 
 @pytest.mark.parametrize("task", RANDOM.values(), ids=RANDOM.keys())
 def test_what_is_chosen_by_is_not_tested_in(task):
-    validation = [contents(shift) for shift in read_suite(task, "validation")[1]]
-    for name in task.suites:
-        if name != "validation":
-            assert not any(contents(shift) in validation for shift in read_suite(task, name)[1])
+    refuse_test_shifts(task, "validation", read_suite(task, "validation")[1], {})
+
+
+@pytest.mark.parametrize(
+    ("task", "shift"),
+    [
+        ("building", {"failures": {"severity": 2.0}}),
+        ("building", {"severity": 0.5, "failures": {"severity": 8.0}, "days": [0, 200]}),
+        ("weather", {"random_weather": {"severity": 6.0}}),
+        ("smax", {"action_failure": {"rate": 0.04}}),
+        ("smax", {"enemy_damage": 1.0, "severity": 1.0}),
+        ("smac", {"action_failure": {"severity": 4.0}}),
+        ("noise", {"severity": 6.0, "actuator_noise": 0.1}),
+        ("actions", {"action_failure": {"rate": 0.12, "steps": 4}}),
+    ],
+)
+def test_a_test_shift_in_other_words_is_refused_for_choosing(task, shift):
+    with pytest.raises(ValueError, match=r"'mine' is 'severity .' of the test suite 'severity'"):
+        refuse_test_shifts(RANDOM[task], "own", [{"name": "mine", **shift}], {})
 
 
 @pytest.mark.parametrize(
@@ -105,7 +117,7 @@ def test_what_is_chosen_by_is_not_tested_in(task):
         (SMAXTask(), {"action_failure": 0.1}, "action_failure=0.1 must be a mapping with keys"),
         (SMAXTask(), {"enemy_damage": 0}, "enemy_damage=0 must be a positive number"),
         (SMAXTask(), {"enemy_health": "high"}, "enemy_health='high' must be a positive number"),
-        (TorchRLTask(make=Counting), {"severity": 2.0}, "severity=2.0 is a factor on what"),
+        (TorchRLTask(**NOISY), {"severity": -2.0}, "severity=-2.0 must be a finite number"),
         (TorchRLTask(make=Counting), {"action_failure": {"rate": 0.1}}, "needs 'fallback', too"),
     ],
 )

@@ -38,7 +38,7 @@ def test_a_config_makes_its_task(name):
     task = make_task(cfg)
     assert type(task) is TASKS[name] and task.severity == 1.0
     assert cfg.optim.gamma == task.model().gamma == GAMMA[name]
-    assert task.max_steps == type(task).max_steps and task.num_envs == 64
+    assert task.max_steps == type(task).max_steps and task.num_envs == 128
 
 
 @pytest.mark.parametrize("task", TASKS.values())
@@ -80,7 +80,7 @@ def test_training_and_tests_have_other_episodes():
 
 
 def test_a_run_leaves_a_team_that_is_judged_exactly(tmp_path):
-    small = ("collector.total_frames=128", "progress_bar=false", "collector.init_random_frames=64")
+    small = ("collector.total_frames=256", "progress_bar=false", "collector.init_random_frames=128")
     run = build(toy("harvest", "mixer=vdn", "uncertainty=tv", *small), tmp_path)
     run.train()
     team = load_team(tmp_path)

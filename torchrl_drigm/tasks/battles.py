@@ -23,7 +23,12 @@ from torchrl_drigm.envs import SMACEnv, SMAXEnv
 from torchrl_drigm.envs.transforms import ActionFailure, ObservationNoise
 from torchrl_drigm.tasks.base import Task
 from torchrl_drigm.tasks.seeds import battle_seeds
-from torchrl_drigm.tasks.severity import action_failure, severity_suites, wrong_severity
+from torchrl_drigm.tasks.severity import (
+    action_failure,
+    failure_contents,
+    severity_suites,
+    wrong_severity,
+)
 from torchrl_drigm.tasks.suites import Shift
 
 __all__ = ["BattlesTask", "SMACTask", "SMAXTask"]
@@ -108,8 +113,9 @@ class BattlesTask(Task):
 
     def contents(self, shift: Shift) -> Shift:
         """Without noise it does not matter on which enemies."""
-        contents = {"noise_std": 0.0, "visible_only": True, "severity": 1.0}
-        contents |= super().contents(shift)
+        contents = {"noise_std": 0.0, "visible_only": True} | super().contents(shift)
+        contents |= failure_contents(self._failure(shift, seed=0))
+        contents.pop("severity", None)  # which they tell
         return contents if contents["noise_std"] else contents | {"visible_only": True}
 
     def _failure(self, shift: Shift, seed: int) -> list[ActionFailure]:
@@ -172,6 +178,10 @@ class SMAXTask(BattlesTask):
         noise = self._noise(shift)
         transforms = [] if noise is None else [ObservationNoise(seed=seed, **noise)]
         return TransformedEnv(env, Compose(*self._failure(shift, seed), *transforms))
+
+    def contents(self, shift: Shift) -> Shift:
+        """Also how hard the enemies are."""
+        return self.enemies | super().contents(shift)
 
     def wrong_in(self, shift: Shift) -> str | None:
         """Also factors that are not positive."""

@@ -221,9 +221,10 @@ class BuildingTask(Task):
         return None
 
     def contents(self, shift: Shift) -> Shift:
-        """Climate (the first one of training, without one), days, and all that is random."""
-        climate, days = shift.get("climate", self.groups[0]), shift.get("days", self.days)
-        return {"climate": climate, "days": days, **self._random(shift)}
+        """Without a climate it is the first one of training; severities by what they come to."""
+        same = {word: shift[word] for word in ("climate", "days") if word in shift}
+        random = {name: asdict(option) for name, option in self._random(shift).items()}
+        return {"climate": self.groups[0], "days": self.days} | same | random
 
     def trials(self, shifts: Sequence[Shift], episodes: int, seed: int) -> Iterator[Trial]:
         """All episodes of all shifts in one batch, or in one for each kind of randomness.

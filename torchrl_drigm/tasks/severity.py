@@ -88,3 +88,8 @@ def action_failure(
         return [ActionFailure(**fields, severity=severity, seed=seed)]
     except ValueError as error:
         raise ValueError(f"action_failure: {error}") from error
+
+
+def failure_contents(failures: list[ActionFailure]) -> Shift:
+    """How actions fail, however a shift says it, for comparing shifts."""
+    return {"action_failure": [(f.probability, f.fallback, f.steps) for f in failures]}

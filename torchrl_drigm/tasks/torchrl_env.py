@@ -14,7 +14,12 @@ from torchrl_drigm._named import find_class
 from torchrl_drigm.envs.transforms import ActionFailure, TeamView
 from torchrl_drigm.tasks.base import Task
 from torchrl_drigm.tasks.seeds import battle_seeds
-from torchrl_drigm.tasks.severity import action_failure, severity_suites, wrong_severity
+from torchrl_drigm.tasks.severity import (
+    action_failure,
+    failure_contents,
+    severity_suites,
+    wrong_severity,
+)
 from torchrl_drigm.tasks.suites import Shift
 
 __all__ = ["TorchRLTask"]
@@ -30,9 +35,9 @@ class TorchRLTask(Task):
     ``{"name": "heavy", "package_mass": 10}``. Beside these, actions may fail, and
     ``{"name": "jammed", "action_failure": {"rate": 0.1}}`` changes how.
 
-    A shift's ``severity`` is a factor on how often they fail, and on ``kwargs["severity"]`` where
-    the constructor takes one, such as :class:`~torchrl_drigm.envs.NoisyVmasEnv`. Where the nominal
-    model has either, ``suites`` begin with ``"severity"``, and ``"validation"`` is another one.
+    A shift's ``severity`` is a factor on how often they fail and on ``kwargs["severity"]``, for a
+    constructor that takes one, such as that of :class:`~torchrl_drigm.envs.NoisyVmasEnv`. With
+    either, ``suites`` begin with ``"severity"``, and ``"validation"`` is another severity.
 
     Args:
         make (str or callable): class of the environment by its import path, such as
@@ -104,10 +109,8 @@ class TorchRLTask(Task):
         own = [key for key in ("num_envs", "seed", "device") if key in shift]
         if own:
             return f"{own} is the task's own, and cannot be shifted."
-        if "severity" in shift:
-            random = self.action_failure, "severity" in self.kwargs
-            if wrong := wrong_severity(shift, *random):
-                return wrong
+        if "severity" in shift and (wrong := wrong_severity(shift, "the constructor's")):
+            return wrong
         try:
             self._failure(shift, seed=0)
         except ValueError as error:
@@ -118,9 +121,19 @@ class TorchRLTask(Task):
         """The transform by which actions fail in a shift, if they do."""
         return action_failure(self.action_failure, shift, seed)
 
+    def _arguments(self, shift: Shift) -> dict[str, Any]:
+        """Those of the constructor."""
+        own = ("name", "action_failure", "severity")
+        given = self.kwargs | {key: value for key, value in shift.items() if key not in own}
+        if "severity" in self.kwargs or ("severity" in shift and self.action_failure is None):
+            given["severity"] = self.kwargs.get("severity", 1.0) * shift.get("severity", 1.0)
+        return given
+
     def contents(self, shift: Shift) -> Shift:
-        """All arguments of the constructor, and how severe what is random is."""
-        return self.kwargs | {"severity": 1.0} | super().contents(shift)
+        """All arguments of the constructor, and how actions fail."""
+        return {"severity": 1.0, **self._arguments(shift)} | failure_contents(
+            self._failure(shift, 0)
+        )
 
     @property
     def return_scaling(self) -> tuple[float, float] | None:
@@ -133,14 +146,7 @@ class TorchRLTask(Task):
         if isinstance(make, str):
             make = find_class("env.make", make, {}, EnvBase, self.may_import)
         (seed,) = battle_seeds(purpose, seed)
-        given = self.kwargs | {
-            k: v for k, v in shift.items() if k not in ("name", "action_failure")
-        }
-        if "severity" in shift:
-            if "severity" in self.kwargs:  # a factor on the nominal one
-                given["severity"] = self.kwargs["severity"] * shift["severity"]
-            else:  # of the actions alone
-                del given["severity"]
+        given = self._arguments(shift)
         if _is_batched(make):
             env = make(num_envs=num_envs, seed=seed, device=self.device, **given)
         else:

@@ -116,8 +116,7 @@ def make_loss(
 ) -> RobustQMixerLoss | RobustQTRANLoss:
     """The robust loss with its value estimator (``uncertainty``).
 
-    Targets are λ-returns where ``optim.lmbda`` is a number and the backup of the set is affine;
-    the duals of other sets are those of one step.
+    Targets are λ-returns where ``optim.lmbda`` is a number.
 
     Raises:
         ValueError: if ``optim.lmbda`` is no number in [0, 1], or given for agents on windows.
@@ -134,6 +133,6 @@ def make_loss(
         action_space="categorical",
         log_values=True,
     )
-    uncertainty = make_uncertainty(cfg)
-    lmbda = cfg.optim.lmbda if uncertainty.is_affine else None
-    return loss.make_value_estimator(uncertainty, gamma=cfg.optim.gamma, lmbda=lmbda)
+    return loss.make_value_estimator(
+        make_uncertainty(cfg), gamma=cfg.optim.gamma, lmbda=cfg.optim.lmbda
+    )

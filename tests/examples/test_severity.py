@@ -1,0 +1,94 @@
+"""examples/severity.py: what it solves, learns, keeps and compares, with small numbers."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+SCRIPT = Path(__file__).parents[2] / "examples" / "severity.py"
+
+
+@pytest.fixture
+def severity(tmp_path, monkeypatch):
+    """The script as a module with one size and one control, in a folder of its own."""
+    spec = importlib.util.spec_from_file_location("severity", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(module, "RHOS", (0.5,))
+    monkeypatch.setattr(module, "FACTORS", (1.0, 0.5))
+    threads = torch.get_num_threads()
+    yield module
+    torch.set_num_threads(threads)
+
+
+def call(module, monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["severity.py", *arguments])
+    module.main()
+
+
+def test_it_solves_and_draws_without_learning(severity, monkeypatch, capsys):
+    call(severity, monkeypatch, "--models", "harvest", "paid")
+    printed = capsys.readouterr().out
+    for line in (
+        "nominal                            13.84     8.31     4.87     2.79     0.84",
+        "CVaR, ρ = 0.5                      11.30    11.30    11.30    11.30    11.30",
+        "CVaR, ρ = 0.5                      15.77    13.40    10.92     8.34     2.92",
+    ):
+        assert line in printed
+    assert {path.name for path in Path("severity").iterdir()} == {"exact.csv", "severity.png"}
+
+
+def test_what_was_learned_is_not_learned_again(severity, monkeypatch, capsys):
+    arguments = ("--models", "machines", "--learned", "--mixers", "vdn", "--steps", "2")
+    arguments += ("--tuning", "9", "--testing", "0", "1")
+    call(severity, monkeypatch, *arguments)
+    rows = pd.read_csv("severity/learned.csv")
+    # both sets with the tuning seed; two test seeds of two discounts and both sets
+    assert len(rows) == 2 + 2 * 4
+    assert rows["s3"].notna().all()
+    first = capsys.readouterr().out
+    assert "best control" in first and "CVaR ρ=0.5" in first
+    monkeypatch.setitem(severity.LEARNERS, "tables", None)
+    call(severity, monkeypatch, *arguments)
+    assert capsys.readouterr().out == first
+
+
+def test_networks_learn_in_the_environment(severity, monkeypatch):
+    """With the worst value of the model, in units of scaled return."""
+    built = []
+    build = severity.build
+    monkeypatch.setattr(
+        severity, "build", lambda cfg, folder: built.append(cfg) or build(cfg, folder)
+    )
+    found = severity.learn_in_env("machines", "vdn", severity.TotalVariation(0.1), 1.0, 0, 2)
+    assert len(found) == 5 and all(isinstance(value, float) for value in found)
+    (cfg,) = built
+    assert (cfg.optim.gamma, cfg.uncertainty.rho) == (0.9, 0.1)
+    assert cfg.uncertainty.worst_value == pytest.approx(0.1 * -36.6, abs=0.01)
+
+
+def test_the_size_is_chosen_at_the_validation_severity(severity):
+    rows = pd.DataFrame({"rho": [0.1, 0.1, 0.3, 0.5], "s3": [1.0, 5.0, 4.0, 4.0], "s6": 9.0})
+    assert severity.chosen_rho(rows) == 0.3
+
+
+def test_an_interval_is_students(severity):
+    mean, half = severity.interval([1.0, 2.0, 3.0, 4.0, 5.0])
+    assert (mean, half) == (3.0, pytest.approx(2.776 * 2.5**0.5 / 5**0.5))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--steps", "0"), "--steps must be at least 1, got 0"),
+        (("--testing", "1", "100"), r"must share no seed, got \[100\] in both"),
+    ],
+)
+def test_bad_arguments_are_refused(severity, monkeypatch, capsys, arguments, message):
+    with pytest.raises(SystemExit):
+        call(severity, monkeypatch, *arguments)
+    assert pd.Series([capsys.readouterr().err]).str.contains(message).all()
