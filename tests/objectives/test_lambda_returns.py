@@ -13,7 +13,7 @@ from tests.objectives.conftest import ConstantDual, table_data, table_loss
 from tests.sets import LowestShare
 from torchrl_drigm.objectives.value import RobustTD0, RobustTDLambda
 from torchrl_drigm.tabular import greedy_joint_actions, random_dec_pomdp, robust_value_iteration
-from torchrl_drigm.uncertainty import Contamination, TotalVariation, UncertaintySet
+from torchrl_drigm.uncertainty import Contamination, TotalVariation, UncertaintySet, named_sets
 
 GAMMA = 0.75  # no rounding in single precision, which estimators keep it in
 SETS = [
@@ -21,6 +21,12 @@ SETS = [
     TotalVariation(0.3, -6.0, joint_with_reward=True),
     LowestShare(0.4),
     LowestShare(0.4, joint_with_reward=True),
+]
+OF_THE_PACKAGE = [
+    cls(rho=0.2).replace(joint_with_reward=joint)
+    for cls in named_sets().values()
+    if cls.__module__.startswith("torchrl_drigm.") and cls.n_duals and cls is not TotalVariation
+    for joint in (False, True)
 ]
 
 
@@ -169,9 +175,10 @@ class TestFixedPoint:
 
 
 class TestForm:
-    @pytest.mark.parametrize("uncertainty", SETS, ids=str)
+    @pytest.mark.parametrize("uncertainty", [*SETS, *OF_THE_PACKAGE], ids=str)
     def test_lambda_zero_is_the_one_step_target_to_the_last_bit(self, uncertainty):
         data, next_value, dual_value = draw(4, 9)
+        dual_value = dual_value.expand(-1, -1, max(uncertainty.n_duals, 1))
         expected, found = (
             estimator.value_estimate(data, next_value=next_value, dual_value=dual_value)
             for estimator in (

@@ -12,6 +12,7 @@ pytest.importorskip("jaxmarl", reason='needs jaxmarl: pip install "torchrl_drigm
 from tests.trainers.small_battles import build, config, parameters
 from torchrl_drigm import trainers
 from torchrl_drigm.evaluation import evaluate, plot_noise_levels, read_metrics
+from torchrl_drigm.objectives.value import RobustTDLambda
 from torchrl_drigm.tasks import play
 from torchrl_drigm.trainers import battle_seeds, load_checkpoint, load_team
 
@@ -23,6 +24,8 @@ WON = {"won": ("info", "battle_won")}
 @pytest.mark.parametrize("mixer", ["vdn", "qmix"])
 def test_every_combination_trains_and_is_tested(tmp_path, mixer, uncertainty):
     trainer = build(tmp_path, f"mixer={mixer}", f"uncertainty={uncertainty}")
+    estimator = trainer.loss_module.value_estimator
+    assert isinstance(estimator, RobustTDLambda) and estimator.lmbda.item() == pytest.approx(0.8)
     before = parameters(trainer)
     trainer.train()
     assert (parameters(trainer) != before).any()
