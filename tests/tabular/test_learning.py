@@ -26,7 +26,15 @@ from torchrl_drigm.tabular import (
     sample_transitions,
     train_against_exact,
 )
-from torchrl_drigm.uncertainty import Contamination, Nominal, TotalVariation, make_set
+from torchrl_drigm.uncertainty import (
+    KL,
+    ChiSquared,
+    Contamination,
+    CVaR,
+    Nominal,
+    TotalVariation,
+    make_set,
+)
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NONE = Nominal()
@@ -181,6 +189,22 @@ class TestQTRAN:
         # The shift is all that the adversary can do: r + 0.9 * 0.2 * -30.
         shift = 0.0 if uncertainty is NONE else -5.4
         torch.testing.assert_close(qtran[0].exact[0], game.reward[0] + shift)
+
+
+@pytest.mark.parametrize("uncertainty", [CVaR(0.8), KL(0.1), ChiSquared(0.2)], ids=str)
+@pytest.mark.parametrize(
+    "mixer, structure, seed, steps",
+    [("vdn", "additive", 0, 500), ("qmix", "monotone", 3, 600), ("qtran", "general", 0, 700)],
+)
+def test_sets_on_the_support_of_the_model(mixer, structure, seed, steps, uncertainty):
+    """Nothing is reached that the nominal model does not reach, and no worst value is needed."""
+    model = random_dec_pomdp(
+        4, (2, 2), seed, gamma=0.8, structure=structure, reward_range=BOTH_SIGNS
+    )
+    found = train_against_exact(model, uncertainty, mixer, steps=steps)
+    assert_learned(found)
+    nominal = (optimal_values(model)[0] - found.exact).abs().max() / found.value_range
+    assert nominal > 0.1  # those would not have passed
 
 
 class TestSampling:
