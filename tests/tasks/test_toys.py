@@ -89,3 +89,25 @@ def test_a_run_leaves_a_team_that_is_judged_exactly(tmp_path):
     assert exact == exact_return(run.team, run.task.model(3.0))
     results = evaluate(team, suite="validation", episodes=4000)["discounted_return"]
     assert abs(results.mean() - exact) < 4.5 * results.sem() + 1e-4
+
+
+def test_a_run_goes_on_in_mid_episode(tmp_path):
+    """Stopped after two batches and resumed, it is the run that was not stopped."""
+    small = ("mixer=vdn", "uncertainty=none", "progress_bar=false", "env.num_envs=8")
+    small += ("collector.frames_per_batch=32", "collector.init_random_frames=32")
+    small += ("replay.batch_size=16", "exploration.annealing_frames=64")
+
+    def trained(folder, frames, resume=None):
+        torch.manual_seed(0)
+        cfg = toy("machines", *small, f"collector.total_frames={frames}")
+        run = build(cfg, tmp_path / folder, resume)
+        run.train()
+        return run
+
+    whole = trained("whole", 128)
+    trained("stopped", 64)
+    resumed = trained("stopped", 128, tmp_path / "stopped" / "checkpoint")
+    for key, value in whole.loss.state_dict().items():
+        if torch.is_tensor(value):
+            assert torch.equal(value, resumed.loss.state_dict()[key])
+    assert (whole.env.base_env._where == resumed.env.base_env._where).all()
