@@ -59,7 +59,7 @@ RHOS = (0.1, 0.2, 0.3, 0.5, 0.75)
 FACTORS = (1.0, 0.95, 0.9, 0.7, 0.5)
 MIXERS = {"vdn": ("o", -0.06), "qmix": ("s", 0.06)}
 COLOURS = {"nominal": "black", "TV": "#0072B2", "CVaR": "#D55E00", "oracle": "#009E73"}
-KEY = ["model", "learner", "mixer", "method", "rho", "factor", "seed"]
+KEY = ["model", "learner", "steps", "mixer", "method", "rho", "factor", "seed"]
 # 97.5 % quantiles of Student's t by the number of seeds
 T = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}
 
@@ -195,7 +195,7 @@ def learn(results, name, learner, mixer, steps, tuning, testing):
     """Trains what is missing: every size on tuning seeds; the chosen ones and all controls."""
 
     def train(method, uncertainty, rho, factor, seed):
-        values = [name, learner, mixer, method, rho, round(factor, 6), seed]
+        values = [name, learner, steps, mixer, method, rho, round(factor, 6), seed]
         key = dict(zip(KEY, values, strict=True))
         if len(where(results.rows, **key)):
             return
@@ -205,11 +205,12 @@ def learn(results, name, learner, mixer, steps, tuning, testing):
         results.add({**row, "cpu_seconds": time.process_time() - start})
 
     sets, chosen = sets_of(name), {}
+    same = {"model": name, "learner": learner, "steps": steps, "mixer": mixer}
     tried = [(label, rho, seed) for label in sets for rho in RHOS for seed in tuning]
     for label, rho, seed in tqdm(tried, f"{name}, {mixer}: choosing ρ", unit="run"):
         train(label, sets[label](rho), rho, 1.0, seed)
     for label in sets:
-        chosen[label] = chosen_rho(tuned(results.rows, name, learner, mixer, label, tuning))
+        chosen[label] = chosen_rho(of_seeds(results.rows, tuning, method=label, **same))
     factors = sorted({*FACTORS, *(1.0 - rho for rho in chosen.values())})
     for seed in tqdm(testing, f"{name}, {mixer}: sets and controls", unit="seed"):
         for factor in factors:
@@ -218,10 +219,9 @@ def learn(results, name, learner, mixer, steps, tuning, testing):
             train(label, sets[label](rho), rho, 1.0, seed)
 
 
-def tuned(rows, name, learner, mixer, method, seeds):
-    """The rows of a method with these seeds."""
-    rows = where(rows, model=name, learner=learner, mixer=mixer, method=method)
-    return rows[rows["seed"].isin(seeds)]
+def of_seeds(rows, seeds, **key):
+    """The rows with these entries and one of these seeds."""
+    return where(rows[rows["seed"].isin(seeds)], **key)
 
 
 def interval(values):
@@ -230,19 +230,20 @@ def interval(values):
     return float(np.mean(values)), float(T.get(n, 1.96) * spread / n**0.5)
 
 
-def compared(rows, name, learner, mixer, testing):
+def compared(rows, name, mixer):
     """Lines of text: each set beside nominal training and the best control of that severity."""
+    rows = where(rows, model=name, mixer=mixer)
     for column in ("s1", "s3", "s4", "s6"):
-        controls = tuned(rows, name, learner, mixer, "nominal", testing)
-        controls = {f: interval(own[column]) for f, own in controls.groupby("factor")}
+        controls = where(rows, method="nominal").groupby("factor")[column]
+        controls = {factor: interval(own) for factor, own in controls}
         best = max(controls, key=lambda factor: controls[factor][0])
         line = f"{name:9}{mixer:5}{column:4}nominal {_pm(controls[1.0])}"
         line += f"   best control {best:g}γ {_pm(controls[best])}"
         for label in sets_of(name):
-            own = tuned(rows, name, learner, mixer, label, testing)
+            own = where(rows, method=label)
             mean, half = interval(own[column])
-            apart = "above" if mean - half > sum(controls[best]) else "not above"
-            line += f"   {label} ρ={own['rho'].iloc[0]:g} {_pm((mean, half))} {apart}"
+            above = "above" if mean - half > sum(controls[best]) else "not above"
+            line += f"   {label} ρ={own['rho'].iloc[0]:g} {_pm((mean, half))} {above}"
         yield line
 
 
@@ -253,8 +254,8 @@ def _pm(pair):
 # ---- drawn
 
 
-def draw(path, exact, rows, names, learner, testing):
-    """Exact lines, and where there are learned teams their means with 95 % intervals."""
+def draw(path, exact, rows, names):
+    """Exact lines, and where ``rows`` has learned teams their means with 95 % intervals."""
     figure = Figure(figsize=(1.0 + 3.6 * len(names), 3.7), layout="constrained")
     fine = np.linspace(1.0, 6.0, 11)
     for name, ax in zip(names, np.atleast_1d(figure.subplots(1, len(names))), strict=True):
@@ -272,7 +273,7 @@ def draw(path, exact, rows, names, learner, testing):
         ax.plot(fine, oracle(name, fine), color=COLOURS["oracle"], ls=":", label="oracle")
         for mixer, (marker, shift) in MIXERS.items():
             for method in ("nominal", *sets_of(name)):
-                own = where(tuned(rows, name, learner, mixer, method, testing), factor=1.0)
+                own = where(rows, model=name, mixer=mixer, method=method, factor=1.0)
                 if own.empty:
                     continue
                 means, halves = zip(*(interval(own[column]) for column in COLUMNS), strict=True)
@@ -312,15 +313,15 @@ def main() -> None:
         exact.to_csv(temporary, index=False, float_format="%.4f")
     for name in args.models:
         print("\n".join(exact_table(exact, name)), end="\n\n")
-    results = Results(Path(args.output) / "learned.csv")
+    results, path = Results(Path(args.output) / "learned.csv"), Path(args.output) / "severity.png"
+    shown = {"learner": args.learner, "steps": args.steps}
     if args.learned:
         for name in args.models:
             for mixer in args.mixers:
-                seeds = (args.tuning, args.testing)
-                learn(results, name, args.learner, mixer, args.steps, *seeds)
-                print("\n".join(compared(results.rows, name, args.learner, mixer, args.testing)))
-    path = Path(args.output) / "severity.png"
-    draw(path, exact, results.rows, args.models, args.learner, args.testing)
+                learn(results, name, args.learner, mixer, args.steps, args.tuning, args.testing)
+                rows = of_seeds(results.rows, args.testing, **shown)
+                print("\n".join(compared(rows, name, mixer)))
+    draw(path, exact, of_seeds(results.rows, args.testing, **shown), args.models)
     print(f"Drawn: {path}")
 
 
