@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import ValidationError
 
 from torchrl_drigm.config import compose_config, config_path, schema
+from torchrl_drigm.trainers.builders import make_uncertainty
 from torchrl_drigm.trainers.runs import run_identity
 
 OWN = ["mixer.name=my.Mixer", "uncertainty.name=my.Set", "uncertainty.rho=2.0", "env.name=my.Env"]
@@ -49,6 +50,13 @@ class TestTypes:
         }
         assert cfg.mixer == {"name": "my.Mixer", "options": {}}
         assert cfg.uncertainty.options == {"a": [1, 2]}
+
+    @pytest.mark.parametrize("joint", [True, False], ids=["joint with reward", "next state alone"])
+    @pytest.mark.parametrize("name", ["contamination", "tv", "cvar", "kl", "chi2"])
+    def test_every_set_can_be_joint_with_the_reward(self, name, joint):
+        asked = ["uncertainty.joint_with_reward=true"] if joint else []
+        cfg = compose_config(f"uncertainty={name}", *asked)
+        assert make_uncertainty(cfg).joint_with_reward is joint
 
     def test_an_untyped_copy_is_the_same_run(self):
         """What ``config.yaml`` of a run gives back."""
