@@ -223,7 +223,7 @@ class TestErrors:
 
     def test_unknown_alias_lists_the_known_ones(self):
         with pytest.raises(KeyError, match="tv_td0"):
-            make_loss().make_value_estimator("kl_td0")
+            make_loss().make_value_estimator("wasserstein_td0")
 
     @pytest.mark.parametrize("kind", ["vdn", "qmix"])
     def test_agent_count_of_the_mixer(self, kind):
