@@ -57,16 +57,19 @@ def print_header(title: str, threads: str = "") -> None:
 
 
 def interleaved(
-    contestants: Mapping[str, Callable[[], object]], repeats: int, warmup: int = 3
+    contestants: Mapping[str, Callable[[], object]],
+    repeats: int,
+    warmup: int = 3,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[float]]:
     """Seconds of each call, taken in turn, so that a busy moment meets all contestants alike."""
     times = {name: [] for name in contestants}
     for repeat in range(repeats + warmup):
         for name, call in contestants.items():
-            start = time.perf_counter()
+            start = clock()
             call()
             if repeat >= warmup:
-                times[name].append(time.perf_counter() - start)
+                times[name].append(clock() - start)
     return times
 
 
