@@ -5,6 +5,8 @@ from itertools import combinations, count
 import pytest
 from omegaconf import OmegaConf
 
+from torchrl_drigm.config import compose_config
+from torchrl_drigm.config.added import ADDED
 from torchrl_drigm.evaluation import describe_runs
 from torchrl_drigm.evaluation.methods import leave_out_copies
 
@@ -70,6 +72,18 @@ def test_seeds_and_what_decides_about_speed_are_one_method(write):
     described = describe_runs(runs)
     assert set(described["method"]) == {"TV QMIX, ρ = 0.1"}
     assert described["seed"].tolist() == [0, 1, 2, 2, 2, 2]
+
+
+def test_runs_of_before_a_field_was_added_are_the_same_method(write):
+    """Those with the field at another value are not."""
+    configs = compose_config(), compose_config("env=smax", config="battles")
+    for field, before in ADDED.items():
+        known = [OmegaConf.select(cfg, field, default=...) for cfg in configs]
+        assert before in known, f"{field} is no field"
+        now = write(seed=1, **{field.replace(".", "__"): before})
+        assert describe_runs([write(), now])["method"].nunique() == 1, field
+        other = write(**{field.replace(".", "__"): "other"})
+        assert describe_runs([write(), other])["method"].is_unique, field
 
 
 def test_names_say_what_differs(write):

@@ -294,6 +294,23 @@ class TestForm:
         torch.testing.assert_close(mapped[0], expected)
         torch.testing.assert_close(mapped[1], target(*(2 * x for x in inputs)))
 
+    @pytest.mark.parametrize("uncertainty", SETS, ids=repr)
+    def test_a_terminal_value_counts_nowhere_whatever_it_is(self, uncertainty):
+        """Minus infinity is the best of no legal action: times 0 it would be NaN."""
+        data, next_value, dual_value = draw(2, 5)
+        ends = torch.zeros_like(data["next", "done"])
+        ends[0, 2] = True
+        data["next", "done"], data["next", "terminated"] = ends, ends
+        estimator = RobustTDLambda(uncertainty, gamma=0.9, lmbda=0.7)
+        dual_value = dual_value[..., :1].expand(2, 5, uncertainty.n_duals)
+        found = [
+            estimator.value_estimate(
+                data, next_value=next_value.masked_fill(ends, last), dual_value=dual_value
+            )
+            for last in (-torch.inf, 0.0)
+        ]
+        assert torch.equal(*found)
+
 
 class TestInUse:
     def test_a_loss_gives_it_the_duals_of_one_step(self):

@@ -142,6 +142,13 @@ class TestIdentity:
         assert locate_run(longer, tmp_path) == (tmp_path, None)
         assert not differences(run_identity(config()), run_identity(longer))
 
+    def test_a_config_of_before_a_field_was_added_is_that_of_the_same_run(self, tmp_path):
+        cfg = config(**{"uncertainty.joint_with_reward": False})
+        save_config(config(), tmp_path)
+        assert locate_run(cfg, tmp_path) == (tmp_path, None)
+        with pytest.raises(ValueError, match="joint_with_reward: False there, True here"):
+            locate_run(config(**{"uncertainty.joint_with_reward": True}), tmp_path)
+
 
 class TestResults:
     @pytest.mark.parametrize(

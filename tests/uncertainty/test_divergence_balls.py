@@ -173,3 +173,17 @@ def test_neither_backup_nor_gradient_overflows(ball, dtype):
     backup = ball.backup(grid[:, :1], duals)
     backup.sum().backward()
     assert backup.isfinite().all() and duals.grad.isfinite().all()
+
+
+@BALLS
+def test_compiled_whole_and_mapped_over(cls):
+    """Two balls that nothing has been asked of: what is learned of them is known before."""
+    generator = torch.Generator().manual_seed(0)
+    next_value, *duals = torch.randn(3, 4, 1, generator=generator)
+    for ball in (cls(0.1234), cls(0.1234).replace(rho=0.4321)):
+        inputs = (next_value, torch.cat(duals, -1))
+        compiled = torch.compile(ball.backup, backend="eager", fullgraph=True)
+        found = compiled(*inputs)
+        torch.testing.assert_close(found, ball.backup(*inputs))
+        mapped = torch.vmap(ball.backup)(*(torch.stack([x, x]) for x in inputs))
+        torch.testing.assert_close(mapped, torch.stack([found, found]))

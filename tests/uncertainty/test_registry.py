@@ -24,6 +24,13 @@ from torchrl_drigm.uncertainty import (
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 
 
+class OfItsOwn(UncertaintySet):
+    """A set with a constructor of its own, which a config has nothing to give to."""
+
+    def __init__(self):
+        super().__init__()
+
+
 class TestNames:
     def test_the_package(self):
         assert [find_set(name) for name in ("none", "contamination", "tv")] == [
@@ -142,6 +149,13 @@ class TestImportPaths:
         assert make_uncertainty(cfg) == find_set(f"{module}.Mine")(0.5)
         with pytest.raises(ValueError, match=r"rho must be a finite number.*, got None"):
             make_uncertainty(compose_config(*name))
+
+    def test_a_set_without_fields_in_the_config_for_ones_own(self):
+        cfg = compose_config("uncertainty=own", f"uncertainty.name={__name__}.OfItsOwn")
+        assert isinstance(make_uncertainty(cfg), OfItsOwn)
+        cfg.uncertainty.joint_with_reward = True
+        with pytest.raises(ValueError, match="OfItsOwn has no field 'joint_with_reward'"):
+            make_uncertainty(cfg)
 
     def test_a_set_without_a_size_in_the_config_for_ones_own(self):
         cfg = compose_config("uncertainty=own", "uncertainty.name=none")

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from torchrl_drigm.config.added import ADDED
 from torchrl_drigm.uncertainty import find_set
 
 __all__ = ["describe_runs", "name_of"]
@@ -137,8 +138,8 @@ def read_config(run_dir: Path) -> Config:
 
 
 def method_of(config: Config) -> Config:
-    """What runs of one method share."""
-    return {field: value for field, value in config.items() if field not in _NEUTRAL}
+    """What runs of one method share, those of before a field was added too."""
+    return ADDED | {field: value for field, value in config.items() if field not in _NEUTRAL}
 
 
 def flat_config(cfg: DictConfig | Config) -> Config:

@@ -38,7 +38,10 @@ def policy_evaluation(
         policy (Tensor): joint actions ``[S, N]`` int64, or probabilities of joint actions
             ``[S, A_1, ..., A_N]`` in floating point.
         kernel (Tensor, optional): ``[S, A_1, ..., A_N, S']``. Default: the nominal one. For a
-            kernel with a fail state, take ``model.with_fail_state(worst_value)``.
+            kernel with a fail state, take ``model.with_fail_state(worst_value)``. Rewards by next
+            state go with it, as in a set that is joint with the reward. A kernel of another set
+            leaves the expected reward as it is: the model is then
+            :func:`~torchrl_drigm.tabular.model_under` it, and none is given here.
 
     Returns:
         ``Q`` ``[S, A_1, ..., A_N]`` and ``V`` ``[S]``.
@@ -104,7 +107,7 @@ def optimal_values(model: DecPOMDP, kernel: Tensor | None = None) -> tuple[Tenso
 
     Args:
         model (DecPOMDP): the task.
-        kernel (Tensor, optional): ``[S, A_1, ..., A_N, S']``. Default: the nominal one.
+        kernel (Tensor, optional): as :func:`policy_evaluation` takes it.
 
     Returns:
         ``Q`` ``[S, A_1, ..., A_N]`` and ``V`` ``[S]``.

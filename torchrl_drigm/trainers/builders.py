@@ -89,8 +89,9 @@ def make_uncertainty(cfg: DictConfig, *, may_import: bool = True) -> Uncertainty
     for other in TRAINING_OF_DUALS:
         fields.pop(other, None)
     set_cls = find_set(name, may_import=may_import, field="uncertainty.name")
-    for field in ("rho", "worst_value"):  # of uncertainty=own, null where the set has none
-        if fields.get(field, 0.0) is None and field not in set_cls.field_names():
+    # of uncertainty=own, as they are where the set has none
+    for field, absent in (("rho", None), ("worst_value", None), ("joint_with_reward", False)):
+        if field not in set_cls.field_names() and fields.get(field, 0.0) is absent:
             del fields[field]
     return set_cls.from_fields(**fields)
 

@@ -15,6 +15,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from torchrl_drigm._files import atomic_path
+from torchrl_drigm.config.added import ADDED
 from torchrl_drigm.trainers.checkpoint_folder import find_checkpoint, recover
 
 try:
@@ -89,12 +90,16 @@ def check_version(refusal: str, identity: Mapping[str, Any]) -> None:
 
 
 def differences(there: Any, here: Any, field: str = "") -> list[str]:
-    """What differs between two identities, as ``"field: value there, value here"``."""
+    """What differs between two identities, as ``"field: value there, value here"``.
+
+    A field that one of them lacks is what it was before there was such a field.
+    """
     if isinstance(there, Mapping) and isinstance(here, Mapping):
         differing = []
         for key in sorted({*there, *here}):
             name = f"{field}.{key}" if field else str(key)
-            differing += differences(there.get(key), here.get(key), name)
+            before = ADDED.get(name)
+            differing += differences(there.get(key, before), here.get(key, before), name)
         return differing
     return [] if there == here else [f"{field}: {there!r} there, {here!r} here"]
 

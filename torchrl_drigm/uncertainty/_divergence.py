@@ -18,7 +18,6 @@ Axes: ``*B`` batch of samples; ``...`` rows of a kernel, ``S'`` next states.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import ClassVar
 
 import torch
@@ -54,6 +53,11 @@ class DivergenceBall(UncertaintySet):
     check_size = staticmethod(check_radius)
     curvature: ClassVar[float]
     lowest: ClassVar[float]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        # here, so that compiled code finds two numbers
+        object.__setattr__(self, "_learned", _learned(type(self), self.rho))
 
     # ---- what a subclass gives
 
@@ -93,7 +97,7 @@ class DivergenceBall(UncertaintySet):
         eta, spread = self.duals(next_value, dual_value)
         if self.rho == 0.0:
             return unused(next_value, eta, spread)  # the best lam is infinite
-        rho, steepest = _learned(type(self), self.rho)
+        rho, steepest = self._learned
         # For a small rho the best lam is a standard deviation of V' times this: so both duals are
         # in units of return, whatever rho is.
         per_spread = (2 * self.curvature * max(rho, 1e-12)) ** -0.5
@@ -150,7 +154,6 @@ class DivergenceBall(UncertaintySet):
         return torch.where(other > probs, torch.where(probs > 0, terms, torch.inf), terms).sum(-1)
 
 
-@cache
 def _learned(ball: type[DivergenceBall], rho: float) -> tuple[float, float]:
     """Radius and largest density of the part of a ball that is learned.
 
@@ -161,7 +164,8 @@ def _learned(ball: type[DivergenceBall], rho: float) -> tuple[float, float]:
 
     def divergence(density: float) -> float:
         other = max(0.0, (1 - p * density) / (1 - p))
-        one, rest = ball.divergence_at(torch.tensor([density, other], dtype=torch.float64)).tolist()
+        densities = torch.tensor([density, other], dtype=torch.float64, device="cpu")
+        one, rest = ball.divergence_at(densities).tolist()
         return p * one + (1 - p) * rest
 
     least, most = 1.0, 1 / p

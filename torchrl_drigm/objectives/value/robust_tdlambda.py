@@ -41,12 +41,13 @@ class RobustTDLambda(OverASet, TDLambdaEstimator):
 
     and over a set that is joint with the reward
     :math:`G_t = b(r_t + \gamma V'_{t+1}) + \gamma\lambda c_{t+1} (G_{t+1} - V'_{t+1})`, with
-    :math:`b'` where :math:`b` is. What follows a step enters by its surprise alone, whose mean is 0
-    at the fixed point of one-step targets, whatever is known by then the coefficient is made of:
-    that fixed point is the one of every :math:`\lambda`. The slope :math:`b'` is the density of the
-    worst distribution with respect to the nominal one. A coefficient that does not exceed it
-    weighs nothing negatively, and one that does not exceed 1 lets no product of densities grow, as
-    in Retrace (Munos et al., 2016).
+    :math:`b'` where :math:`b` is. What follows a step enters by its surprise alone, whose mean
+    after greedy actions is 0 at the fixed point of one-step targets, whatever is known by then the
+    coefficient is made of: that fixed point is the one of every :math:`\lambda`. (After others its
+    mean is what they lose, as with every λ-return of Q-learning.) The slope :math:`b'` is the
+    density of the worst distribution with respect to the nominal one. A coefficient that does not
+    exceed it weighs nothing negatively, and one that does not exceed 1 lets no product of densities
+    grow, as in Retrace (Munos et al., 2016).
 
     Where :math:`b(V') = a V' + d` this is :math:`r_t + \gamma\,b((1-\lambda) V'_{t+1} + \lambda
     G_{t+1})`, TorchRL's own :math:`\lambda`-return with discount :math:`\gamma a` and reward
@@ -157,9 +158,10 @@ class RobustTDLambda(OverASet, TDLambdaEstimator):
                 x if x is None else torch.where(valid.unsqueeze(-1), x, torch.zeros_like(x))
                 for x in (reward, next_value, dual_value)
             )
+        # where, not TorchRL's product: a masked-out terminal value may be -inf, and 0 * inf is nan.
+        next_value = torch.where(terminated, torch.zeros_like(next_value), next_value)
         if not self.uncertainty.is_affine:
-            outcome = torch.where(terminated, torch.zeros_like(next_value), next_value)
-            return self._return_of_surprises(reward, outcome, dual_value, done, time_dim)
+            return self._return_of_surprises(reward, next_value, dual_value, done, time_dim)
         gamma, lmbda = self.gamma.to(reward.device), self.lmbda.to(reward.device)
         scale, shift = self.uncertainty.affine()
         if self.uncertainty.joint_with_reward:
