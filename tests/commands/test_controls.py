@@ -119,6 +119,13 @@ class TestEvaluate:
             train_controls(folder)
         assert "antigravity" not in sys.modules
 
+    def test_no_episodes(self, robust, tmp_path, capsys):
+        folder = shutil.copytree(robust, tmp_path / "run")
+        with pytest.raises(SystemExit, match="1"):
+            main(["evaluate", str(folder), "--controls", "--episodes", "0"])
+        assert "--episodes=0 must be at least 1" in capsys.readouterr().err
+        assert not (folder / "controls").exists(), "nothing is trained before"
+
     def test_no_jobs(self, robust):
         with pytest.raises(ValueError, match="jobs=0 must be at least 1"):
             train_controls(robust, jobs=0)

@@ -89,11 +89,25 @@ def test_what_is_chosen_by_is_not_tested_in(task):
         ("smac", {"action_failure": {"severity": 4.0}}),
         ("noise", {"severity": 6.0, "actuator_noise": 0.1}),
         ("actions", {"action_failure": {"rate": 0.12, "steps": 4}}),
+        # a larger rate, deviation or noise instead of a severity
+        ("building", {"failures": {"rate": 0.3}}),
+        ("building", {"failures": {"rate": 0.025}, "severity": 8.0}),
+        ("weather", {"random_weather": {"temperature": 6.0, "clouds": 1.0}}),
+        ("weather", {"random_weather": {"temperature": 18.0, "clouds": 1.0}}),
+        ("noise", {"actuator_noise": 0.2}),
     ],
 )
 def test_a_test_shift_in_other_words_is_refused_for_choosing(task, shift):
     with pytest.raises(ValueError, match=r"'mine' is 'severity .' of the test suite 'severity'"):
         refuse_test_shifts(RANDOM[task], "own", [{"name": "mine", **shift}], {})
+
+
+def test_a_test_shift_that_cannot_be_played_does_not_keep_others_from_choosing():
+    # at the severities 4 and 6 of the test suite the probability would be above 1
+    task = SMAXTask(action_failure={"rate": 0.3})
+    refuse_test_shifts(task, "validation", read_suite(task, "validation")[1], {})
+    with pytest.raises(ValueError, match="'mine' is 'severity 2'"):
+        refuse_test_shifts(task, "own", [{"name": "mine", "severity": 2}], {})
 
 
 @pytest.mark.parametrize(
@@ -116,6 +130,10 @@ def test_a_test_shift_in_other_words_is_refused_for_choosing(task, shift):
         (SMAXTask(), {"action_failure": {"steps": 2}}, "action_failure=.* needs 'rate', too"),
         (SMAXTask(), {"action_failure": 0.1}, "action_failure=0.1 must be a mapping with keys"),
         (SMAXTask(), {"enemy_damage": 0}, "enemy_damage=0 must be a positive number"),
+        (BuildingTask(failures={}), {"failures": {"severity": "2"}}, "failures: severity='2' must"),
+        (BuildingTask(), {"random_weather": {"severity": None}}, "severity=None must be a finite"),
+        (SMAXTask(action_failure=JAMS), {"action_failure": {"severity": "2"}}, "severity='2' must"),
+        (SMAXTask(), {"enemy_damage": float("inf")}, "enemy_damage=inf must be .* finite"),
         (SMAXTask(), {"enemy_health": "high"}, "enemy_health='high' must be a positive number"),
         (TorchRLTask(**NOISY), {"severity": -2.0}, "severity=-2.0 must be a finite number"),
         (TorchRLTask(make=Counting), {"action_failure": {"rate": 0.1}}, "needs 'fallback', too"),
@@ -202,3 +220,16 @@ def test_shifts_that_differ_in_what_is_random_share_their_days():
     mild, severe = (results[results["shift"] == name] for name in ("mild", "severe"))
     assert mild["day"].tolist() == severe["day"].tolist()
     assert mild["return"].mean() > severe["return"].mean()
+
+
+def test_a_severity_that_is_no_number_is_refused_by_whoever_takes_it():
+    task = TorchRLTask(**{**NOISY, "kwargs": {**NOISY["kwargs"], "severity": "high"}})
+    with pytest.raises(ValueError, match="severity='high' must be a finite number"):
+        task.make_env(1, "test", 0, {"severity": 2.0})
+    with pytest.raises(ValueError, match="action_failure: severity='high' must be a finite"):
+        SMAXTask(action_failure={**JAMS, "severity": "high"})
+
+
+@pytest.mark.parametrize(("episodes", "games"), [(50, 2), (32, 4), (3, 3), (7, 1), (0, 1)])
+def test_games_in_a_test_all_play_as_many_episodes(episodes, games):
+    assert SMACTask(test_envs=4).test_envs(episodes) == games

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from torchrl_drigm._files import atomic_path
 from torchrl_drigm.config import check_config, compose_config
 
-__all__ = ["Sweep", "claim_sweep", "read_sweep"]
+__all__ = ["Sweep", "claim_sweep", "read_sweep", "typed"]
 
 _ASKED = "sweep.yaml"
 
@@ -127,7 +127,7 @@ def _values(override: Override) -> list[str]:
         raise ValueError(
             f"{override.input_line}: write the values out, {override.key_or_group}=a,b ({error})."
         ) from error
-    if len({_in_a_path(value) for value in values}) < len(values):
+    if min(len({same(v) for v in values}) for same in (_in_a_path, typed)) < len(values):
         raise ValueError(
             f"{override.input_line}: two values are the same, or would be in the name of a folder. "
             "Leave one out."
@@ -163,6 +163,21 @@ def claim_sweep(sweep: Sweep, folder: Path) -> None:
         return
     with atomic_path(file) as temporary:
         OmegaConf.save(OmegaConf.create(asked), temporary)
+
+
+def typed(value: str) -> Any:
+    """A number, where it is one.
+
+    Examples:
+        >>> typed("1"), typed("0.10"), typed("null")
+        (1, 0.1, 'null')
+    """
+    for number in (int, float):
+        try:
+            return number(value)
+        except ValueError:
+            continue
+    return value
 
 
 def _in_a_path(value: str) -> str:

@@ -21,7 +21,7 @@ from torchrl import logger as torchrl_logger
 import torchrl_drigm
 from torchrl_drigm._files import atomic_path
 from torchrl_drigm.commands._runs import train_runs
-from torchrl_drigm.commands._sweeps import Sweep, claim_sweep, read_sweep
+from torchrl_drigm.commands._sweeps import Sweep, claim_sweep, read_sweep, typed
 from torchrl_drigm.commands.train import configs
 from torchrl_drigm.evaluation.choosing import (
     SCORES,
@@ -36,6 +36,7 @@ from torchrl_drigm.evaluation.files import save_results
 from torchrl_drigm.tasks import Task, make_task, read_suite, refuse_test_shifts
 from torchrl_drigm.tasks.suites import VALIDATION, Shift
 from torchrl_drigm.trainers import load_team
+from torchrl_drigm.trainers.builders import make_uncertainty
 
 __all__ = ["HELP", "add_arguments", "main"]
 
@@ -109,6 +110,8 @@ def main(arguments: argparse.Namespace) -> None:
     modules = dict.fromkeys([*arguments.modules, *_own_modules(runs)])
     for module in modules:  # named on the command line, and not by a folder
         import_module(module)
+    for _, cfg in runs.values():  # a size that its set does not take, before the first is trained
+        make_uncertainty(cfg)
     suite, shifts = _validation([cfg for _, cfg in runs.values()], arguments.validate)
     claim_sweep(sweep, folder)
     print(
@@ -124,7 +127,7 @@ def main(arguments: argparse.Namespace) -> None:
         played = evaluate(
             team, suite=shifts, episodes=arguments.episodes, seed=arguments.episode_seed
         )
-        tables.append(played.assign(value=_typed(value), seed=int(seed), suite=suite))
+        tables.append(played.assign(value=typed(value), seed=int(seed), suite=suite))
     results = pd.concat(tables, ignore_index=True)
     results.attrs["measure"] = team.task.measure
     scores = score_values(results, arguments.score)
@@ -204,22 +207,12 @@ def _write_choice(
 
 def _command(sweep: Sweep, best: Any) -> str:
     """What trains with the value; seeds are the user's."""
-    (typed,) = (value for value in sweep.values if _typed(value) == best)
+    (chosen,) = (value for value in sweep.values if typed(value) == best)
     words = ["python", "-m", "torchrl_drigm", "train", sweep.config, *sweep.fixed]
-    words.append(f"{sweep.field}={typed}")
+    words.append(f"{sweep.field}={chosen}")
     if sweep.config_dir is not None:
         words.append(f"--config-dir={sweep.config_dir}")
     return shlex.join(words)
-
-
-def _typed(value: str) -> Any:
-    """A number, where it is one."""
-    for number in (int, float):
-        try:
-            return number(value)
-        except ValueError:
-            continue
-    return value
 
 
 def _version() -> str | None:

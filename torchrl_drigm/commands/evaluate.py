@@ -29,8 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "rows and a picture in the run's folder. A suite of your own is a YAML file with a list of "
         "shifts: '- {name: summer, days: [150, 240]}'. A robust result says little by itself: part "
         "of it, or all, is what nominal training with a smaller discount gives. With --controls "
-        "that is trained, six runs like this one in RUN/controls, and shown in the same episodes; "
-        "what is there already is shown without being asked for."
+        "that is trained, five or six runs like this one in RUN/controls, and shown in the same "
+        "episodes; what is there already is shown without being asked for."
     )
     parser.add_argument("run", type=Path, help="folder of the run")
     parser.add_argument("--suite", help="name of a suite, or a YAML file (the task's first)")
@@ -52,6 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> None:
     """Evaluate, print and write."""
     torchrl_logger.setLevel("WARNING")
+    if arguments.episodes < 1:  # before anything is trained
+        raise ValueError(f"--episodes={arguments.episodes} must be at least 1.")
     torch.set_num_threads(1)
     team = load_team(arguments.run, device=arguments.device)
     suite, shifts = read_suite(team.task, arguments.suite)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
@@ -30,6 +29,7 @@ from torchrl_drigm.tasks.severity import (
     wrong_severity,
 )
 from torchrl_drigm.tasks.suites import Shift
+from torchrl_drigm.uncertainty._checks import is_finite_number
 
 __all__ = ["BattlesTask", "SMACTask", "SMAXTask"]
 
@@ -99,7 +99,7 @@ class BattlesTask(Task):
     def wrong_in(self, shift: Shift) -> str | None:
         """``noise_std`` is a number, and ``visible_only`` belongs to it."""
         std = shift.get("noise_std", 0.0)
-        if isinstance(std, bool) or not isinstance(std, int | float) or not 0 <= std < math.inf:
+        if not is_finite_number(std) or std < 0:
             return f"noise_std={std!r} must be a finite number of at least 0."
         if "visible_only" in shift and "noise_std" not in shift:
             return "visible_only says which enemies have noise: give noise_std, too."
@@ -187,8 +187,8 @@ class SMAXTask(BattlesTask):
         """Also factors that are not positive."""
         for name in self.enemies:
             value = shift.get(name, 1.0)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-                return f"{name}={value!r} must be a positive number, 1 being the game's own."
+            if not is_finite_number(value) or value <= 0:
+                return f"{name}={value!r} must be a positive number, and finite: a factor on the game."
         return super().wrong_in(shift)
 
     def learning_transforms(self, env: TransformedEnv) -> list[Transform]:
@@ -217,8 +217,9 @@ class SMACTask(BattlesTask):
         return TransformedEnv(env, Compose(*self._failure(shift, battle_seeds(purpose, seed)[0])))
 
     def test_envs(self, episodes: int) -> int:
-        """As many games as :attr:`copies_in_tests` says."""
-        return min(self.copies_in_tests, episodes)
+        """As many games as :attr:`copies_in_tests` says, or fewer, which all play as many."""
+        most = max(1, min(self.copies_in_tests, episodes))
+        return next(n for n in range(most, 0, -1) if episodes % n == 0)
 
 
 def _game(map_name: str, seed: int, noise: dict[str, Any] | None) -> EnvBase:

@@ -18,7 +18,7 @@ from torchrl_drigm.envs import HeaterFailures, RandomWeather, SustainGymEnv
 from torchrl_drigm.envs.libs._building_checks import check_option
 from torchrl_drigm.tasks.base import Task, Trial
 from torchrl_drigm.tasks.references import REFERENCES
-from torchrl_drigm.tasks.severity import severity_suites, wrong_severity
+from torchrl_drigm.tasks.severity import readable, severity_suites, times, wrong_severity
 from torchrl_drigm.tasks.suites import Shift
 
 __all__ = ["RETURN_SCALES", "BuildingTask", "normalise_return"]
@@ -144,7 +144,7 @@ class BuildingTask(Task):
                 continue
             fields = {} if nominal is None else asdict(nominal)
             fields |= shift.get(name, {})
-            fields["severity"] = fields.get("severity", 1.0) * shift.get("severity", 1.0)
+            fields["severity"] = times(fields.get("severity", 1.0), shift)
             options[name] = check_option(name, cls, fields)
         return options
 
@@ -223,7 +223,15 @@ class BuildingTask(Task):
     def contents(self, shift: Shift) -> Shift:
         """Without a climate it is the first one of training; severities by what they come to."""
         same = {word: shift[word] for word in ("climate", "days") if word in shift}
-        random = {name: asdict(option) for name, option in self._random(shift).items()}
+        random = self._random(shift)
+        for name, option in random.items():
+            fields = asdict(option)
+            severity = fields.pop("severity")
+            for scaled in {"rate", "temperature", "clouds"} & set(fields):
+                fields[scaled] = readable(severity * fields[scaled])
+            if name == "random_weather":
+                fields["clouds"] = min(1.0, fields["clouds"])  # no more than all of it
+            random[name] = fields
         return {"climate": self.groups[0], "days": self.days} | same | random
 
     def trials(self, shifts: Sequence[Shift], episodes: int, seed: int) -> Iterator[Trial]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from torchrl_drigm.envs.transforms import ActionFailure
 from torchrl_drigm.tasks.suites import Shift
+from torchrl_drigm.uncertainty._checks import is_finite_number
 
 __all__ = ["severity_suites"]
 
@@ -42,8 +42,7 @@ def wrong_severity(shift: Shift, *random: Any) -> str | None:
         *random: what is random in the nominal model; each ``None`` or empty if it is not.
     """
     severity = shift["severity"]
-    number = isinstance(severity, int | float) and not isinstance(severity, bool)
-    if not number or not 0 <= severity < math.inf:
+    if not is_finite_number(severity) or severity < 0:
         return f"severity={severity!r} must be a finite number of at least 0."
     if not any(random):
         return (
@@ -83,7 +82,7 @@ def action_failure(
     fields = {"severity": 1.0, **defaults, **(nominal or {}), **(changed or {})}
     if missing := [name for name in ("rate", "fallback") if name not in fields]:
         raise ValueError(f"action_failure={fields!r} needs {missing[0]!r}, too.")
-    severity = fields.pop("severity") * shift.get("severity", 1.0)
+    severity = times(fields.pop("severity"), shift)
     try:
         return [ActionFailure(**fields, severity=severity, seed=seed)]
     except ValueError as error:
@@ -92,4 +91,25 @@ def action_failure(
 
 def failure_contents(failures: list[ActionFailure]) -> Shift:
     """How actions fail, however a shift says it, for comparing shifts."""
-    return {"action_failure": [(f.probability, f.fallback, f.steps) for f in failures]}
+    some = [f for f in failures if f.probability > 0]
+    return {"action_failure": [(readable(f.probability), f.fallback, f.steps) for f in some]}
+
+
+def times(severity: Any, shift: Shift) -> Any:
+    """A severity times a shift's; what is no number stays, for its class to refuse by name.
+
+    Examples:
+        >>> times(2.0, {"severity": 3.0}), times("high", {"severity": 3.0})
+        (6.0, 'high')
+    """
+    return severity * shift.get("severity", 1.0) if is_finite_number(severity) else severity
+
+
+def readable(number: float) -> float:
+    """Without the rounding of a product, which would tell apart what is the same.
+
+    Examples:
+        >>> 0.1 * 3, readable(0.1 * 3)
+        (0.30000000000000004, 0.3)
+    """
+    return float(f"{number:.12g}")

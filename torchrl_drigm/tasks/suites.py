@@ -85,7 +85,8 @@ def refuse_test_shifts(
 ) -> None:
     """Refuse to choose a parameter in shifts that it is tested in, whatever they are called.
 
-    Test shifts are those of all suites of the task but ``"validation"``, and those given.
+    Test shifts are those of all suites of the task but ``"validation"``, and those given; but for
+    those that the task cannot play, such as a severity that makes a probability of more than 1.
 
     Args:
         task (Task): the task.
@@ -108,6 +109,7 @@ def refuse_test_shifts(
         (name, test["name"], _plain(task.contents(test)))
         for name, own in (suites | dict(tested)).items()
         for test in own
+        if task.wrong_in(test) is None
     ]
     for shift in shifts:
         contents = _plain(task.contents(shift))

@@ -11,19 +11,24 @@ from tensordict.utils import NestedKey
 from torchrl.envs import Compose, EnvBase, SerialEnv, StepCounter, TransformedEnv
 
 from torchrl_drigm._named import find_class
+from torchrl_drigm.envs import NoisyVmasEnv
 from torchrl_drigm.envs.transforms import ActionFailure, TeamView
 from torchrl_drigm.tasks.base import Task
 from torchrl_drigm.tasks.seeds import battle_seeds
 from torchrl_drigm.tasks.severity import (
     action_failure,
     failure_contents,
+    readable,
     severity_suites,
+    times,
     wrong_severity,
 )
 from torchrl_drigm.tasks.suites import Shift
+from torchrl_drigm.uncertainty._checks import is_finite_number
 
 __all__ = ["TorchRLTask"]
 
+NOISY = (NoisyVmasEnv, "torchrl_drigm.envs.NoisyVmasEnv")  # whose severity is a factor on its noise
 ACTION, OBSERVATION = ("agents", "action"), ("agents", "observation")
 
 
@@ -126,14 +131,19 @@ class TorchRLTask(Task):
         own = ("name", "action_failure", "severity")
         given = self.kwargs | {key: value for key, value in shift.items() if key not in own}
         if "severity" in self.kwargs or ("severity" in shift and self.action_failure is None):
-            given["severity"] = self.kwargs.get("severity", 1.0) * shift.get("severity", 1.0)
+            given["severity"] = times(self.kwargs.get("severity", 1.0), shift)
         return given
 
     def contents(self, shift: Shift) -> Shift:
-        """All arguments of the constructor, and how actions fail."""
-        return {"severity": 1.0, **self._arguments(shift)} | failure_contents(
-            self._failure(shift, 0)
-        )
+        """All arguments of the constructor, and how actions fail.
+
+        Of a constructor that is not this package's it is not known which arguments say the same.
+        """
+        given = {"severity": 1.0, **self._arguments(shift)}
+        noise = given.get("actuator_noise")
+        if self._make in NOISY and is_finite_number(noise) and is_finite_number(given["severity"]):
+            given |= {"actuator_noise": readable(noise * given["severity"]), "severity": 1.0}
+        return given | failure_contents(self._failure(shift, 0))
 
     @property
     def return_scaling(self) -> tuple[float, float] | None:
