@@ -188,7 +188,9 @@ class SMAXTask(BattlesTask):
         for name in self.enemies:
             value = shift.get(name, 1.0)
             if not is_finite_number(value) or value <= 0:
-                return f"{name}={value!r} must be a positive number, and finite: a factor on the game."
+                return (
+                    f"{name}={value!r} must be a positive number, and finite: a factor on the game."
+                )
         return super().wrong_in(shift)
 
     def learning_transforms(self, env: TransformedEnv) -> list[Transform]:
