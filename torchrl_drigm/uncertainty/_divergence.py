@@ -109,6 +109,7 @@ class DivergenceBall(UncertaintySet):
 
     # ---- exact models
 
+    @torch.no_grad()  # so that expectation() has the gradient of an infimum: the worst kernel
     def worst_kernel(self, probs: Tensor, values: Tensor) -> Tensor:
         """The tilted nominal distribution whose divergence is ``rho``, or the lowest values."""
         rows, values = self.rows(probs, values)
