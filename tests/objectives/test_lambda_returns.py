@@ -294,7 +294,7 @@ class TestForm:
         torch.testing.assert_close(mapped[0], expected)
         torch.testing.assert_close(mapped[1], target(*(2 * x for x in inputs)))
 
-    @pytest.mark.parametrize("uncertainty", SETS, ids=repr)
+    @pytest.mark.parametrize("uncertainty", [Contamination(0.3, -6.0), *SETS], ids=repr)
     def test_a_terminal_value_counts_nowhere_whatever_it_is(self, uncertainty):
         """Minus infinity is the best of no legal action: times 0 it would be NaN."""
         data, next_value, dual_value = draw(2, 5)

@@ -105,6 +105,13 @@ class TestExact:
         found = cls(0.3).expectation(probs, size * values) / size
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
+    @BALLS
+    def test_the_gradient_of_the_worst_case_is_the_worst_distribution(self, cls):
+        probs = torch.tensor([0.2, 0.3, 0.5], dtype=torch.float64)
+        values = torch.tensor([1.0, 2.0, 0.0], dtype=torch.float64, requires_grad=True)
+        cls(0.2).expectation(probs, values).backward()
+        torch.testing.assert_close(values.grad, cls(0.2).worst_kernel(probs, values.detach()))
+
 
     @BALLS
     def test_the_gradient_of_the_worst_case_is_the_worst_distribution(self, cls):
