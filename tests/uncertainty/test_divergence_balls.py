@@ -112,7 +112,6 @@ class TestExact:
         cls(0.2).expectation(probs, values).backward()
         torch.testing.assert_close(values.grad, cls(0.2).worst_kernel(probs, values.detach()))
 
-
     @BALLS
     def test_the_gradient_of_the_worst_case_is_the_worst_distribution(self, cls):
         probs = torch.tensor([0.2, 0.3, 0.5], dtype=torch.float64)

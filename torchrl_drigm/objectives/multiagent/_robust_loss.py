@@ -24,7 +24,7 @@ from torchrl_drigm.objectives.multiagent._steps import StepsMixin
 from torchrl_drigm.objectives.value import RobustTD0, RobustTDLambda, RobustValueEstimators
 from torchrl_drigm.objectives.value._checks import check_gamma, check_lmbda
 from torchrl_drigm.objectives.value._over_a_set import OverASet
-from torchrl_drigm.uncertainty import UncertaintySet
+from torchrl_drigm.uncertainty import TotalVariation, UncertaintySet
 
 DUAL_LOSSES = ("linear", "squared")
 COLLECTOR_MASK = AUTO_LOSS_MASK_KEYS[0]
@@ -157,6 +157,16 @@ class RobustLossMixin(StepsMixin, NetworksMixin):
                 f"{estimator.uncertainty!r} needs a dual network, and this loss has none. Build it "
                 f"with dual_network=DualNetwork(state_shape, n_agents, n_actions{number}), or "
                 "choose the contamination set, which has no dual."
+            )
+        if (
+            self.dual_loss == "squared"
+            and n_duals
+            and not isinstance(estimator.uncertainty, TotalVariation)
+        ):
+            raise ValueError(
+                'dual_loss="squared" is what the paper\'s released configuration does with total '
+                f"variation. Over {estimator.uncertainty!r} it would drive the worst case to 0: "
+                'leave it at "linear".'
             )
         self._value_estimator = estimator
         self.value_type = value_type

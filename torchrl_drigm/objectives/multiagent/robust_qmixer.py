@@ -52,8 +52,9 @@ class RobustQMixerLoss(RobustLossMixin, QMixerLoss):
             some, ``[*B, n_duals]``; one, :math:`\eta(s, \mathbf a)`, of total variation. A plain
             module is called with ``"state"`` and ``("agents", "action")``.
         dual_loss (str): ``"linear"`` (Eq. 17, converges to the conditional optimum) or
-            ``"squared"`` (the paper's released configuration, which has another minimiser unless
-            the next state is deterministic). Defaults to ``"linear"``.
+            ``"squared"`` (the paper's released configuration, of total variation alone, which has
+            another minimiser unless the next state is certain and its value negative). Defaults to
+            ``"linear"``.
         double_dqn (bool): take the greedy next action from the online networks and its value from
             the target ones. Defaults to ``False``, as in the paper.
         burn_in (int): number of first steps of a sequence ``[*B, T]`` that only warm up the

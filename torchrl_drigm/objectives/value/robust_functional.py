@@ -95,7 +95,7 @@ def tv_dual_objective(
     It is convex and piecewise linear in :math:`\eta`. Because the mean is over the *linear*
     quantity, the minimiser of the empirical loss is the conditional optimum
     :math:`\eta(s, \mathbf a)`; the mean of its square has another minimiser unless the next state
-    is deterministic.
+    is certain and its value negative.
 
     Args:
         next_value (Tensor): next team value ``V'``, any shape; no gradient should reach it.
