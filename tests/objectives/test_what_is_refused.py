@@ -321,6 +321,6 @@ class TestGroupRewards:
 
 @pytest.mark.parametrize("estimator", ["cvar_td0", "kl_td0", "chi2_td0", "cvar_tdlambda"])
 def test_only_total_variation_has_a_squared_dual_loss(estimator):
-    with pytest.raises(ValueError, match='dual_loss="squared" is .* total variation'):
+    with pytest.raises(ValueError, match=r'dual_loss="squared" is .* total variation'):
         make_loss("qmix", estimator=estimator, dual_loss="squared")
     make_loss("qmix", estimator="tv_td0", dual_loss="squared")
