@@ -8,6 +8,7 @@ in the replay buffer, and the config of the run.
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -101,7 +102,9 @@ def load_checkpoint(trainer: Trainer, path: str | Path) -> None:
             f"{refusal}: it belongs to another config. Differing: {'; '.join(differing)}. Resume "
             "with the overrides of the first run, which are in its config.yaml."
         )
-    if progress.frames > trainer.total_frames:
+    # the last batch is a whole one; who ended with it may have been stopped while being judged
+    batch = trainer.collector.requested_frames_per_batch
+    if progress.frames > math.ceil(trainer.total_frames / batch) * batch:
         raise ValueError(
             f"{refusal}: it has {progress.frames} steps behind it already, more than "
             f"collector.total_frames={trainer.total_frames}. Ask for at least as many, or start "
