@@ -224,6 +224,19 @@ def of_seeds(rows, seeds, **key):
     return where(rows[rows["seed"].isin(seeds)], **key)
 
 
+def judged(rows, tuning, testing, **key):
+    """Of the test seeds: all controls, and each set with the size that the tuning seeds chose."""
+    parts = [rows.iloc[:0]]
+    for (name, mixer), own in where(rows, **key).groupby(["model", "mixer"]):
+        same = {"model": name, "mixer": mixer}
+        parts.append(of_seeds(own, testing, method="nominal", **same))
+        for label in sets_of(name):
+            tried = of_seeds(own, tuning, method=label, **same)
+            if len(tried):
+                parts.append(of_seeds(own, testing, method=label, rho=chosen_rho(tried), **same))
+    return pd.concat(parts)
+
+
 def interval(values):
     """Mean, and half of its 95 % interval by Student's t."""
     n, spread = len(values), np.std(values, ddof=1) if len(values) > 1 else np.nan
@@ -314,14 +327,13 @@ def main() -> None:
     for name in args.models:
         print("\n".join(exact_table(exact, name)), end="\n\n")
     results, path = Results(Path(args.output) / "learned.csv"), Path(args.output) / "severity.png"
-    shown = {"learner": args.learner, "steps": args.steps}
+    seeds, kind = (args.tuning, args.testing), {"learner": args.learner, "steps": args.steps}
     if args.learned:
         for name in args.models:
             for mixer in args.mixers:
-                learn(results, name, args.learner, mixer, args.steps, args.tuning, args.testing)
-                rows = of_seeds(results.rows, args.testing, **shown)
-                print("\n".join(compared(rows, name, mixer)))
-    draw(path, exact, of_seeds(results.rows, args.testing, **shown), args.models)
+                learn(results, name, args.learner, mixer, args.steps, *seeds)
+                print("\n".join(compared(judged(results.rows, *seeds, **kind), name, mixer)))
+    draw(path, exact, judged(results.rows, *seeds, **kind), args.models)
     print(f"Drawn: {path}")
 
 

@@ -76,6 +76,16 @@ def test_the_size_is_chosen_at_the_validation_severity(severity):
     assert severity.chosen_rho(rows) == 0.3
 
 
+def test_a_set_is_judged_with_the_size_that_its_tuning_seeds_chose(severity):
+    """Of other sizes nothing is shown, though the test seeds may like them better."""
+    row = {"model": "harvest", "mixer": "vdn", "learner": "tables", "steps": 9, "factor": 1.0}
+    tried = [(0.1, 100, 5.0), (0.3, 100, 8.0), (0.1, 0, 9.0), (0.3, 0, 7.0)]
+    rows = [{**row, "method": "TV", "rho": rho, "seed": n, "s3": value} for rho, n, value in tried]
+    rows.append({**row, "method": "nominal", "rho": 0.0, "seed": 0, "s3": 1.0})
+    shown = severity.judged(pd.DataFrame(rows), [100], [0], learner="tables", steps=9)
+    assert shown[["method", "s3"]].values.tolist() == [["nominal", 1.0], ["TV", 7.0]]
+
+
 def test_an_interval_is_students(severity):
     mean, half = severity.interval([1.0, 2.0, 3.0, 4.0, 5.0])
     assert (mean, half) == (3.0, pytest.approx(2.776 * 2.5**0.5 / 5**0.5))
