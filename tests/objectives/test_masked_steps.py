@@ -73,6 +73,7 @@ def test_what_is_masked_does_not_matter_to_group_rewards():
     [
         ("vdn", "contamination_tdlambda", "mlp, masks itself"),
         ("qmix", "tv_td0", "windows"),
+        ("vdn", "kl_td0", "mlp"),
         ("qtran", "contamination_tdlambda", "gru, masked by the loss"),
     ],
 )
@@ -82,7 +83,9 @@ def test_compiled_losses_are_the_eager_ones_and_see_nothing_masked(algorithm, es
     data, valid = data_for(network)[:, 3:], VALID[:, 3:]  # what is unrolled takes long
     assert loss.in_keys
     expected = outcome(loss, data.clone().set(COLLECTOR, valid))
-    compiled = torch.compile(lambda batch: dict(loss(batch).items()), backend="eager")
+    compiled = torch.compile(
+        lambda batch: dict(loss(batch).items()), backend="eager", fullgraph=True
+    )
     for how in ("zeros", "nan"):
         losses = compiled(fill(data, valid, how))
         for key, value in losses.items():
