@@ -59,7 +59,7 @@ class TestEnvironments:
         class Stop(Exception):
             pass
 
-        def smax(map_name, num_envs, seed, device):
+        def smax(map_name, num_envs, seed, **kwargs):
             seeds.append(seed)
             raise Stop
 
