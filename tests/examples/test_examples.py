@@ -96,7 +96,10 @@ class TestSustainGym:
     def test_help(self, tmp_path):
         done = run("sustaingym_rqmix.py", "--help", cwd=tmp_path)
         assert done.returncode == 0
-        for text in ("uncertainty: chi2, contamination, cvar, group_dr, kl, none, own, tv", "total_frames"):
+        for text in (
+            "uncertainty: chi2, contamination, cvar, group_dr, kl, none, own, tv",
+            "total_frames",
+        ):
             assert text in done.stdout
 
 
