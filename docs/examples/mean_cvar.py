@@ -25,6 +25,7 @@ class MeanCVaR(UncertaintySet):
     name = "mean_cvar"  # in configs, and "mean_cvar_td0" in losses
     label = "mean-CVaR"  # in tables and plots
     n_duals = 1
+    dual_follows_value = True  # a sample may count more than once in the backup
 
     def __post_init__(self):
         super().__post_init__()

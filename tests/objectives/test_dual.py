@@ -212,6 +212,26 @@ class TestSetsOfThePackage:
         assert bias.shape == (ball.n_duals,) and (bias != 0).all()
 
     @SETS
+    def test_the_value_that_a_dual_number_follows_gets_no_gradient(self, ball):
+        dual = DualNetwork(STATE, N_AGENTS, N_ACTIONS, hidden_size=16, n_duals=ball.n_duals)
+        loss = make_loss(dual_network=dual).make_value_estimator(ball)
+        grads = gradients(loss, loss(make_data(8))["loss_dual"])
+        assert all(grad is None for name, grad in grads.items() if not name.startswith("dual"))
+
+    @SETS
+    def test_only_a_loss_knows_the_value_that_a_dual_number_follows(self, ball):
+        dual = DualNetwork(STATE, N_AGENTS, N_ACTIONS, hidden_size=16, n_duals=ball.n_duals)
+        loss = make_loss(dual_network=dual).make_value_estimator(ball, gamma=0.5)
+        estimator, data, value = loss.value_estimator, make_data(8), torch.randn(8, 1)
+        message = r"counts from the team value of the actions taken, which a loss knows. Use it in"
+        with pytest.raises(ValueError, match=message):
+            estimator.value_estimate(data, next_value=value)
+        numbers = estimator.dual_around(torch.zeros(8, ball.n_duals), value)
+        assert torch.equal(numbers[:, :1], value) and not numbers[:, 1:].any()
+        found = estimator.value_estimate(data, next_value=value, dual_value=numbers)
+        assert found.shape == (8, 1)
+
+    @SETS
     def test_no_dual_network(self, ball):
         number = ", n_duals=2" if ball.n_duals == 2 else ""
         message = rf"{type(ball).__name__}\(.*\) needs a dual network.* n_actions{number}\)"

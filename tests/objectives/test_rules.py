@@ -164,6 +164,21 @@ class TestDual:
         ]
         assert [losses["loss_dual"].item() for losses in found] == [-4.0, 16.0]
 
+    def test_a_dual_number_follows_the_team_value_where_the_set_asks_for_it(self):
+        """Q_tot = 3 and V' = 10: η is 3 + 9 over CVaR, of 12 - 2 / (1 - 0.5) = 8, and 9 over TV."""
+        found = {}
+        for name, hyper in (("cvar_td0", {"rho": 0.5}), ("tv_td0", self.HYPER)):
+            loss = table_loss(name, hyper, dual_network=ConstantDual(9.0))
+            found[name] = loss(steps(1.0))
+        assert [losses["dual_value"].item() for losses in found.values()] == [12.0, 9.0]
+        assert found["cvar_td0"]["loss_dual"].item() == -8.0
+
+    def test_the_dual_loss_does_not_reach_the_value_that_its_number_follows(self):
+        loss = table_loss("cvar_td0", {"rho": 0.5}, dual_network=ConstantDual(9.0))
+        loss(steps(1.0))["loss_dual"].backward()
+        values = loss.local_value_network_params.values(True, True)
+        assert all(param.grad is None for param in values)
+
 
 class TestWhatCounts:
     """Errors are 4 and 16: targets 0 + 5 and 2 + 5 for a prediction of 3."""

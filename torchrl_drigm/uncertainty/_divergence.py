@@ -28,7 +28,7 @@ from torchrl_drigm.uncertainty._duals import unused
 from torchrl_drigm.uncertainty.base import UncertaintySet, check_radius
 
 # Outcomes less probable than this are weighed no more, by what is learned, than one of it.
-LEAST_PROBABILITY = 1e-3
+LEAST_PROBABILITY = 1e-2
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ class DivergenceBall(UncertaintySet):
     rho: float = 0.0
 
     n_duals = 2
+    dual_follows_value = True
     check_size = staticmethod(check_radius)
     curvature: ClassVar[float]
     lowest: ClassVar[float]

@@ -59,10 +59,10 @@ class UncertaintySet(Fields):
         name (str): short name, for aliases and configs.
         label (str): what tables and plots call it.
         n_duals (int): dual numbers per state and joint action that a network has to learn.
-        is_affine (bool): whether the backup is ``scale * V' + shift``, that is whether the class
-            gives :meth:`affine`.
-        rectangular (bool): whether the adversary chooses for every state and joint action by
-            itself (Eq. 1).
+        dual_follows_value (bool): whether losses count the first of them from their team value, as
+            is wanted where the slope of the backup may be above 1; see the page on losses.
+        is_affine (bool): whether the class gives :meth:`affine`.
+        rectangular (bool): whether each state and joint action has an adversary of its own (Eq. 1).
         worst_value (float or None): see above. ``None`` for sets without this field.
 
     Raises:
@@ -80,6 +80,7 @@ class UncertaintySet(Fields):
     name: ClassVar[str] = ""
     label: ClassVar[str] = ""
     n_duals: ClassVar[int] = 0
+    dual_follows_value: ClassVar[bool] = False
     is_affine: ClassVar[bool] = False
     rectangular = True
     worst_value = None

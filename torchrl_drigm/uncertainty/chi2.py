@@ -32,7 +32,7 @@ class ChiSquared(DivergenceBall):
     :math:`\eta - 2\lambda`, which is close to the mean where the radius is small, and one of which
     :math:`\lambda` is the softplus over :math:`2\sqrt\rho`, so that both are in units of return.
     :meth:`backup` continues the square by its tangent where the density would exceed the largest
-    one that the ball leaves to an outcome of nominal probability 1/1000 (15 at
+    one that the ball leaves to an outcome of nominal probability 1/100 (5.4 at
     :math:`\rho = 0.2`); see :class:`KL`.
 
     Args:

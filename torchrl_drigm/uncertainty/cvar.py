@@ -69,6 +69,7 @@ class CVaR(UncertaintySet):
     name = "cvar"
     label = "CVaR"
     n_duals = 1
+    dual_follows_value = True
     check_size = staticmethod(_check_tail)
 
     def backup(self, next_value: Tensor, dual_value: Tensor | None = None) -> Tensor:

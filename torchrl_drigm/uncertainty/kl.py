@@ -34,11 +34,11 @@ class KL(DivergenceBall):
     **Dual numbers**: :math:`\eta`, and a number of which :math:`\lambda` is the softplus over
     :math:`\sqrt{2\rho}`, so that both are in units of return. :meth:`backup` continues the
     exponential by its tangent where the density would exceed the largest one that the ball leaves
-    to an outcome of nominal probability 1/1000 (37 at :math:`\rho = 0.1`, 127 at 0.5): while
+    to an outcome of nominal probability 1/100 (8 at :math:`\rho = 0.1`, 22 at 0.5): while
     :math:`\eta` lags behind the values, it would take the target with it. That is exactly the dual
     of the distributions in the ball whose density is as bounded. So :meth:`backup` learns what
     :meth:`expectation` and :meth:`worst_kernel` say of the whole ball wherever no outcome is less
-    probable than 1/1000, and a little more where one is.
+    probable than 1/100, and a little more where one is.
 
     Args:
         rho (float): radius, 0 or larger. From :math:`-\log` of the probability of the lowest value

@@ -234,11 +234,12 @@ class RobustLossMixin(StepsMixin, NetworksMixin):
     def _robust_target(
         self,
         tensordict: TensorDictBase,
+        pred_value: Tensor,
         next_value: Tensor,
         losses: TensorDict,
         valid: Tensor | None,
     ) -> Tensor:
-        """TD target ``[*B]``; the dual loss, where the set has one, goes into ``losses``.
+        """TD target ``[*B]`` of ``pred_value`` ``[*B]``; a dual loss goes into ``losses``.
 
         ``tensordict`` must hold the actions that were taken, not the greedy ones.
         """
@@ -263,7 +264,7 @@ class RobustLossMixin(StepsMixin, NetworksMixin):
         if not self._n_duals:
             target = self.value_estimator.value_estimate(tensordict, next_value=next_value)
             return target.squeeze(-1)
-        dual_value, objective = self._dual(tensordict, next_value)
+        dual_value, objective = self._dual(tensordict, pred_value, next_value)
         losses["loss_dual"] = self._mean(objective.squeeze(-1), valid)
         if self.log_values:
             for key, value in zip(self._logged_duals, dual_value.detach().unbind(-1), strict=True):
@@ -292,7 +293,9 @@ class RobustLossMixin(StepsMixin, NetworksMixin):
                 stacklevel=2,
             )
 
-    def _dual(self, tensordict: TensorDictBase, next_value: Tensor) -> tuple[Tensor, Tensor]:
+    def _dual(
+        self, tensordict: TensorDictBase, pred_value: Tensor, next_value: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Dual numbers ``[*B, n_duals]`` and objective ``[*B, 1]``, gradient to their network."""
         missing = [key for key in self.dual_network.in_keys if tensordict.get(key, None) is None]
         if missing:
@@ -320,6 +323,7 @@ class RobustLossMixin(StepsMixin, NetworksMixin):
                 f"needs {expected}: {estimator.n_duals} number(s) per state and joint action. "
                 f"Build it with DualNetwork(..., n_duals={estimator.n_duals})."
             )
+        dual_value = estimator.dual_around(dual_value, pred_value.unsqueeze(-1))
         outcome = estimator.outcome_value(tensordict, next_value)
         objective = estimator.dual_objective(outcome, dual_value)
         return dual_value, objective if self.dual_loss == "linear" else objective.square()

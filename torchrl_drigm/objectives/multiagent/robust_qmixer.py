@@ -219,7 +219,7 @@ class RobustQMixerLoss(RobustLossMixin, QMixerLoss):
 
         losses = TensorDict({}, [])
         next_value = self._kept_next_value(td, current)
-        target_value = self._robust_target(td, next_value, losses, valid)
+        target_value = self._robust_target(td, pred_value, next_value, losses, valid)
         self._write_priority(tensordict, pred_value, target_value, valid)
         loss = distance_loss(pred_value, target_value, self.loss_function)
         losses["loss"] = self._mean(loss, valid)

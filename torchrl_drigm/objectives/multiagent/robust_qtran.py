@@ -271,7 +271,7 @@ class RobustQTRANLoss(RobustLossMixin, LossModule):
         losses = TensorDict({}, [])
         pred_value = joint_value.squeeze(-1)
         next_value = self._kept_next_value(td, current)
-        target_value = self._robust_target(td, next_value, losses, valid)
+        target_value = self._robust_target(td, pred_value, next_value, losses, valid)
         self._write_priority(tensordict, pred_value, target_value, valid)
         loss_td = distance_loss(pred_value, target_value, self.loss_function)
         losses["loss_td"] = self._mean(loss_td, valid)

@@ -107,8 +107,34 @@ class OverASet:
                 f"{type(self).__name__} over {self.uncertainty!r} needs a dual value: pass "
                 "dual_value, or build the estimator with dual_network."
             )
+        if self.uncertainty.dual_follows_value:
+            raise ValueError(
+                f"{type(self).__name__} over {self.uncertainty!r} needs a dual value: its network "
+                "counts from the team value of the actions taken, which a loss knows. Use it in "
+                "one, or pass dual_value, as dual_around(network's output, team value) gives it."
+            )
         with hold_out_net(self.dual_network):
             return self.dual_network(tensordict.copy()).get(self.dual_network.out_keys[0])
+
+    def dual_around(self, dual_value: Tensor, value: Tensor) -> Tensor:
+        r"""The dual numbers of a network's output, the first counted from the team value or not.
+
+        A value that falls would otherwise run away from a dual that lags behind: where all
+        outcomes are below :math:`\eta` the target falls :math:`\gamma` times the slope of the
+        backup as fast as they do. With :math:`\eta` following the value that the target is for,
+        it falls less fast than they. The best dual numbers are the same ones.
+
+        Args:
+            dual_value (Tensor): ``[*B, n_duals]``.
+            value (Tensor): team value of the state and joint action, ``[*B, 1]``.
+
+        Returns:
+            Tensor ``[*B, n_duals]``, no gradient to the value.
+        """
+        if not self.uncertainty.dual_follows_value:
+            return dual_value
+        first = dual_value[..., :1] + value.detach()
+        return first if self.n_duals == 1 else torch.cat([first, dual_value[..., 1:]], -1)
 
     @property
     def n_duals(self) -> int:
