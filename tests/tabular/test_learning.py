@@ -4,10 +4,6 @@ Errors are taken at the worst state and joint action (the largest absolute error
 shares of the range of the exact values over states that are not terminal.
 """
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 
@@ -36,7 +32,6 @@ from torchrl_drigm.uncertainty import (
     make_set,
 )
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
 NONE = Nominal()
 BOTH_SIGNS, POSITIVE, NEGATIVE = (-1.0, 1.0), (0.5, 1.5), (-1.5, -0.5)
 # Of the seeds from 0 on, the first whose robust values QMIX can represent, whatever the set.
@@ -319,42 +314,3 @@ class TestRepresentable:
 def test_refuses(call, message):
     with pytest.raises(ValueError, match=message):
         call(random_dec_pomdp(3, (2, 2), seed=0))
-
-
-class TestScripts:
-    def run(self, script, *args, cwd):
-        return subprocess.run(
-            [sys.executable, str(EXAMPLES / script), *args],
-            cwd=cwd,
-            capture_output=True,
-            text=True,
-            timeout=240,
-        )
-
-    def test_learned_vs_exact(self, tmp_path):
-        done = self.run(
-            "tabular_exact.py", "--sets", "tv", "--models", "1", "--steps", "30", cwd=tmp_path
-        )
-        assert done.returncode == 0, done.stderr
-        rows = [line.split()[:2] for line in done.stdout.splitlines()[1:4]]
-        assert rows == [["tv", "vdn"], ["tv", "qmix"], ["tv", "qtran"]]
-        files = list((tmp_path / "learned_vs_exact").iterdir())
-        assert [path.name for path in files] == ["learned_vs_exact_tv.png"]
-        assert files[0].stat().st_size > 10_000
-
-    def test_worst_value(self, tmp_path):
-        done = self.run("worst_value.py", cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
-        # 0.8 E[V'] = -50.4 under contamination; total variation is back at E[V'] = -63.
-        assert "      0           -50.4             -63.0" in done.stdout
-        assert [path.name for path in tmp_path.iterdir()] == ["worst_value.png"]
-
-    @pytest.mark.parametrize(
-        "script, args",
-        [("tabular_exact.py", ["--models", "0"]), ("worst_value.py", ["--rho", "2"])],
-    )
-    def test_bad_input(self, script, args, tmp_path):
-        done = self.run(script, *args, cwd=tmp_path)
-        assert done.returncode != 0 and f"{args[0]} must be" in done.stderr
-        assert "--output" in done.stderr  # the usage
-        assert not list(tmp_path.iterdir())
