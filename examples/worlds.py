@@ -7,11 +7,16 @@ with the testing seeds, and judged at the severities of the test suite, in days 
 saw. The controls are nominal training, and nominal training with a tuned discount.
 
     python examples/worlds.py                                   heaters that fail, VDN and QMIX
-    python examples/worlds.py --mixers vdn --testing 0 1 2      less of it
+    python examples/worlds.py --mixers vdn --testing 10 11 12   less of it
     python examples/worlds.py --world weather                   weather drawn at random
     python examples/worlds.py --report                          table and picture of what is there
 
 Each run adds its row to a CSV, and what was stopped goes on from there.
+
+What to know of a result: the failing building is the last of eight settings that were tried with
+training, seeds 0 and 100, and looked at in the severities of the test too. Neither set was above
+nominal training in any of them. So it is no world that was chosen blindly, and testing seeds are
+others.
 """
 
 import argparse
@@ -180,7 +185,9 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=80_000, help="steps of training")
     parser.add_argument("--episodes", type=int, default=100, help="days at each severity")
     parser.add_argument("--tuning", nargs="+", type=int, default=[100, 101], help="seeds")
-    parser.add_argument("--testing", nargs="+", type=int, default=[0, 1, 2, 3, 4], help="seeds")
+    parser.add_argument(
+        "--testing", nargs="+", type=int, default=[10, 11, 12, 13, 14], help="seeds"
+    )
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time")
     parser.add_argument("--output", default="worlds", help="folder of the CSV and the picture")
     parser.add_argument("--report", action="store_true", help="train nothing")
