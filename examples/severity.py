@@ -27,7 +27,7 @@ from torchrl import logger as torchrl_logger
 from tqdm import tqdm
 
 from torchrl_drigm.config import compose_config
-from torchrl_drigm.evaluation import atomic_path, exact_return
+from torchrl_drigm.evaluation import atomic_path, exact_return, mean_interval
 from torchrl_drigm.tabular import (
     drones,
     greedy_joint_actions,
@@ -60,8 +60,6 @@ FACTORS = (1.0, 0.95, 0.9, 0.7, 0.5)
 MIXERS = {"vdn": ("o", -0.06), "qmix": ("s", 0.06)}
 COLOURS = {"nominal": "black", "TV": "#0072B2", "CVaR": "#D55E00", "oracle": "#009E73"}
 KEY = ["model", "learner", "steps", "mixer", "method", "rho", "factor", "seed"]
-# 97.5 % quantiles of Student's t by the number of seeds
-T = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}
 
 
 def sets_of(name):
@@ -237,24 +235,18 @@ def judged(rows, tuning, testing, **key):
     return pd.concat(parts)
 
 
-def interval(values):
-    """Mean, and half of its 95 % interval by Student's t."""
-    n, spread = len(values), np.std(values, ddof=1) if len(values) > 1 else np.nan
-    return float(np.mean(values)), float(T.get(n, 1.96) * spread / n**0.5)
-
-
 def compared(rows, name, mixer):
     """Lines of text: each set beside nominal training and the best control of that severity."""
     rows = where(rows, model=name, mixer=mixer)
     for column in ("s1", "s3", "s4", "s6"):
         controls = where(rows, method="nominal").groupby("factor")[column]
-        controls = {factor: interval(own) for factor, own in controls}
+        controls = {factor: mean_interval(own) for factor, own in controls}
         best = max(controls, key=lambda factor: controls[factor][0])
         line = f"{name:9}{mixer:5}{column:4}nominal {_pm(controls[1.0])}"
         line += f"   best control {best:g}γ {_pm(controls[best])}"
         for label in sets_of(name):
             own = where(rows, method=label)
-            mean, half = interval(own[column])
+            mean, half = mean_interval(own[column])
             above = "above" if mean - half > sum(controls[best]) else "not above"
             line += f"   {label} ρ={own['rho'].iloc[0]:g} {_pm((mean, half))} {above}"
         yield line
@@ -289,7 +281,9 @@ def draw(path, exact, rows, names):
                 own = where(rows, model=name, mixer=mixer, method=method, factor=1.0)
                 if own.empty:
                     continue
-                means, halves = zip(*(interval(own[column]) for column in COLUMNS), strict=True)
+                means, halves = zip(
+                    *(mean_interval(own[column]) for column in COLUMNS), strict=True
+                )
                 label = f"learned, {mixer.upper()}" if method == "nominal" else None
                 look = {"color": COLOURS[method], "mfc": "white", "ls": "", "ms": 5, "zorder": 5}
                 x = np.array(SEVERITIES) + shift

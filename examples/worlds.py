@@ -4,7 +4,8 @@ Teams are trained in a random nominal model, such as a building whose heaters fa
 other severities. Each method is tuned alike: every value of its grid is trained with the tuning
 seeds, the one with the best mean return at the severity of validation is taken and trained anew
 with the testing seeds, and judged at the severities of the test suite, in days that tuning never
-saw. The controls are nominal training, and nominal training with a tuned discount.
+saw. The controls are nominal training with the usual discount, with a tuned one, and with γ(1-ρ) of
+each set.
 
     python examples/worlds.py                                   heaters that fail, VDN and QMIX
     python examples/worlds.py --mixers vdn --testing 10 11 12   less of it
@@ -33,7 +34,7 @@ from matplotlib.figure import Figure
 from torchrl import logger as torchrl_logger
 
 from torchrl_drigm.config import compose_config
-from torchrl_drigm.evaluation import atomic_path, evaluate
+from torchrl_drigm.evaluation import atomic_path, evaluate, mean_interval
 from torchrl_drigm.tasks import read_suite
 from torchrl_drigm.trainers import build
 
@@ -64,7 +65,6 @@ METHODS = {
 COLOURS = {"nominal": "black", "tuned": "grey", "TV": "#0072B2", "CVaR": "#D55E00"}
 KEY = ["world", "mixer", "method", "value", "seed", "suite"]
 TUNING_DAYS, TESTING_DAYS = 12, 11  # seeds of the days that are played
-T = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}
 
 
 def run(job):
@@ -118,18 +118,17 @@ def chosen_value(rows, mixer, method):
     return float(means.idxmax())
 
 
-def interval(values):
-    """Mean, and half of its 95 % interval by Student's t."""
-    n, spread = len(values), np.std(values, ddof=1) if len(values) > 1 else np.nan
-    return float(np.mean(values)), float(T.get(n, 1.96) * spread / n**0.5)
-
-
 def lines(rows, mixer):
     """What is tested, by its label: the method and the value of its parameter."""
     chosen = {method: chosen_value(rows, mixer, method) for method in METHODS}
     tuned = {"tuned": ("nominal", chosen["nominal"])} if chosen["nominal"] != GAMMA else {}
     sets = {method: (method, chosen[method]) for method in ("TV", "CVaR")}
-    return {"nominal": ("nominal", GAMMA), **tuned, **sets}
+    controls = {"nominal": ("nominal", GAMMA), **tuned}
+    for method, (_, rho) in sets.items():
+        shorter = ("nominal", float(f"{GAMMA * (1 - rho):.6g}"))
+        if shorter not in controls.values():
+            controls[f"γ(1-ρ) of {method}"] = shorter
+    return {**controls, **sets}
 
 
 def tested(rows, mixer, method, value):
@@ -153,19 +152,23 @@ def report(rows, mixers, folder, world):
         found = {name: tested(rows, mixer, *line) for name, line in lines(rows, mixer).items()}
         print(f"{world}, {mixer.upper()}: mean return, 95 % intervals over the testing seeds")
         for name, (_, value) in lines(rows, mixer).items():
-            pairs = [interval(found[name][column]) for column in found[name]]
+            pairs = [mean_interval(found[name][column]) for column in found[name]]
             cells = [
                 f"{c} {m:6.3f} ± {h:.3f}" for c, (m, h) in zip(found[name], pairs, strict=True)
             ]
             print(f"  {name:8} {value:<7g}" + "  ".join(cells))
             x = [float(column[1:]) for column in found[name]]
-            look = {"color": COLOURS[name], "label": f"{name} {value:g}", "capsize": 2}
+            look = {
+                "color": COLOURS.get(name, "silver"),
+                "label": f"{name} {value:g}",
+                "capsize": 2,
+            }
             ax.errorbar(x, [m for m, _ in pairs], [h for _, h in pairs], **look)
         for name, column in itertools.product(("TV", "CVaR"), found["nominal"]):
-            controls = [control for control in ("nominal", "tuned") if control in found]
+            controls = [control for control in found if control not in ("TV", "CVaR")]
             best = max(controls, key=lambda control, c=column: found[control][c].mean())
             # seed by seed: the same days, and the same heaters fail where they work as hard
-            mean, half = interval((found[name][column] - found[best][column]).dropna())
+            mean, half = mean_interval((found[name][column] - found[best][column]).dropna())
             verdict = "above" if mean > half else "below" if mean < -half else "not told apart"
             print(f"  {name} minus {best:8} {column}: {mean:+.3f} ± {half:.3f}  {verdict}")
         ax.set(title=mixer.upper(), xlabel="severity (trained at 1, tuned at 3)")

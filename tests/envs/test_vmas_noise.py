@@ -1,17 +1,13 @@
 """Noise on VMAS's actuators: how large it is, and that without it nothing changes."""
 
-import importlib.util
-
 import pytest
 import torch
 from torchrl.envs import VmasEnv, check_env_specs
 
 from torchrl_drigm.envs import NoisyVmasEnv
 
-pytestmark = [
-    pytest.mark.vmas,
-    pytest.mark.skipif(importlib.util.find_spec("vmas") is None, reason="needs VMAS"),
-]
+pytestmark = pytest.mark.vmas
+pytest.importorskip("vmas", reason='needs vmas: pip install "torchrl_drigm[vmas]"')
 
 TEAM = {"scenario": "navigation", "n_agents": 3, "continuous_actions": False, "seed": 0}
 

@@ -1,9 +1,17 @@
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
-from torchrl_drigm.evaluation import atomic_path, format_table, save_results, summarize
+from torchrl_drigm.evaluation import (
+    atomic_path,
+    format_table,
+    mean_interval,
+    save_results,
+    summarize,
+)
 
 
 def results(**policies):
@@ -108,3 +116,18 @@ class TestFiles:
             raise RuntimeError("stopped")
         assert path.read_text() == "old"
         assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("n", [2, 5, 11, 30])
+def test_the_interval_of_a_few_seeds_is_students(n):
+    values = np.random.default_rng(n).normal(size=n)
+    low, high = stats.t.interval(0.95, n - 1, loc=values.mean(), scale=stats.sem(values))
+    mean, half = mean_interval(values)
+    assert (mean - half, mean + half) == pytest.approx((low, high), abs=1e-3)
+
+
+def test_one_seed_has_no_interval_and_none_has_no_mean():
+    mean, half = mean_interval([2.0])
+    assert mean == 2.0 and np.isnan(half)
+    with pytest.raises(ValueError, match="one number per seed, got none"):
+        mean_interval([])

@@ -87,7 +87,7 @@ def test_a_set_is_judged_with_the_size_that_its_tuning_seeds_chose(severity):
 
 
 def test_an_interval_is_students(severity):
-    mean, half = severity.interval([1.0, 2.0, 3.0, 4.0, 5.0])
+    mean, half = severity.mean_interval([1.0, 2.0, 3.0, 4.0, 5.0])
     assert (mean, half) == (3.0, pytest.approx(2.776 * 2.5**0.5 / 5**0.5))
 
 

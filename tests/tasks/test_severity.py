@@ -179,7 +179,7 @@ def test_enemies_are_as_hard_as_a_shift_says():
 
 @pytest.mark.vmas
 def test_severity_is_a_factor_on_what_a_constructor_takes():
-    pytest.importorskip("vmas")
+    pytest.importorskip("vmas", reason='needs vmas: pip install "torchrl_drigm[vmas]"')
     task = TorchRLTask(**NOISY)
     for shift, noise in (({}, 0.2), ({"severity": 3.0}, 0.6)):
         env = task.make_env(1, "test", 0, {"name": "shift", **shift}).base_env

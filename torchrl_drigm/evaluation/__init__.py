@@ -23,7 +23,7 @@ from torchrl_drigm.evaluation.methods import describe_runs, name_of
 from torchrl_drigm.evaluation.metrics import read_metrics
 from torchrl_drigm.evaluation.plots import plot_returns, plot_training_curve
 from torchrl_drigm.evaluation.report import evaluate_all, report_returns, report_win_rates
-from torchrl_drigm.evaluation.statistics import format_table, summarize
+from torchrl_drigm.evaluation.statistics import format_table, mean_interval, summarize
 from torchrl_drigm.evaluation.win_rate_plots import (
     plot_noise_levels,
     plot_rho_sweep,
@@ -64,6 +64,7 @@ __all__ = [
     "final_win_rates",
     "finished_controls",
     "format_table",
+    "mean_interval",
     "name_of",
     "normalise_return",
     "plot_choice",

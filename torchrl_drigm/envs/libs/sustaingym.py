@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
-from torchrl.envs import EnvBase
 
+from torchrl_drigm.envs._seeded import SeededEnv
 from torchrl_drigm.envs.libs._building import DAYS_PER_YEAR, load_building, require_sustaingym
 from torchrl_drigm.envs.libs._building_checks import (
     check_at_least,
@@ -27,7 +27,7 @@ from torchrl_drigm.envs.libs._sustaingym_wrapper import SustainGymWrapper
 __all__ = ["HeaterFailures", "RandomWeather", "SustainGymEnv", "SustainGymWrapper"]
 
 
-class SustainGymEnv(EnvBase):
+class SustainGymEnv(SeededEnv):
     """Many copies of SustainGym's ``BuildingEnv``, stepped at once in torch on any device.
 
     One agent heats or cools one zone of a building (Sec. F.1 of the paper). An episode is a day
@@ -327,22 +327,6 @@ class SustainGymEnv(EnvBase):
         if len(self.climates) > 1:
             self._transition = self._physics[self.climate]
 
-    def _set_seed(self, seed: int | None) -> None:
-        if seed is None:
-            seed = torch.randint(2**31, ()).item()
-        self._generator = torch.Generator().manual_seed(seed)
-
-    def get_extra_state(self) -> Tensor:
-        """State of the random generator, for the state dict."""
-        return self._generator.get_state()
-
-    def set_extra_state(self, state: Tensor) -> None:
-        """Restores the state of the random generator."""
-        self._generator.set_state(state.cpu())
-
     def _load_from_state_dict(self, *args, **kwargs) -> None:
-        # Loading writes in place; what was handed out before (day, a state dict) must not change.
-        for name in self._episode:
-            setattr(self, name, getattr(self, name).clone())
         super()._load_from_state_dict(*args, **kwargs)
         self._select_physics()

@@ -13,7 +13,8 @@ from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
 from torch.nn.functional import one_hot
 from torchrl.data import Binary, Categorical, Composite, Unbounded
-from torchrl.envs import EnvBase
+
+from torchrl_drigm.envs._seeded import SeededEnv
 
 if TYPE_CHECKING:  # importing it costs as much as all of this
     from torchrl_drigm.tabular import DecPOMDP
@@ -21,7 +22,7 @@ if TYPE_CHECKING:  # importing it costs as much as all of this
 __all__ = ["DecPOMDPEnv"]
 
 
-class DecPOMDPEnv(EnvBase):
+class DecPOMDPEnv(SeededEnv):
     r"""Plays a :class:`~torchrl_drigm.tabular.DecPOMDP`; every episode starts in one state.
 
     - ``("agents", "observation")`` ``[B, N, O]``: what each agent sees, one-hot.
@@ -197,22 +198,3 @@ class DecPOMDPEnv(EnvBase):
         self._steps = self._steps.masked_fill(reset, 0)
         self._return = self._return.masked_fill(reset, 0.0)
         return self._observe(torch.zeros_like(reset), torch.zeros_like(reset))
-
-    def _set_seed(self, seed: int | None) -> None:
-        if seed is None:
-            seed = torch.randint(2**31, ()).item()
-        self._generator = torch.Generator().manual_seed(seed)
-
-    def get_extra_state(self) -> Tensor:
-        """State of the random generator, for the state dict."""
-        return self._generator.get_state()
-
-    def set_extra_state(self, state: Tensor) -> None:
-        """Restores the state of the random generator."""
-        self._generator.set_state(state.cpu())
-
-    def _load_from_state_dict(self, *args, **kwargs) -> None:
-        # Loading writes in place; what a state dict handed out before must not change.
-        for name in self._episode:
-            setattr(self, name, getattr(self, name).clone())
-        super()._load_from_state_dict(*args, **kwargs)
