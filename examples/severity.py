@@ -6,8 +6,7 @@ chosen at severity 3, from a grid. Beside it stand its controls: nominal trainin
 of a grid and with γ(1-ρ), the best of them named in hindsight.
 
     python examples/severity.py                                  exact: a table and a picture
-    python examples/severity.py --learned --models harvest       VDN and QMIX on tables, too
-    python examples/severity.py --learned --learner env          through the environments
+    python examples/severity.py --learned --models harvest       VDN and QMIX in HarvestEnv, too
 
 What was learned stays in a CSV, and a run that was stopped goes on from it.
 """
@@ -37,7 +36,6 @@ from torchrl_drigm.tabular import (
     optimal_values,
     policy_evaluation,
     robust_value_iteration,
-    train_against_exact,
 )
 from torchrl_drigm.trainers import build
 from torchrl_drigm.uncertainty import CVaR, Nominal, TotalVariation
@@ -59,7 +57,7 @@ RHOS = (0.1, 0.2, 0.3, 0.5, 0.75)
 FACTORS = (1.0, 0.95, 0.9, 0.7, 0.5)
 MIXERS = {"vdn": ("o", -0.06), "qmix": ("s", 0.06)}
 COLOURS = {"nominal": "black", "TV": "#0072B2", "CVaR": "#D55E00", "oracle": "#009E73"}
-KEY = ["model", "learner", "steps", "mixer", "method", "rho", "factor", "seed"]
+KEY = ["model", "steps", "mixer", "method", "rho", "factor", "seed"]
 
 
 def sets_of(name):
@@ -134,17 +132,7 @@ def exact_table(exact, name):
 # ---- learned
 
 
-def learn_on_tables(name, mixer, uncertainty, factor, seed, steps):
-    """Returns of tables that the library's losses trained on samples of every state and action."""
-    model = MODELS[name]()
-    uncertainty = numeric_worst_value(model, uncertainty)
-    if factor != 1.0:  # nominal training, where the expected reward is all that counts
-        model = dataclasses.replace(model, gamma=factor * model.gamma)
-    options = {"seed": seed, "steps": steps, "samples": 8}
-    return returns(name, train_against_exact(model, uncertainty, mixer, **options).joint_action)
-
-
-def learn_in_env(name, mixer, uncertainty, factor, seed, steps):
+def learn_one(name, mixer, uncertainty, factor, seed, steps):
     """Returns of networks that the library's trainer trained in the environment."""
     model, frames = MODELS[name](), 128 * steps
     env = ["env=machines", "env.cost_in_reward=true"] if name == "paid" else [f"env={name}"]
@@ -170,9 +158,6 @@ def learn_in_env(name, mixer, uncertainty, factor, seed, steps):
     return [exact_return(run.team, run.task.model(s)) for s in SEVERITIES]
 
 
-LEARNERS = {"tables": learn_on_tables, "env": learn_in_env}
-
-
 class Results:
     """Rows of a CSV that grows by one run at a time."""
 
@@ -189,21 +174,21 @@ class Results:
             self.rows.to_csv(temporary, index=False, float_format="%.6g")
 
 
-def learn(results, name, learner, mixer, steps, tuning, testing):
+def learn(results, name, mixer, steps, tuning, testing):
     """Trains what is missing: every size on tuning seeds; the chosen ones and all controls."""
 
     def train(method, uncertainty, rho, factor, seed):
-        values = [name, learner, steps, mixer, method, rho, round(factor, 6), seed]
+        values = [name, steps, mixer, method, rho, round(factor, 6), seed]
         key = dict(zip(KEY, values, strict=True))
         if len(where(results.rows, **key)):
             return
         start = time.process_time()
-        found = LEARNERS[learner](name, mixer, uncertainty, factor, seed, steps)
+        found = learn_one(name, mixer, uncertainty, factor, seed, steps)
         row = {**key, **dict(zip(COLUMNS, found, strict=True))}
         results.add({**row, "cpu_seconds": time.process_time() - start})
 
     sets, chosen = sets_of(name), {}
-    same = {"model": name, "learner": learner, "steps": steps, "mixer": mixer}
+    same = {"model": name, "steps": steps, "mixer": mixer}
     tried = [(label, rho, seed) for label in sets for rho in RHOS for seed in tuning]
     for label, rho, seed in tqdm(tried, f"{name}, {mixer}: choosing ρ", unit="run"):
         train(label, sets[label](rho), rho, 1.0, seed)
@@ -301,7 +286,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=text)
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--learned", action="store_true", help="train VDN and QMIX, too")
-    parser.add_argument("--learner", choices=LEARNERS, default="tables", help="how they learn")
     parser.add_argument("--mixers", nargs="+", choices=MIXERS, default=list(MIXERS))
     parser.add_argument("--steps", type=int, default=1000, help="updates of a run")
     parser.add_argument("--tuning", nargs="+", type=int, default=[100, 101], help="seeds")
@@ -312,7 +296,7 @@ def main() -> None:
         parser.error(f"--steps must be at least 1, got {args.steps}")
     if both := set(args.tuning) & set(args.testing):
         parser.error(f"--tuning and --testing must share no seed, got {sorted(both)} in both")
-    torch.set_num_threads(1)  # tables this small are slower on several threads
+    torch.set_num_threads(1)  # networks this small are slower on several threads
     torchrl_logger.setLevel("WARNING")
 
     exact = pd.concat([solve_all(name) for name in args.models], ignore_index=True)
@@ -321,13 +305,14 @@ def main() -> None:
     for name in args.models:
         print("\n".join(exact_table(exact, name)), end="\n\n")
     results, path = Results(Path(args.output) / "learned.csv"), Path(args.output) / "severity.png"
-    seeds, kind = (args.tuning, args.testing), {"learner": args.learner, "steps": args.steps}
+    seeds = args.tuning, args.testing
     if args.learned:
         for name in args.models:
             for mixer in args.mixers:
-                learn(results, name, args.learner, mixer, args.steps, *seeds)
-                print("\n".join(compared(judged(results.rows, *seeds, **kind), name, mixer)))
-    draw(path, exact, judged(results.rows, *seeds, **kind), args.models)
+                learn(results, name, mixer, args.steps, *seeds)
+                rows = judged(results.rows, *seeds, steps=args.steps)
+                print("\n".join(compared(rows, name, mixer)))
+    draw(path, exact, judged(results.rows, *seeds, steps=args.steps), args.models)
     print(f"Drawn: {path}")
 
 

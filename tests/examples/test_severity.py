@@ -43,28 +43,36 @@ def test_it_solves_and_draws_without_learning(severity, monkeypatch, capsys):
 
 
 def test_what_was_learned_is_not_learned_again(severity, monkeypatch, capsys):
+    learned = []
+
+    def learn_one(name, mixer, uncertainty, factor, seed, steps):
+        learned.append((uncertainty.name, factor, seed))
+        return [float(seed + i) for i in range(5)]
+
+    monkeypatch.setattr(severity, "learn_one", learn_one)
     arguments = ("--models", "machines", "--learned", "--mixers", "vdn", "--steps", "2")
     arguments += ("--tuning", "9", "--testing", "0", "1")
     call(severity, monkeypatch, *arguments)
-    rows = pd.read_csv("severity/learned.csv")
     # both sets with the tuning seed; two test seeds of two discounts and both sets
-    assert len(rows) == 2 + 2 * 4
-    assert rows["s3"].notna().all()
+    assert len(learned) == len(set(learned)) == 2 + 2 * 4
+    assert pd.read_csv("severity/learned.csv")["s3"].tolist() == [
+        seed + 2.0 for *_, seed in learned
+    ]
     first = capsys.readouterr().out
     assert "best control" in first and "CVaR ρ=0.5" in first
-    monkeypatch.setitem(severity.LEARNERS, "tables", None)
+    monkeypatch.setattr(severity, "learn_one", None)
     call(severity, monkeypatch, *arguments)
     assert capsys.readouterr().out == first
 
 
-def test_networks_learn_in_the_environment(severity, monkeypatch):
+def test_a_run_is_configured_as_its_model(severity, monkeypatch):
     """With the worst value of the model, in units of scaled return."""
     built = []
     build = severity.build
     monkeypatch.setattr(
         severity, "build", lambda cfg, folder: built.append(cfg) or build(cfg, folder)
     )
-    found = severity.learn_in_env("machines", "vdn", severity.TotalVariation(0.1), 1.0, 0, 2)
+    found = severity.learn_one("machines", "vdn", severity.TotalVariation(0.1), 1.0, 0, 2)
     assert len(found) == 5 and all(isinstance(value, float) for value in found)
     (cfg,) = built
     assert (cfg.optim.gamma, cfg.uncertainty.rho) == (0.9, 0.1)
@@ -78,11 +86,11 @@ def test_the_size_is_chosen_at_the_validation_severity(severity):
 
 def test_a_set_is_judged_with_the_size_that_its_tuning_seeds_chose(severity):
     """Of other sizes nothing is shown, though the test seeds may like them better."""
-    row = {"model": "harvest", "mixer": "vdn", "learner": "tables", "steps": 9, "factor": 1.0}
+    row = {"model": "harvest", "mixer": "vdn", "steps": 9, "factor": 1.0}
     tried = [(0.1, 100, 5.0), (0.3, 100, 8.0), (0.1, 0, 9.0), (0.3, 0, 7.0)]
     rows = [{**row, "method": "TV", "rho": rho, "seed": n, "s3": value} for rho, n, value in tried]
     rows.append({**row, "method": "nominal", "rho": 0.0, "seed": 0, "s3": 1.0})
-    shown = severity.judged(pd.DataFrame(rows), [100], [0], learner="tables", steps=9)
+    shown = severity.judged(pd.DataFrame(rows), [100], [0], steps=9)
     assert shown[["method", "s3"]].values.tolist() == [["nominal", 1.0], ["TV", 7.0]]
 
 
