@@ -19,7 +19,7 @@ def worlds():
 
 
 def row(worlds, method, value, seed, suite, **returns):
-    key = ("failures", "vdn", method, value, seed, suite)
+    key = ("failures", 80_000, 100, "vdn", method, value, seed, suite)
     return {**dict(zip(worlds.KEY, key, strict=True)), **returns}
 
 
@@ -29,7 +29,7 @@ def rows(worlds):
     best = {"nominal": 0.873, "TV": 0.1, "CVaR": 0.5}
     tuning = [
         row(worlds, method, value, seed, "validation", s3=0.5 + (value == best[method]))
-        for method, (_, _, values) in worlds.METHODS.items()
+        for method, (_, _, values) in worlds.WORLDS["failures"].methods.items()
         for value, seed in itertools.product(values, (100, 101))
     ]
     returns = {("nominal", 0.97): 0.6, ("nominal", 0.873): 0.5, ("TV", 0.1): 0.4, ("CVaR", 0.5): 1}
@@ -43,7 +43,7 @@ def rows(worlds):
 
 
 def test_each_method_is_tuned_alike_and_nominal_training_is_tested_untuned_too(worlds, rows):
-    assert worlds.lines(rows, "vdn") == {
+    assert worlds.lines(rows, "vdn", "failures") == {
         "nominal": ("nominal", 0.97),
         "tuned": ("nominal", 0.873),  # which is γ(1-ρ) of TV, too
         "γ(1-ρ) of CVaR": ("nominal", 0.485),
@@ -53,8 +53,8 @@ def test_each_method_is_tuned_alike_and_nominal_training_is_tested_untuned_too(w
 
 
 def test_a_discount_that_is_the_usual_one_is_tested_once(worlds, rows):
-    rows.loc[(rows["value"] == worlds.GAMMA) & (rows["suite"] == "validation"), "s3"] = 9.0
-    assert "tuned" not in worlds.lines(rows, "vdn")
+    rows.loc[(rows["value"] == 0.97) & (rows["suite"] == "validation"), "s3"] = 9.0
+    assert "tuned" not in worlds.lines(rows, "vdn", "failures")
 
 
 def test_sets_are_compared_with_the_better_control_seed_by_seed(worlds, rows, tmp_path, capsys):
@@ -78,18 +78,34 @@ def test_what_is_in_the_csv_is_not_trained_again(worlds, rows, tmp_path, monkeyp
             pass
 
         def imap_unordered(self, run, jobs):
-            asked.extend(key["seed"] for key, *_ in jobs)
-            return [{**key, "s1": 0.1, "cpu_seconds": 1.0} for key, *_ in jobs]
+            asked.extend((key["frames"], key["seed"]) for key in jobs)
+            return [{**key, "s1": 0.1, "cpu_seconds": 1.0} for key in jobs]
 
     asked, path = [], tmp_path / "failures.csv"
     rows.to_csv(path, index=False)
     context = type("Context", (), {"Pool": Pool})
     monkeypatch.setattr(worlds.multiprocessing, "get_context", lambda kind: context)
-    args = type("Args", (), {"jobs": 2, "frames": 1, "episodes": 1})
-    keys = [
+    kept, new = (
         {name: row(worlds, "CVaR", 0.5, seed, "severity")[name] for name in worlds.KEY}
         for seed in (0, 7)
-    ]
-    found = worlds.train_missing(path, keys, args)
-    assert asked == [7] and len(found) == len(rows) + 1
+    )
+    longer = {**kept, "frames": 160_000}
+    found = worlds.train_missing(path, [kept, new, longer], 2)
+    assert asked == [(80_000, 7), (160_000, 0)] and len(found) == len(rows) + 2
     assert len(pd.read_csv(path)) == len(found)
+    same = {"world": "failures", "frames": 80_000, "episodes": 100}
+    assert len(worlds.of_kind(found, same)) == len(rows) + 1
+
+
+@pytest.mark.parametrize("world", ["noise", "failures", "weather"])
+@pytest.mark.parametrize("method", ["nominal", "TV", "CVaR"])
+def test_every_run_has_a_config(worlds, world, method):
+    """Usual discount first; and sets with what their world asks for."""
+    world = worlds.WORLDS[world]
+    own, field, values = world.methods[method]
+    overrides = (*world.overrides, *own, f"{field}={values[0]}", "mixer=vdn")
+    cfg = worlds.compose_config(*overrides, config=world.config)
+    assert cfg.optim.gamma == world.gammas[0]
+    if method != "nominal":
+        assert cfg.uncertainty.rho == values[0]
+        assert cfg.uncertainty.joint_with_reward == (world.config == "torchrl")
