@@ -6,13 +6,15 @@ chosen at severity 3, from a grid. Beside it stand its controls: nominal trainin
 of a grid and with γ(1-ρ), the best of them named in hindsight.
 
     python examples/severity.py                                  exact: a table and a picture
-    python examples/severity.py --learned --models harvest       VDN and QMIX in HarvestEnv, too
+    python examples/severity.py --learned --models harvest       VDN and QMIX on tables, too
+    python examples/severity.py --learned --learner env          in the environments, by the trainer
 
 What was learned stays in a CSV, and a run that was stopped goes on from it.
 """
 
 import argparse
 import dataclasses
+import itertools
 import tempfile
 import time
 from functools import partial
@@ -36,6 +38,7 @@ from torchrl_drigm.tabular import (
     optimal_values,
     policy_evaluation,
     robust_value_iteration,
+    train_against_exact,
 )
 from torchrl_drigm.trainers import build
 from torchrl_drigm.uncertainty import CVaR, Nominal, TotalVariation
@@ -53,11 +56,15 @@ JOINT = {name: partial(make, joint_with_reward=True) for name, make in SETS.item
 SEVERITIES, VALIDATION = (1.0, 2.0, 3.0, 4.0, 6.0), "s3"
 COLUMNS = [f"s{severity:g}" for severity in SEVERITIES]
 RHOS = (0.1, 0.2, 0.3, 0.5, 0.75)
+# updates of a run, and their learning rate on tables: machines take more and smaller ones
+TABLES = {"harvest": (1000, 0.1), "machines": (3000, 0.03), "drones": (3000, 0.03)}
+TABLES["paid"] = TABLES["machines"]
+ENV_UPDATES = 1000
 # in units of the model's discount; 0 is left out: all actions tie there that earn nothing at once
 FACTORS = (1.0, 0.95, 0.9, 0.7, 0.5)
 MIXERS = {"vdn": ("o", -0.06), "qmix": ("s", 0.06)}
 COLOURS = {"nominal": "black", "TV": "#0072B2", "CVaR": "#D55E00", "oracle": "#009E73"}
-KEY = ["model", "steps", "mixer", "method", "rho", "factor", "seed"]
+KEY = ["model", "learner", "steps", "mixer", "method", "rho", "factor", "seed"]
 
 
 def sets_of(name):
@@ -132,7 +139,17 @@ def exact_table(exact, name):
 # ---- learned
 
 
-def learn_one(name, mixer, uncertainty, factor, seed, steps):
+def learn_on_tables(name, mixer, uncertainty, factor, seed, steps):
+    """Returns of tables that the library's losses trained on samples of every state and action."""
+    model = MODELS[name]()
+    uncertainty = numeric_worst_value(model, uncertainty)
+    if factor != 1.0:  # nominal training, where the expected reward is all that counts
+        model = dataclasses.replace(model, gamma=factor * model.gamma)
+    options = {"seed": seed, "steps": steps, "samples": 8, "lr": TABLES[name][1]}
+    return returns(name, train_against_exact(model, uncertainty, mixer, **options).joint_action)
+
+
+def learn_in_env(name, mixer, uncertainty, factor, seed, steps):
     """Returns of networks that the library's trainer trained in the environment."""
     model, frames = MODELS[name](), 128 * steps
     env = ["env=machines", "env.cost_in_reward=true"] if name == "paid" else [f"env={name}"]
@@ -158,6 +175,15 @@ def learn_one(name, mixer, uncertainty, factor, seed, steps):
     return [exact_return(run.team, run.task.model(s)) for s in SEVERITIES]
 
 
+LEARNERS = {"tables": learn_on_tables, "env": learn_in_env}
+
+
+def kind_of(name, learner, steps):
+    """What sets the runs of a model apart from longer ones, and from those of the other learner."""
+    usual = TABLES[name][0] if learner == "tables" else ENV_UPDATES
+    return {"model": name, "learner": learner, "steps": steps or usual}
+
+
 class Results:
     """Rows of a CSV that grows by one run at a time."""
 
@@ -174,21 +200,22 @@ class Results:
             self.rows.to_csv(temporary, index=False, float_format="%.6g")
 
 
-def learn(results, name, mixer, steps, tuning, testing):
+def learn(results, kind, mixer, tuning, testing):
     """Trains what is missing: every size on tuning seeds; the chosen ones and all controls."""
+    name, learner, steps = kind.values()
 
     def train(method, uncertainty, rho, factor, seed):
-        values = [name, steps, mixer, method, rho, round(factor, 6), seed]
+        values = [*kind.values(), mixer, method, rho, round(factor, 6), seed]
         key = dict(zip(KEY, values, strict=True))
         if len(where(results.rows, **key)):
             return
         start = time.process_time()
-        found = learn_one(name, mixer, uncertainty, factor, seed, steps)
+        found = LEARNERS[learner](name, mixer, uncertainty, factor, seed, steps)
         row = {**key, **dict(zip(COLUMNS, found, strict=True))}
         results.add({**row, "cpu_seconds": time.process_time() - start})
 
     sets, chosen = sets_of(name), {}
-    same = {"model": name, "steps": steps, "mixer": mixer}
+    same = {**kind, "mixer": mixer}
     tried = [(label, rho, seed) for label in sets for rho in RHOS for seed in tuning]
     for label, rho, seed in tqdm(tried, f"{name}, {mixer}: choosing ρ", unit="run"):
         train(label, sets[label](rho), rho, 1.0, seed)
@@ -207,16 +234,17 @@ def of_seeds(rows, seeds, **key):
     return where(rows[rows["seed"].isin(seeds)], **key)
 
 
-def judged(rows, tuning, testing, **key):
+def judged(rows, kinds, tuning, testing):
     """Of the test seeds: all controls, and each set with the size that the tuning seeds chose."""
     parts = [rows.iloc[:0]]
-    for (name, mixer), own in where(rows, **key).groupby(["model", "mixer"]):
-        same = {"model": name, "mixer": mixer}
-        parts.append(of_seeds(own, testing, method="nominal", **same))
-        for label in sets_of(name):
-            tried = of_seeds(own, tuning, method=label, **same)
-            if len(tried):
-                parts.append(of_seeds(own, testing, method=label, rho=chosen_rho(tried), **same))
+    for kind in kinds:
+        for _, own in where(rows, **kind).groupby("mixer"):
+            parts.append(of_seeds(own, testing, method="nominal"))
+            for label in sets_of(kind["model"]):
+                tried = of_seeds(own, tuning, method=label)
+                if len(tried):
+                    chosen = {"method": label, "rho": chosen_rho(tried)}
+                    parts.append(of_seeds(own, testing, **chosen))
     return pd.concat(parts)
 
 
@@ -286,17 +314,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=text)
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--learned", action="store_true", help="train VDN and QMIX, too")
+    parser.add_argument("--learner", choices=LEARNERS, default="tables", help="how they learn")
     parser.add_argument("--mixers", nargs="+", choices=MIXERS, default=list(MIXERS))
-    parser.add_argument("--steps", type=int, default=1000, help="updates of a run")
+    parser.add_argument("--steps", type=int, help="updates of a run, instead of the model's")
     parser.add_argument("--tuning", nargs="+", type=int, default=[100, 101], help="seeds")
     parser.add_argument("--testing", nargs="+", type=int, default=[0, 1, 2, 3, 4], help="seeds")
     parser.add_argument("--output", default="severity", help="folder of the CSVs and the picture")
     args = parser.parse_args()
-    if args.steps < 1:
+    if args.steps is not None and args.steps < 1:
         parser.error(f"--steps must be at least 1, got {args.steps}")
     if both := set(args.tuning) & set(args.testing):
         parser.error(f"--tuning and --testing must share no seed, got {sorted(both)} in both")
-    torch.set_num_threads(1)  # networks this small are slower on several threads
+    torch.set_num_threads(1)  # tables this small are slower on several threads
     torchrl_logger.setLevel("WARNING")
 
     exact = pd.concat([solve_all(name) for name in args.models], ignore_index=True)
@@ -306,13 +335,13 @@ def main() -> None:
         print("\n".join(exact_table(exact, name)), end="\n\n")
     results, path = Results(Path(args.output) / "learned.csv"), Path(args.output) / "severity.png"
     seeds = args.tuning, args.testing
+    kinds = [kind_of(name, args.learner, args.steps) for name in args.models]
     if args.learned:
-        for name in args.models:
-            for mixer in args.mixers:
-                learn(results, name, mixer, args.steps, *seeds)
-                rows = judged(results.rows, *seeds, steps=args.steps)
-                print("\n".join(compared(rows, name, mixer)))
-    draw(path, exact, judged(results.rows, *seeds, steps=args.steps), args.models)
+        for kind, mixer in itertools.product(kinds, args.mixers):
+            learn(results, kind, mixer, *seeds)
+            rows = judged(results.rows, [kind], *seeds)
+            print("\n".join(compared(rows, kind["model"], mixer)))
+    draw(path, exact, judged(results.rows, kinds, *seeds), args.models)
     print(f"Drawn: {path}")
 
 

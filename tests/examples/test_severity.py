@@ -49,7 +49,7 @@ def test_what_was_learned_is_not_learned_again(severity, monkeypatch, capsys):
         learned.append((uncertainty.name, factor, seed))
         return [float(seed + i) for i in range(5)]
 
-    monkeypatch.setattr(severity, "learn_one", learn_one)
+    monkeypatch.setitem(severity.LEARNERS, "tables", learn_one)
     arguments = ("--models", "machines", "--learned", "--mixers", "vdn", "--steps", "2")
     arguments += ("--tuning", "9", "--testing", "0", "1")
     call(severity, monkeypatch, *arguments)
@@ -60,7 +60,7 @@ def test_what_was_learned_is_not_learned_again(severity, monkeypatch, capsys):
     ]
     first = capsys.readouterr().out
     assert "best control" in first and "CVaR ρ=0.5" in first
-    monkeypatch.setattr(severity, "learn_one", None)
+    monkeypatch.setitem(severity.LEARNERS, "tables", None)
     call(severity, monkeypatch, *arguments)
     assert capsys.readouterr().out == first
 
@@ -72,7 +72,7 @@ def test_a_run_is_configured_as_its_model(severity, monkeypatch):
     monkeypatch.setattr(
         severity, "build", lambda cfg, folder: built.append(cfg) or build(cfg, folder)
     )
-    found = severity.learn_one("machines", "vdn", severity.TotalVariation(0.1), 1.0, 0, 2)
+    found = severity.learn_in_env("machines", "vdn", severity.TotalVariation(0.1), 1.0, 0, 2)
     assert len(found) == 5 and all(isinstance(value, float) for value in found)
     (cfg,) = built
     assert (cfg.optim.gamma, cfg.uncertainty.rho) == (0.9, 0.1)
@@ -85,12 +85,14 @@ def test_the_size_is_chosen_at_the_validation_severity(severity):
 
 
 def test_a_set_is_judged_with_the_size_that_its_tuning_seeds_chose(severity):
-    """Of other sizes nothing is shown, though the test seeds may like them better."""
-    row = {"model": "harvest", "mixer": "vdn", "steps": 9, "factor": 1.0}
+    """Of other sizes and longer runs nothing is shown, though they may be better."""
+    kind = {"model": "harvest", "learner": "tables", "steps": 9}
+    row = {**kind, "mixer": "vdn", "factor": 1.0}
     tried = [(0.1, 100, 5.0), (0.3, 100, 8.0), (0.1, 0, 9.0), (0.3, 0, 7.0)]
     rows = [{**row, "method": "TV", "rho": rho, "seed": n, "s3": value} for rho, n, value in tried]
     rows.append({**row, "method": "nominal", "rho": 0.0, "seed": 0, "s3": 1.0})
-    shown = severity.judged(pd.DataFrame(rows), [100], [0], steps=9)
+    rows.append({**rows[-1], "steps": 99, "s3": 9.0})
+    shown = severity.judged(pd.DataFrame(rows), [kind], [100], [0])
     assert shown[["method", "s3"]].values.tolist() == [["nominal", 1.0], ["TV", 7.0]]
 
 
