@@ -5,7 +5,8 @@ other severities. Each method is tuned alike: every value of its grid is trained
 seeds, the one with the best mean return at the severity of validation is taken and trained anew
 with the testing seeds, and judged at the severities of the test suite, in episodes that tuning
 never saw. The controls are nominal training with the usual discount, with a tuned one, and with
-γ(1-ρ) of each set.
+γ(1-ρ) of each set. Beside them stands nominal training at the severity of validation itself: where
+that is no better there, it is not the set that is missing.
 
     python examples/worlds.py                                   VMAS with actuator noise
     python examples/worlds.py --mixers vdn --testing 10 11 12   less of it
@@ -36,6 +37,9 @@ from torchrl_drigm.evaluation import atomic_path, evaluate, mean_interval
 from torchrl_drigm.tasks import read_suite
 from torchrl_drigm.trainers import build
 
+AT_3 = "trained at 3"  # nominal training, in another world
+TUNED = ("nominal", "TV", "CVaR")
+
 
 @dataclass(frozen=True)
 class World:
@@ -48,6 +52,7 @@ class World:
     tv: tuple[float, ...]
     cvar: tuple[float, ...]
     of_sets: tuple[str, ...] = ()  # overrides of runs with a set
+    severity: str = "env.failures.severity"
     frames: int = 80_000
 
     @property
@@ -56,6 +61,7 @@ class World:
         worst = f"uncertainty.worst_value={self.worst_value:g}"
         return {
             "nominal": (("uncertainty=none",), "optim.gamma", self.gammas),
+            AT_3: (("uncertainty=none", f"{self.severity}=3.0"), "optim.gamma", self.gammas[:1]),
             "TV": (("uncertainty=tv", worst, *self.of_sets), "uncertainty.rho", self.tv),
             "CVaR": (("uncertainty=cvar", *self.of_sets), "uncertainty.rho", self.cvar),
         }
@@ -93,12 +99,18 @@ WORLDS = {
         tv=(0.02, 0.05, 0.1, 0.2),
         cvar=(0.3, 0.5, 0.67, 0.8),
         of_sets=("uncertainty.joint_with_reward=true",),
+        severity="env.kwargs.severity",
         frames=128_000,
     ),
     "failures": World("building", ("env=building_failures", *BUILDING), **BUILDING_GRIDS),
-    "weather": World("building", ("env=building_random_weather", *BUILDING), **BUILDING_GRIDS),
+    "weather": World(
+        config="building",
+        overrides=("env=building_random_weather", *BUILDING),
+        severity="env.random_weather.severity",
+        **BUILDING_GRIDS,
+    ),
 }
-COLOURS = {"nominal": "black", "tuned": "grey", "TV": "#0072B2", "CVaR": "#D55E00"}
+COLOURS = {AT_3: "#009E73", "nominal": "black", "tuned": "grey", "TV": "#0072B2", "CVaR": "#D55E00"}
 KEY = ["world", "frames", "episodes", "mixer", "method", "value", "seed", "suite"]
 TUNING_EPISODES, TESTING_EPISODES = 12, 11  # seeds of the episodes that are played
 
@@ -162,7 +174,7 @@ def chosen_value(rows, mixer, method):
 def lines(rows, mixer, world):
     """What is tested, by its label: the method and the value of its parameter."""
     gamma = WORLDS[world].gammas[0]
-    chosen = {method: chosen_value(rows, mixer, method) for method in WORLDS[world].methods}
+    chosen = {method: chosen_value(rows, mixer, method) for method in TUNED}
     tuned = {"tuned": ("nominal", chosen["nominal"])} if chosen["nominal"] != gamma else {}
     sets = {method: (method, chosen[method]) for method in ("TV", "CVaR")}
     controls = {"nominal": ("nominal", gamma), **tuned}
@@ -170,7 +182,7 @@ def lines(rows, mixer, world):
         shorter = ("nominal", float(f"{gamma * (1 - rho):.6g}"))
         if shorter not in controls.values():
             controls[f"γ(1-ρ) of {method}"] = shorter
-    return {**controls, **sets}
+    return {**controls, **sets, AT_3: (AT_3, gamma)}
 
 
 def tested(rows, mixer, method, value):
@@ -188,7 +200,7 @@ def report(rows, mixers, folder, world):
     for mixer, ax in zip(mixers, axes, strict=True):
         validation = rows[(rows["suite"] == "validation") & (rows["mixer"] == mixer)]
         print(f"\n{world}, {mixer.upper()}: mean return at severity 3, tuning seeds")
-        for method in WORLDS[world].methods:
+        for method in TUNED:
             means = validation[validation["method"] == method].groupby("value")["s3"].mean()
             print(f"  {method:9}" + "".join(f"  {v:g}: {mean:.3f}" for v, mean in means.items()))
         shown = lines(rows, mixer, world)
@@ -199,7 +211,7 @@ def report(rows, mixers, folder, world):
             cells = [
                 f"{c} {m:6.3f} ± {h:.3f}" for c, (m, h) in zip(found[name], pairs, strict=True)
             ]
-            print(f"  {name:8} {value:<7g}" + "  ".join(cells))
+            print(f"  {name:15} {value:<7g}" + "  ".join(cells))
             x = [float(column[1:]) for column in found[name]]
             look = {
                 "color": COLOURS.get(name, "silver"),
@@ -208,7 +220,7 @@ def report(rows, mixers, folder, world):
             }
             ax.errorbar(x, [m for m, _ in pairs], [h for _, h in pairs], **look)
         for name, column in itertools.product(("TV", "CVaR"), found["nominal"]):
-            controls = [control for control in found if control not in ("TV", "CVaR")]
+            controls = [control for control in found if control not in ("TV", "CVaR", AT_3)]
             best = max(controls, key=lambda control, c=column: found[control][c].mean())
             # seed by seed: the same episodes
             mean, half = mean_interval((found[name][column] - found[best][column]).dropna())
@@ -253,7 +265,7 @@ def main() -> None:
         return report(of_kind(pd.read_csv(path), same), args.mixers, folder, args.world)
     rows = None
     for mixer in args.mixers:
-        tried = [(method, value) for method, grid in world.methods.items() for value in grid[2]]
+        tried = [(method, value) for method in TUNED for value in world.methods[method][2]]
         tuning = [
             key(mixer, method, value, seed, "validation")
             for (method, value), seed in itertools.product(tried, args.tuning)
