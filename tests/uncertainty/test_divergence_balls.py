@@ -98,6 +98,13 @@ class TestExact:
         beyond = larger.worst_kernel(probs, values)[several]
         assert not ball.contains(probs[several], beyond).any()
 
+    @pytest.mark.parametrize("rho", [5e-324, 1e-300, 1e-31, 1e-29])
+    @BALLS
+    def test_the_smallest_radii_are_nominal(self, cls, rho):
+        probs, values = rows()
+        expected = (probs * values).sum(-1)
+        torch.testing.assert_close(cls(rho).expectation(probs, values), expected)
+
     @pytest.mark.parametrize("size", [1e-30, 1e-6, 1e30])
     @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
     @BALLS

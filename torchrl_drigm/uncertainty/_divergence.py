@@ -114,7 +114,7 @@ class DivergenceBall(UncertaintySet):
     def worst_kernel(self, probs: Tensor, values: Tensor) -> Tensor:
         """The tilted nominal distribution whose divergence is ``rho``, or the lowest values."""
         rows, values = self.rows(probs, values)
-        if self.rho == 0.0:
+        if self.rho < 1e-30:  # densities within 1e-15 of 1, which no double tells from it
             return rows.clone()
         probs, values = rows.double(), values.double()
         probs = probs / probs.sum(-1, keepdim=True)
