@@ -5,8 +5,9 @@ other severities. Each method is tuned alike: every value of its grid is trained
 seeds, the one with the best mean return at the severity of validation is taken and trained anew
 with the testing seeds, and judged at the severities of the test suite, in episodes that tuning
 never saw. The controls are nominal training with the usual discount, with a tuned one, and with
-γ(1-ρ) of each set. Beside them stands nominal training at the severity of validation itself: where
-that is no better there, it is not the set that is missing.
+γ(1-ρ) of each set; and contamination with TV's ρ, which has the constant too that TV adds to the
+reward, of effect where episodes end early. Beside them stands nominal training at the severity of
+validation itself: where that is no better there, it is not the set that is missing.
 
     python examples/worlds.py                                   VMAS with actuator noise
     python examples/worlds.py --mixers vdn --testing 10 11 12   less of it
@@ -52,6 +53,7 @@ class World:
     tv: tuple[float, ...]
     cvar: tuple[float, ...]
     of_sets: tuple[str, ...] = ()  # overrides of runs with a set
+    of_duals: tuple[str, ...] = ()  # and of runs with a dual network
     severity: str = "env.failures.severity"
     frames: int = 80_000
 
@@ -59,11 +61,17 @@ class World:
     def methods(self) -> dict[str, tuple[tuple[str, ...], str, tuple[float, ...]]]:
         """Overrides of each method, the field that is tuned, and its values."""
         worst = f"uncertainty.worst_value={self.worst_value:g}"
+        duals = (*self.of_sets, *self.of_duals)
         return {
             "nominal": (("uncertainty=none",), "optim.gamma", self.gammas),
             AT_3: (("uncertainty=none", f"{self.severity}=3.0"), "optim.gamma", self.gammas[:1]),
-            "TV": (("uncertainty=tv", worst, *self.of_sets), "uncertainty.rho", self.tv),
-            "CVaR": (("uncertainty=cvar", *self.of_sets), "uncertainty.rho", self.cvar),
+            "contamination": (
+                ("uncertainty=contamination", worst, *self.of_sets),
+                "uncertainty.rho",
+                self.tv,
+            ),
+            "TV": (("uncertainty=tv", worst, *duals), "uncertainty.rho", self.tv),
+            "CVaR": (("uncertainty=cvar", *duals), "uncertainty.rho", self.cvar),
         }
 
 
@@ -81,7 +89,7 @@ BUILDING_GRIDS = {
     "worst_value": -20.0,  # a team that earns -30 a step, 2 °C off in each zone, as in preset=fast
     "tv": (0.05, 0.1, 0.2, 0.4),
     "cvar": (0.3, 0.5, 0.67, 0.8),
-    "of_sets": ("uncertainty.dual_lr=1e-2", "uncertainty.dual_hidden_size=128"),
+    "of_duals": ("uncertainty.dual_lr=1e-2", "uncertainty.dual_hidden_size=128"),
 }
 WORLDS = {
     # Four agents cross a small square, and are pushed about as hard as they can push. A collision
@@ -182,6 +190,7 @@ def lines(rows, mixer, world):
         shorter = ("nominal", float(f"{gamma * (1 - rho):.6g}"))
         if shorter not in controls.values():
             controls[f"γ(1-ρ) of {method}"] = shorter
+    controls["contamination"] = ("contamination", chosen["TV"])
     return {**controls, **sets, AT_3: (AT_3, gamma)}
 
 

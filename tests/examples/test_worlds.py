@@ -35,7 +35,7 @@ def rows(worlds):
         )
     ]
     returns = {("nominal", 0.97): 0.6, ("nominal", 0.873): 0.5, ("TV", 0.1): 0.4, ("CVaR", 0.5): 1}
-    returns |= {("nominal", 0.485): 0.3, (worlds.AT_3, 0.97): 9.0}
+    returns |= {("nominal", 0.485): 0.3, ("contamination", 0.1): 0.2, (worlds.AT_3, 0.97): 9.0}
     testing = [
         row(worlds, *line, seed, "severity", s1=0.7 + 0.01 * seed, s6=mean + 0.02 * seed)
         for line, mean in returns.items()
@@ -49,6 +49,7 @@ def test_each_method_is_tuned_alike_and_nominal_training_is_tested_untuned_too(w
         "nominal": ("nominal", 0.97),
         "tuned": ("nominal", 0.873),  # which is γ(1-ρ) of TV, too
         "γ(1-ρ) of CVaR": ("nominal", 0.485),
+        "contamination": ("contamination", 0.1),  # with the size of TV
         "TV": ("TV", 0.1),
         "CVaR": ("CVaR", 0.5),
         "trained at 3": ("trained at 3", 0.97),  # which is no control
@@ -101,7 +102,7 @@ def test_what_is_in_the_csv_is_not_trained_again(worlds, rows, tmp_path, monkeyp
 
 
 @pytest.mark.parametrize("world", ["noise", "failures", "weather"])
-@pytest.mark.parametrize("method", ["nominal", "trained at 3", "TV", "CVaR"])
+@pytest.mark.parametrize("method", ["nominal", "trained at 3", "contamination", "TV", "CVaR"])
 def test_every_run_has_a_config(worlds, world, method):
     """Usual discount first; and sets with what their world asks for."""
     world = worlds.WORLDS[world]
@@ -109,6 +110,6 @@ def test_every_run_has_a_config(worlds, world, method):
     overrides = (*world.overrides, *own, f"{field}={values[0]}", "mixer=vdn")
     cfg = worlds.compose_config(*overrides, config=world.config)
     assert cfg.optim.gamma == world.gammas[0]
-    if method in ("TV", "CVaR"):
+    if field == "uncertainty.rho":
         assert cfg.uncertainty.rho == values[0]
         assert cfg.uncertainty.joint_with_reward == (world.config == "torchrl")
