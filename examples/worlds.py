@@ -97,7 +97,7 @@ WORLDS = {
     "noise": World(
         config="torchrl",
         overrides=(
-            *("env=vmas_noise", "env.kwargs.actuator_noise=1.0", "+env.kwargs.n_agents=4"),
+            *("env=vmas_noise", "+env.kwargs.n_agents=4"),
             *("+env.kwargs.world_spawning_x=0.7", "+env.kwargs.world_spawning_y=0.7"),
             *("agent=drqn", "preset=toy", "env.num_envs=128", "optim.gamma=0.95"),
             *("agent.share_params=true", "agent.agent_id=false"),
