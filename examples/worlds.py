@@ -3,11 +3,11 @@ r"""Does robustness pay in a simulator? Sets against tuned discounts, over sever
 Teams are trained in a random nominal model, such as a building whose heaters fail, and judged at
 other severities. Each method is tuned alike: every value of its grid is trained with the tuning
 seeds, the one with the best mean return at the severity of validation is taken and trained anew
-with the testing seeds, and judged at the severities of the test suite, in episodes that tuning
-never saw. The controls are nominal training with the usual discount, with a tuned one, and with
+with the testing seeds, and judged at the severities of the test suite, in other episodes than in
+tuning. The controls are nominal training with the usual discount, with a tuned one, and with
 γ(1-ρ) of each set; and contamination with TV's ρ, which has the constant too that TV adds to the
-reward, of effect where episodes end early. Beside them stands nominal training at the severity of
-validation itself: where that is no better there, it is not the set that is missing.
+reward, of effect where episodes end early. Beside them stands nominal training at severity 3:
+where that is no better at 2 and 4, it is not the set that is missing.
 
     python examples/worlds.py                                   VMAS with actuator noise
     python examples/worlds.py --mixers vdn --testing 10 11 12   less of it
@@ -15,7 +15,9 @@ validation itself: where that is no better there, it is not the set that is miss
     python examples/worlds.py --world weather                   weather drawn at random
     python examples/worlds.py --report                          table and picture of what is there
 
-Each run adds its row to a CSV, and what was stopped goes on from there.
+Each run adds its row to a CSV, and what was stopped goes on from there. Rows are known by world,
+length, method and seed: after a change of a world, and for two calls at a time, name another
+folder.
 docs/which_set.md says how these worlds were come by.
 """
 
@@ -35,7 +37,7 @@ from torchrl import logger as torchrl_logger
 
 from torchrl_drigm.config import compose_config
 from torchrl_drigm.evaluation import atomic_path, evaluate, mean_interval
-from torchrl_drigm.tasks import read_suite
+from torchrl_drigm.tasks import make_task, read_suite
 from torchrl_drigm.trainers import build
 
 AT_3 = "trained at 3"  # nominal training, in another world
@@ -140,36 +142,66 @@ def run(key):
     with tempfile.TemporaryDirectory() as folder:
         trained = build(cfg, folder)
         trained.train()
-    _, shifts = read_suite(trained.task, key["suite"])
+    # a shift's severity is a factor: all are judged in the nominal world, times that
+    task = make_task(compose_config(*world.overrides, config=world.config))
+    _, shifts = read_suite(task, key["suite"])
     which = TUNING_EPISODES if key["suite"] == "validation" else TESTING_EPISODES
-    table = evaluate(trained.team, trained.task, shifts, episodes=key["episodes"], seed=which)
+    table = evaluate(trained.team, task, shifts, episodes=key["episodes"], seed=which)
     measure = "normalized_return" if "normalized_return" in table else "return"
     means = table.groupby("shift", sort=False)[measure].mean()
     severities = {f"s{shift['severity']:g}": float(means[shift["name"]]) for shift in shifts}
     return {**key, **severities, "cpu_seconds": time.process_time() - start}
 
 
-def train_missing(path, keys, jobs):
-    """Trains what the CSV lacks, and adds one row after the other; returns all rows."""
-    rows = pd.read_csv(path).to_dict("records") if path.exists() else []
-    done = {tuple(str(row[name]) for name in KEY) for row in rows}
-    missing = [key for key in keys if tuple(str(key[name]) for name in KEY) not in done]
+def identity(row):
+    """What tells a run from others."""
+    return tuple(str(row[name]) for name in KEY)
+
+
+def read_rows(path):
+    """Rows of a CSV, none where there is no such file."""
+    rows = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=KEY)
+    if missing := [name for name in KEY if name not in rows]:
+        raise ValueError(f"{path} lacks the columns {missing}: it is not of this script.")
+    return rows
+
+
+def missing_of(keys, rows):
+    """The runs that have no row, each once."""
+    done = {identity(row) for row in rows.to_dict("records")}
+    return list({identity(key): key for key in keys if identity(key) not in done}.values())
+
+
+def train(path, keys, jobs):
+    """Adds one row after the other to the CSV."""
+    rows = read_rows(path).to_dict("records")
     # fresh processes: no run inherits another's state
     with multiprocessing.get_context("spawn").Pool(jobs, maxtasksperchild=1) as pool:
-        for i, row in enumerate(pool.imap_unordered(run, missing), start=1):
+        for i, row in enumerate(pool.imap_unordered(run, keys), start=1):
             rows.append(row)
             with atomic_path(path) as temporary:
                 pd.DataFrame(rows).to_csv(temporary, index=False, float_format="%.6g")
-            what = " ".join(str(row[name]) for name in KEY)
-            print(
-                f"[{i}/{len(missing)}] {what}: {row['cpu_seconds']:.0f} s of CPU time", flush=True
-            )
-    return pd.DataFrame(rows)
+            seconds = f"{row['cpu_seconds']:.0f} s of CPU time"
+            print(f"[{i}/{len(keys)}] {' '.join(identity(row))}: {seconds}", flush=True)
 
 
-def of_kind(rows, same):
-    """The rows of runs of one length, judged by as many episodes."""
-    return rows[(rows[list(same)] == list(same.values())).all(axis=1)]
+def rows_of(path, keys, jobs, may_train):
+    """The rows of these runs, which are trained where they are missing.
+
+    Raises:
+        ValueError: if rows are missing and may not be trained.
+    """
+    missing = missing_of(keys, read_rows(path))
+    if missing and not may_train:
+        raise ValueError(
+            f"{path} lacks {len(missing)} of {len(keys)} runs, the first "
+            f"{' '.join(identity(missing[0]))}: without --report they are trained."
+        )
+    if missing:
+        train(path, missing, jobs)
+    rows, asked = read_rows(path), {identity(key) for key in keys}
+    mine = [identity(row) in asked for row in rows.to_dict("records")]
+    return rows[mine].drop_duplicates(KEY)
 
 
 def chosen_value(rows, mixer, method):
@@ -231,8 +263,8 @@ def report(rows, mixers, folder, world):
         for name, column in itertools.product(("TV", "CVaR"), found["nominal"]):
             controls = [control for control in found if control not in ("TV", "CVaR", AT_3)]
             best = max(controls, key=lambda control, c=column: found[control][c].mean())
-            # seed by seed: the same episodes
-            mean, half = mean_interval((found[name][column] - found[best][column]).dropna())
+            # seed by seed; all play the same episodes
+            mean, half = mean_interval(found[name][column] - found[best][column])
             verdict = "above" if mean > half else "below" if mean < -half else "not told apart"
             print(f"  {name} minus {best:8} {column}: {mean:+.3f} ± {half:.3f}  {verdict}")
         ax.set(title=mixer.upper(), xlabel="severity (trained at 1, tuned at 3)")
@@ -259,34 +291,33 @@ def main() -> None:
     parser.add_argument("--output", default="worlds", help="folder of the CSV and the picture")
     parser.add_argument("--report", action="store_true", help="train nothing")
     args = parser.parse_args()
+    for name in ("frames", "episodes", "jobs"):
+        if getattr(args, name) is not None and getattr(args, name) < 1:
+            parser.error(f"--{name} must be at least 1, got {getattr(args, name)}")
     if both := set(args.tuning) & set(args.testing):
         parser.error(f"--tuning and --testing must share no seed, got {sorted(both)} in both")
-    folder = Path(args.output)
+    folder, world = Path(args.output), WORLDS[args.world]
     path = folder / f"{args.world}.csv"
-    world = WORLDS[args.world]
     same = {"world": args.world, "episodes": args.episodes, "frames": args.frames or world.frames}
 
-    def key(mixer, method, value, seed, suite):
-        own = {"mixer": mixer, "method": method, "value": value, "seed": seed, "suite": suite}
-        return {name: {**same, **own}[name] for name in KEY}
+    def rows_with(mixer, lines, seeds, suite):
+        own = [
+            {**same, "mixer": mixer, "method": method, "value": value, "seed": seed, "suite": suite}
+            for (method, value), seed in itertools.product(lines, dict.fromkeys(seeds))
+        ]
+        keys = [{name: key[name] for name in KEY} for key in own]
+        return rows_of(path, keys, args.jobs, may_train=not args.report)
 
-    if args.report:
-        return report(of_kind(pd.read_csv(path), same), args.mixers, folder, args.world)
-    rows = None
-    for mixer in args.mixers:
-        tried = [(method, value) for method in TUNED for value in world.methods[method][2]]
-        tuning = [
-            key(mixer, method, value, seed, "validation")
-            for (method, value), seed in itertools.product(tried, args.tuning)
-        ]
-        rows = of_kind(train_missing(path, tuning, args.jobs), same)
-        testing = [
-            key(mixer, method, value, seed, "severity")
-            for seed in args.testing
-            for method, value in lines(rows, mixer, args.world).values()
-        ]
-        rows = of_kind(train_missing(path, testing, args.jobs), same)
-    report(rows, args.mixers, folder, args.world)
+    parts = []
+    try:
+        for mixer in args.mixers:
+            tried = [(method, value) for method in TUNED for value in world.methods[method][2]]
+            parts.append(rows_with(mixer, tried, args.tuning, "validation"))
+            shown = lines(parts[-1], mixer, args.world).values()
+            parts.append(rows_with(mixer, shown, args.testing, "severity"))
+    except ValueError as error:
+        parser.error(str(error))
+    report(pd.concat(parts), args.mixers, folder, args.world)
 
 
 if __name__ == "__main__":

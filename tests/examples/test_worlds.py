@@ -2,7 +2,9 @@
 
 import importlib.util
 import itertools
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -70,7 +72,10 @@ def test_sets_are_compared_with_the_better_control_seed_by_seed(worlds, rows, tm
     assert (tmp_path / "failures.png").exists()
 
 
-def test_what_is_in_the_csv_is_not_trained_again(worlds, rows, tmp_path, monkeypatch):
+@pytest.fixture
+def trained(worlds, monkeypatch):
+    """Keys of the runs that are trained; nothing is."""
+
     class Pool:
         def __init__(self, *args, **kwargs):
             pass
@@ -81,24 +86,105 @@ def test_what_is_in_the_csv_is_not_trained_again(worlds, rows, tmp_path, monkeyp
         def __exit__(self, *args):
             pass
 
-        def imap_unordered(self, run, jobs):
-            asked.extend((key["frames"], key["seed"]) for key in jobs)
-            return [{**key, "s1": 0.1, "cpu_seconds": 1.0} for key in jobs]
+        def imap_unordered(self, run, keys):
+            asked.extend(keys)
+            columns = {"validation": ["s3"], "severity": ["s1", "s6"]}
+            for key in keys:
+                returns = dict.fromkeys(columns[key["suite"]], key["value"] + 0.01 * key["seed"])
+                yield {**key, **returns, "cpu_seconds": 1.0}
 
-    asked, path = [], tmp_path / "failures.csv"
-    rows.to_csv(path, index=False)
+    asked = []
     context = type("Context", (), {"Pool": Pool})
     monkeypatch.setattr(worlds.multiprocessing, "get_context", lambda kind: context)
-    kept, new = (
-        {name: row(worlds, "CVaR", 0.5, seed, "severity")[name] for name in worlds.KEY}
-        for seed in (0, 7)
+    return asked
+
+
+def call(worlds, monkeypatch, tmp_path, *arguments):
+    words = ["worlds.py", "--world", "failures", "--mixers", "vdn", "--output", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", [*words, *arguments])
+    worlds.main()
+
+
+def test_what_is_in_the_csv_is_not_trained_again(worlds, trained, tmp_path, monkeypatch):
+    seeds = ("--tuning", "9", "--testing", "0", "1", "1")
+    call(worlds, monkeypatch, tmp_path, *seeds)
+    # of tuning every value; of testing nominal, γ(1-ρ) twice, contamination, both sets, at 3
+    assert [key["seed"] for key in trained] == [9] * 13 + [0, 1] * 7
+    first = pd.read_csv(tmp_path / "failures.csv")
+    trained.clear()
+    call(worlds, monkeypatch, tmp_path, *seeds)
+    call(worlds, monkeypatch, tmp_path, *seeds, "--report")
+    assert not trained and pd.read_csv(tmp_path / "failures.csv").equals(first)
+    call(worlds, monkeypatch, tmp_path, *seeds, "--frames", "160000")
+    assert len(trained) == len(first)
+
+
+def test_other_seeds_in_the_csv_do_not_count(worlds, trained, tmp_path, monkeypatch, capsys):
+    seeds = ("--tuning", "9", "--testing", "0", "1")
+    call(worlds, monkeypatch, tmp_path, *seeds)
+    printed = capsys.readouterr().out
+    rows = pd.read_csv(tmp_path / "failures.csv")
+    others = rows.assign(seed=rows["seed"] + 50, s3=-rows["s3"], s1=9.0, s6=9.0)
+    pd.concat([rows, others, rows.iloc[:3]]).to_csv(tmp_path / "failures.csv", index=False)
+    call(worlds, monkeypatch, tmp_path, *seeds, "--report")
+    assert capsys.readouterr().out == printed[printed.index("\nfailures, VDN") :]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--report"], "failures.csv lacks 26 of 26 runs, the first failures 80000 100 vdn"),
+        (["--jobs", "0"], "--jobs must be at least 1, got 0"),
+        (["--frames", "0"], "--frames must be at least 1, got 0"),
+        (["--episodes", "0"], "--episodes must be at least 1, got 0"),
+        (["--testing", "100"], r"must share no seed, got [100] in both"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_bad_arguments_are_refused(worlds, monkeypatch, tmp_path, capsys, arguments, message):
+    with pytest.raises(SystemExit):
+        call(worlds, monkeypatch, tmp_path, *arguments)
+    assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_csv_of_something_else_is_refused(worlds, monkeypatch, tmp_path, capsys):
+    pd.DataFrame({"seed": [0]}).to_csv(tmp_path / "failures.csv", index=False)
+    with pytest.raises(SystemExit):
+        call(worlds, monkeypatch, tmp_path)
+    assert "lacks the columns ['world'," in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("world", ["failures", "weather", "noise"])
+@pytest.mark.parametrize("method", ["nominal", "trained at 3", "CVaR"])
+def test_all_methods_are_judged_in_the_same_worlds(worlds, monkeypatch, world, method):
+    """Also what was trained in another one: a shift's severity is a factor on the task's own."""
+    built, judged = [], []
+
+    def build(cfg, folder):
+        built.append(worlds.make_task(cfg))
+        return SimpleNamespace(train=lambda: None, team=None)
+
+    def evaluate(team, task, shifts, **options):
+        judged.extend([task.contents(shift) for shift in shifts])
+        return pd.DataFrame({"shift": [shift["name"] for shift in shifts], "return": 1.0})
+
+    monkeypatch.setattr(worlds, "build", build)
+    monkeypatch.setattr(worlds, "evaluate", evaluate)
+    key = (world, 64, 1, "vdn", method, worlds.WORLDS[world].methods[method][2][0], 0, "severity")
+    found = worlds.run(dict(zip(worlds.KEY, key, strict=True)))
+    assert [name for name in found if name[0] == "s" and name[1:].isdigit()] == [
+        "s1",
+        "s2",
+        "s4",
+        "s6",
+    ]
+    nominal = worlds.make_task(
+        worlds.compose_config(*worlds.WORLDS[world].overrides, config=worlds.WORLDS[world].config)
     )
-    longer = {**kept, "frames": 160_000}
-    found = worlds.train_missing(path, [kept, new, longer], 2)
-    assert asked == [(80_000, 7), (160_000, 0)] and len(found) == len(rows) + 2
-    assert len(pd.read_csv(path)) == len(found)
-    same = {"world": "failures", "frames": 80_000, "episodes": 100}
-    assert len(worlds.of_kind(found, same)) == len(rows) + 1
+    assert judged == [nominal.contents({"severity": severity}) for severity in (1.0, 2.0, 4.0, 6.0)]
+    # what it was trained in
+    severity = 3.0 if method == "trained at 3" else 1.0
+    assert built[0].contents({}) == nominal.contents({"severity": severity})
 
 
 @pytest.mark.parametrize("world", ["noise", "failures", "weather"])
@@ -107,9 +193,9 @@ def test_every_run_has_a_config(worlds, world, method):
     """Usual discount first; and sets with what their world asks for."""
     world = worlds.WORLDS[world]
     own, field, values = world.methods[method]
-    overrides = (*world.overrides, *own, f"{field}={values[0]}", "mixer=vdn")
+    overrides = (*world.overrides, *own, f"{field}={values[-1]}", "mixer=vdn")
     cfg = worlds.compose_config(*overrides, config=world.config)
-    assert cfg.optim.gamma == world.gammas[0]
+    assert cfg.optim.gamma == (values[-1] if method == "nominal" else world.gammas[0])
     if field == "uncertainty.rho":
-        assert cfg.uncertainty.rho == values[0]
+        assert cfg.uncertainty.rho == values[-1]
         assert cfg.uncertainty.joint_with_reward == (world.config == "torchrl")
