@@ -56,15 +56,15 @@ JOINT = {name: partial(make, joint_with_reward=True) for name, make in SETS.item
 SEVERITIES, VALIDATION = (1.0, 2.0, 3.0, 4.0, 6.0), "s3"
 COLUMNS = [f"s{severity:g}" for severity in SEVERITIES]
 RHOS = (0.1, 0.2, 0.3, 0.5, 0.75)
-# updates of a run, and their learning rate on tables: machines take more and smaller ones
-TABLES = {"harvest": (1000, 0.1), "machines": (3000, 0.03), "drones": (3000, 0.03)}
-TABLES["paid"] = TABLES["machines"]
-ENV_UPDATES = 1000
+# updates of a run and their learning rate: on tables machines take more and smaller ones
+TABLES = dict.fromkeys(MODELS, (3000, 0.03)) | {"harvest": (1000, 0.1)}
+ENV = (1000, 3e-3)  # of preset=toy
 # in units of the model's discount; 0 is left out: all actions tie there that earn nothing at once
 FACTORS = (1.0, 0.95, 0.9, 0.7, 0.5)
 MIXERS = {"vdn": ("o", -0.06), "qmix": ("s", 0.06)}
 COLOURS = {"nominal": "black", "TV": "#0072B2", "CVaR": "#D55E00", "oracle": "#009E73"}
-KEY = ["model", "learner", "steps", "mixer", "method", "rho", "factor", "seed"]
+PM = "{:.2f} ± {:.2f}".format
+KEY = ["model", "learner", "steps", "lr", "mixer", "method", "rho", "factor", "seed"]
 
 
 def sets_of(name):
@@ -180,8 +180,8 @@ LEARNERS = {"tables": learn_on_tables, "env": learn_in_env}
 
 def kind_of(name, learner, steps):
     """What sets the runs of a model apart from longer ones, and from those of the other learner."""
-    usual = TABLES[name][0] if learner == "tables" else ENV_UPDATES
-    return {"model": name, "learner": learner, "steps": steps or usual}
+    usual, lr = TABLES[name] if learner == "tables" else ENV
+    return {"model": name, "learner": learner, "steps": steps or usual, "lr": lr}
 
 
 class Results:
@@ -191,6 +191,8 @@ class Results:
         self.path = Path(path)
         columns = [*KEY, *COLUMNS, "cpu_seconds"]
         self.rows = pd.read_csv(path) if self.path.exists() else pd.DataFrame(columns=columns)
+        if missing := [name for name in columns if name not in self.rows]:
+            raise ValueError(f"{path} lacks the columns {missing}: name another folder.")
 
     def add(self, row):
         """Adds a row, and writes the file as a whole or not at all."""
@@ -202,25 +204,23 @@ class Results:
 
 def learn(results, kind, mixer, tuning, testing):
     """Trains what is missing: every size on tuning seeds; the chosen ones and all controls."""
-    name, learner, steps = kind.values()
+    name, learner, steps, _ = kind.values()
 
     def train(method, uncertainty, rho, factor, seed):
         values = [*kind.values(), mixer, method, rho, round(factor, 6), seed]
         key = dict(zip(KEY, values, strict=True))
-        if len(where(results.rows, **key)):
-            return
-        start = time.process_time()
-        found = LEARNERS[learner](name, mixer, uncertainty, factor, seed, steps)
-        row = {**key, **dict(zip(COLUMNS, found, strict=True))}
-        results.add({**row, "cpu_seconds": time.process_time() - start})
+        if where(results.rows, **key).empty:
+            start = time.process_time()
+            found = LEARNERS[learner](name, mixer, uncertainty, factor, seed, steps)
+            row = {**key, **dict(zip(COLUMNS, found, strict=True))}
+            results.add({**row, "cpu_seconds": time.process_time() - start})
 
-    sets, chosen = sets_of(name), {}
-    same = {**kind, "mixer": mixer}
+    sets, same = sets_of(name), {**kind, "mixer": mixer}
     tried = [(label, rho, seed) for label in sets for rho in RHOS for seed in tuning]
     for label, rho, seed in tqdm(tried, f"{name}, {mixer}: choosing ρ", unit="run"):
         train(label, sets[label](rho), rho, 1.0, seed)
-    for label in sets:
-        chosen[label] = chosen_rho(of_seeds(results.rows, tuning, method=label, **same))
+    rows = of_seeds(results.rows, tuning, **same)
+    chosen = {label: chosen_rho(where(rows, method=label)) for label in sets}
     factors = sorted({*FACTORS, *(1.0 - rho for rho in chosen.values())})
     for seed in tqdm(testing, f"{name}, {mixer}: sets and controls", unit="seed"):
         for factor in factors:
@@ -254,19 +254,15 @@ def compared(rows, name, mixer):
     for column in ("s1", "s3", "s4", "s6"):
         controls = where(rows, method="nominal").groupby("factor")[column]
         controls = {factor: mean_interval(own) for factor, own in controls}
-        best = max(controls, key=lambda factor: controls[factor][0])
-        line = f"{name:9}{mixer:5}{column:4}nominal {_pm(controls[1.0])}"
-        line += f"   best control {best:g}γ {_pm(controls[best])}"
+        best = max(controls, key=lambda factor: (round(controls[factor][0], 6), factor))
+        line = f"{name:9}{mixer:5}{column:4}nominal {PM(*controls[1.0])}   best control {best:g}γ "
+        line += PM(*controls[best])
         for label in sets_of(name):
             own = where(rows, method=label)
             mean, half = mean_interval(own[column])
             above = "above" if mean - half > sum(controls[best]) else "not above"
-            line += f"   {label} ρ={own['rho'].iloc[0]:g} {_pm((mean, half))} {above}"
+            line += f"   {label} ρ={own['rho'].iloc[0]:g} {PM(mean, half)} {above}"
         yield line
-
-
-def _pm(pair):
-    return f"{pair[0]:.2f} ± {pair[1]:.2f}"
 
 
 # ---- drawn
@@ -287,23 +283,25 @@ def draw(path, exact, rows, names):
             line = returns(name, solve(MODELS[name](), make(rho)), fine)
             style = (0, (4, 4)) if label == "TV" else "-"  # one may lie on the other
             look = {"color": COLOURS[label], "ls": style, "zorder": 3 + (label == "TV")}
-            ax.plot(fine, line, lw=2.2, label=label, **look)
+            ax.plot(fine, line, lw=2.2, label=f"{label}, ρ = {rho:g}", **look)
         ax.plot(fine, oracle(name, fine), color=COLOURS["oracle"], ls=":", label="oracle")
         for mixer, (marker, shift) in MIXERS.items():
+            learned = where(rows, model=name, mixer=mixer).groupby("method")["rho"].first()
+            sizes = "".join(
+                f", {set_} {learned[set_]:g}" for set_ in sets_of(name) if set_ in learned
+            )
             for method in ("nominal", *sets_of(name)):
                 own = where(rows, model=name, mixer=mixer, method=method, factor=1.0)
                 if own.empty:
                     continue
-                means, halves = zip(
-                    *(mean_interval(own[column]) for column in COLUMNS), strict=True
-                )
-                label = f"learned, {mixer.upper()}" if method == "nominal" else None
+                means, halves = np.transpose([mean_interval(own[column]) for column in COLUMNS])
+                label = f"{mixer.upper()}, learned{sizes}" if method == "nominal" else None
                 look = {"color": COLOURS[method], "mfc": "white", "ls": "", "ms": 5, "zorder": 5}
-                x = np.array(SEVERITIES) + shift
-                ax.errorbar(x, means, halves, marker=marker, capsize=2, label=label, **look)
+                look |= {"marker": marker, "capsize": 2, "label": label}
+                ax.errorbar(np.add(SEVERITIES, shift), means, halves, **look)
         ax.set(title=TITLES.get(name, name), xlabel="severity (trained at 1)")
+        ax.legend(fontsize=6, loc="lower left")
     figure.axes[0].set_ylabel("discounted return")
-    figure.axes[0].legend(fontsize=7)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=110)
 
@@ -333,8 +331,11 @@ def main() -> None:
         exact.to_csv(temporary, index=False, float_format="%.4f")
     for name in args.models:
         print("\n".join(exact_table(exact, name)), end="\n\n")
-    results, path = Results(Path(args.output) / "learned.csv"), Path(args.output) / "severity.png"
-    seeds = args.tuning, args.testing
+    try:
+        results = Results(Path(args.output) / "learned.csv")
+    except ValueError as error:
+        parser.error(str(error))
+    seeds, path = (args.tuning, args.testing), Path(args.output) / "severity.png"
     kinds = [kind_of(name, args.learner, args.steps) for name in args.models]
     if args.learned:
         for kind, mixer in itertools.product(kinds, args.mixers):

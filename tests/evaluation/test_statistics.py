@@ -131,3 +131,11 @@ def test_one_seed_has_no_interval_and_none_has_no_mean():
     assert mean == 2.0 and np.isnan(half)
     with pytest.raises(ValueError, match="one number per seed, got none"):
         mean_interval([])
+
+
+@pytest.mark.parametrize(
+    "values", [[1.0, float("nan")], [float("inf"), 1.0], [[1.0, 2.0]], 3.0], ids=str
+)
+def test_an_interval_is_of_finite_numbers(values):
+    with pytest.raises(ValueError, match="one finite number per seed"):
+        mean_interval(values)

@@ -86,7 +86,7 @@ def test_the_size_is_chosen_at_the_validation_severity(severity):
 
 def test_a_set_is_judged_with_the_size_that_its_tuning_seeds_chose(severity):
     """Of other sizes and longer runs nothing is shown, though they may be better."""
-    kind = {"model": "harvest", "learner": "tables", "steps": 9}
+    kind = {"model": "harvest", "learner": "tables", "steps": 9, "lr": 0.1}
     row = {**kind, "mixer": "vdn", "factor": 1.0}
     tried = [(0.1, 100, 5.0), (0.3, 100, 8.0), (0.1, 0, 9.0), (0.3, 0, 7.0)]
     rows = [{**row, "method": "TV", "rho": rho, "seed": n, "s3": value} for rho, n, value in tried]
@@ -96,9 +96,32 @@ def test_a_set_is_judged_with_the_size_that_its_tuning_seeds_chose(severity):
     assert shown[["method", "s3"]].values.tolist() == [["nominal", 1.0], ["TV", 7.0]]
 
 
+def test_of_equal_controls_the_one_with_the_longest_horizon_is_named(severity):
+    row = {"model": "harvest", "mixer": "vdn", "method": "nominal", "rho": 0.0}
+    returns = dict.fromkeys(("s1", "s3", "s4", "s6"), 2.0)
+    rows = [
+        {**row, **returns, "factor": factor, "seed": n} for factor in (0.5, 1.0) for n in (0, 1)
+    ]
+    rows += [
+        {**row, **returns, "method": m, "factor": 1.0, "seed": n}
+        for m in ("TV", "CVaR")
+        for n in (0, 1)
+    ]
+    (first, *_) = severity.compared(pd.DataFrame(rows), "harvest", "vdn")
+    assert "best control 1γ 2.00 ± 0.00" in first and first.count("not above") == 2
+
+
 def test_an_interval_is_students(severity):
     mean, half = severity.mean_interval([1.0, 2.0, 3.0, 4.0, 5.0])
     assert (mean, half) == (3.0, pytest.approx(2.776 * 2.5**0.5 / 5**0.5))
+
+
+def test_a_csv_of_something_else_is_refused(severity, monkeypatch, capsys):
+    Path("severity").mkdir()
+    pd.DataFrame({"model": ["harvest"], "s3": [1.0]}).to_csv("severity/learned.csv", index=False)
+    with pytest.raises(SystemExit):
+        call(severity, monkeypatch, "--models", "harvest")
+    assert "lacks the columns ['learner', 'steps', 'lr'," in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float]:
         30, which is a little too wide.
 
     Raises:
-        ValueError: without values.
+        ValueError: without values, or for one that is not finite.
 
     Examples:
         >>> mean, half = mean_interval([1.0, 2.0, 3.0, 4.0, 5.0])
@@ -40,6 +40,8 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float]:
     values = np.asarray(values, dtype=float)
     if not values.size:
         raise ValueError("values must hold one number per seed, got none.")
+    if values.ndim != 1 or not np.isfinite(values).all():
+        raise ValueError(f"values must hold one finite number per seed, got {values.tolist()}.")
     if values.size == 1:
         return float(values[0]), float("nan")
     quantile = _STUDENT[min(values.size - 1, len(_STUDENT)) - 1]
