@@ -10,12 +10,31 @@ ROOT = Path(__file__).parents[2]
 TUNING, TESTING = (100, 101), (0, 1, 2, 3, 4)
 
 
-@pytest.fixture(scope="module")
-def severity():
-    spec = importlib.util.spec_from_file_location("severity", ROOT / "examples" / "severity.py")
+def script(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "examples" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def severity():
+    return script("severity")
+
+
+@pytest.fixture(scope="module")
+def noise():
+    """Script, and rows by mixer and label: returns of five seeds, one column per severity."""
+    worlds = script("worlds")
+    rows = pd.read_csv(ROOT / "docs" / "results" / "worlds_noise.csv")
+    found = {
+        mixer: {
+            label: worlds.tested(rows, mixer, *line)
+            for label, line in worlds.lines(rows, mixer, "noise").items()
+        }
+        for mixer in ("vdn", "qmix")
+    }
+    return worlds, found
 
 
 @pytest.mark.parametrize("mixer", ["vdn", "qmix"])
@@ -46,3 +65,30 @@ def test_total_variation_is_never_above_nominal_training_on_machines(severity):
                     severity.where(own, method="TV")[column].mean() - nominal[column].mean()
                 )
                 assert difference < 1e-6
+
+
+@pytest.mark.parametrize("mixer", ["vdn", "qmix"])
+def test_cvar_is_above_the_best_discount_under_actuator_noise(noise, mixer):
+    worlds, found = noise
+    rows = found[mixer]
+    assert all(len(own) == 5 for own in rows.values())
+    others = ("TV", "CVaR", "contamination", worlds.AT_3)
+    discounts = [own for label, own in rows.items() if label not in others]
+    for column in ("s2", "s4", "s6"):
+        best = max(discounts, key=lambda own, c=column: own[c].mean())[column]
+        assert rows["CVaR"][column].mean() > best.mean()
+        if column == "s4":
+            mean, half = worlds.mean_interval(rows["CVaR"][column])
+            assert mean - half > sum(worlds.mean_interval(best))
+
+
+def test_and_above_the_constant_of_total_variation_with_vdn_alone(noise):
+    worlds, found = noise
+    above = {
+        (mixer, column)
+        for mixer, rows in found.items()
+        for column in ("s1", "s2", "s4", "s6")
+        for mean, half in [worlds.mean_interval((rows["CVaR"] - rows["contamination"])[column])]
+        if mean > half
+    }
+    assert above == {("vdn", "s2"), ("vdn", "s4")}
