@@ -51,6 +51,15 @@ def test_heaters_that_never_fail_change_no_bit(failures):
         assert torch.equal(ours[key], value)
 
 
+@pytest.mark.parametrize("n_action_levels", [10, 20, 50, 200])
+def test_a_level_at_the_rated_power_is_without_risk_on_every_grid(n_action_levels):
+    power = torch.add(torch.tensor(-1.0), torch.arange(n_action_levels), alpha=2 / n_action_levels)
+    for k in range(n_action_levels // 2):
+        failures = HeaterFailures(rated_power=2 * k / n_action_levels, exponent=0.5)
+        distance = (torch.arange(n_action_levels) - n_action_levels // 2).abs()
+        assert torch.equal(failures.probability(power) > 0, distance > k), k
+
+
 @pytest.mark.parametrize("severity", [1.0, 3.0])
 def test_heaters_fail_as_often_as_the_formula_says(severity):
     env = building(20_000, severity=severity)

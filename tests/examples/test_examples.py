@@ -36,6 +36,21 @@ class TestSustainGym:
             "sustaingym", reason='needs sustaingym: pip install "torchrl_drigm[sustaingym]"'
         )
 
+    def test_only_a_controller_capped_at_the_rated_power_is_without_risk(self, tmp_path):
+        done = run("failing_building.py", "--episodes", "2", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+
+        def read(lines):
+            return {float(cap): list(map(float, row)) for cap, *row in map(str.split, lines)}
+
+        returns, failures = done.stdout.split("failures a day\n")
+        returns, failures = read(returns.splitlines()[2:]), read(failures.splitlines()[1:])
+        assert list(returns) == list(failures) == [0.2, 0.4, 0.6, 1.0]
+        assert len(set(returns.pop(0.2))) == 1
+        assert set(failures.pop(0.2)) == {0.0}
+        assert all(row[0] > row[-1] for row in returns.values())
+        assert all(row[0] < row[-1] for row in failures.values())
+
     def test_run_leaves_everything_in_its_folder(self, tmp_path):
         overrides = [
             "collector.total_frames=5120",

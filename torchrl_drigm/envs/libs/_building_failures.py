@@ -6,6 +6,7 @@ Axes: ``B`` copies of the environment, ``n`` zones, one heater each.
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from torchrl_drigm.envs.libs._building_checks import check_at_least, check_number
@@ -74,7 +75,8 @@ class HeaterFailures:
 
     def probability(self, power: Tensor) -> Tensor:
         """Of a failure after a step at that power, any shape, in [-1, 1]."""
-        excess = (power.abs() - self.rated_power).clamp(min=0.0) / (1 - self.rated_power)
+        # a level of the action grid at the rated power may be off by a rounding, which is no risk
+        excess = F.threshold(power.abs() - self.rated_power, 1e-6, 0.0) / (1 - self.rated_power)
         return self.severity * self.rate * excess**self.exponent
 
     def next_steps_left(self, steps_left: Tensor, power: Tensor, uniform: Tensor) -> Tensor:
