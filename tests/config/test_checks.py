@@ -39,6 +39,14 @@ def test_ours_are_accepted(config, uncertainty, mixer):
         ("target.tau=0", r"target.tau=0.0 must be in \(0, 1\]"),
         ("target.interval=5", r"exactly one of target.interval .* got interval=5 and tau=0.005"),
         ("target.tau=null", r"exactly one of target.interval .* got interval=None and tau=None"),
+        (
+            "agent.core=none agent.window=8",
+            r"agent.core=none remembers nothing.*agent.window=8 asks",
+        ),
+        (
+            "agent=recurrent agent.core=none",
+            r"agent.core=none remembers nothing, and agent.recurrent=true",
+        ),
         ("optim.lmbda=0.8", r"optim.lmbda=0.8 needs agent.recurrent=true: λ-returns go along"),
         ("optim.lmbda=1.5", r"optim.lmbda=1.5 must be a number in \[0, 1\], or null"),
         ("optim.lmbda=nan", r"optim.lmbda=nan must be a number in \[0, 1\], or null"),

@@ -4,7 +4,7 @@ from tensordict import TensorDict
 from torch import nn
 from torch.nn.functional import one_hot
 
-from torchrl_drigm.modules import DRQN
+from torchrl_drigm.modules import DRQN, RecurrentDRQN
 
 N_AGENTS, W, F, H, N_ACTIONS = 3, 4, 5, 8, 7
 LOC = torch.tensor([22.0, 10.0, 0.0, 0.0, 1.0])
@@ -20,9 +20,9 @@ def make(**kwargs):
     return DRQN(F, N_ACTIONS, N_AGENTS, hidden_size=H, **kwargs)
 
 
-def inputs(*batch):
-    observation = torch.randn(*batch, N_AGENTS, W, F)
-    return observation, torch.randint(N_ACTIONS, (*batch, N_AGENTS, W))
+def inputs(*batch, window=W):
+    observation = torch.randn(*batch, N_AGENTS, window, F)
+    return observation, torch.randint(N_ACTIONS, (*batch, N_AGENTS, window))
 
 
 class Reference(nn.Module):
@@ -31,7 +31,9 @@ class Reference(nn.Module):
     def __init__(self, core):
         super().__init__()
         self.encoder = nn.Linear(F + N_ACTIONS, H)
-        self.core = {"lstm": nn.LSTM, "gru": nn.GRU}[core](H, H, batch_first=True)
+        self.core = nn.Linear(H, H)
+        if core != "none":
+            self.core = {"lstm": nn.LSTM, "gru": nn.GRU}[core](H, H, batch_first=True)
         self.head = nn.Linear(H, N_ACTIONS)
 
     def load(self, drqn, agent):
@@ -44,24 +46,28 @@ class Reference(nn.Module):
         self.encoder.bias.data.copy_(pick(drqn.encoder.bias, 1).detach())
         self.head.weight.data.copy_(pick(drqn.head.weight, 2).detach())
         self.head.bias.data.copy_(pick(drqn.head.bias, 1).detach())
-        for name, n_dims in (("weight_ih", 2), ("weight_hh", 2), ("bias_ih", 1), ("bias_hh", 1)):
-            value = pick(getattr(drqn.core, name), n_dims).detach()
-            getattr(self.core, f"{name}_l0").data.copy_(value)
+        for name, own in self.core.named_parameters():
+            value = pick(getattr(drqn.core, name.removesuffix("_l0")), own.ndim).detach()
+            own.data.copy_(value)
         return self
 
     def forward(self, observation, previous_action):
         x = (observation - LOC) / SCALE
         x = torch.cat([x, one_hot(previous_action, N_ACTIONS)], -1)
-        output, _ = self.core(self.encoder(x).relu())
+        output = self.core(self.encoder(x).relu())
+        output = output[0] if isinstance(output, tuple) else output
         return self.head(output.relu())[:, -1]
 
 
-@pytest.mark.parametrize("core", ["lstm", "gru"])
+CORES = pytest.mark.parametrize(("core", "window"), [("lstm", W), ("gru", W), ("none", 1)])
+
+
+@CORES
 @pytest.mark.parametrize("share_params", [False, True], ids=["unshared", "shared"])
-def test_equals_one_network_per_agent(core, share_params):
+def test_equals_one_network_per_agent(core, window, share_params):
     drqn = make(core=core, share_params=share_params, observation_loc=LOC, observation_scale=SCALE)
     agents = [Reference(core).load(drqn, agent) for agent in range(N_AGENTS)]
-    observation, action = inputs(6)
+    observation, action = inputs(6, window=window)
     observation = observation * SCALE + LOC
     value = drqn(observation, action)
     expected = torch.stack(
@@ -81,12 +87,12 @@ def test_equals_one_network_per_agent(core, share_params):
     torch.testing.assert_close(drqn.encoder.weight.grad, gradient[..., :F], atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("core", ["lstm", "gru"])
+@CORES
 @pytest.mark.parametrize("share_params", [False, True], ids=["unshared", "shared"])
 @pytest.mark.parametrize("batch", [(), (2, 3)])
-def test_chosen_value_is_that_of_all_values(core, share_params, batch):
+def test_chosen_value_is_that_of_all_values(core, window, share_params, batch):
     drqn = make(core=core, share_params=share_params)
-    windows = inputs(*batch)
+    windows = inputs(*batch, window=window)
     action = torch.randint(N_ACTIONS, (*batch, N_AGENTS))
     value = drqn.chosen_value(*windows, action)
     expected = drqn(*windows).gather(-1, action.unsqueeze(-1))
@@ -169,8 +175,20 @@ def test_float64():
 
 class TestErrors:
     def test_core(self):
-        with pytest.raises(ValueError, match=r"core must be one of \['gru', 'lstm'\].*'rnn'"):
+        with pytest.raises(
+            ValueError, match=r"core must be one of \['gru', 'lstm', 'none'\].*'rnn'"
+        ):
             make(core="rnn")
+
+    def test_memory_of_a_core_that_has_none(self):
+        drqn = make(core="none")
+        with pytest.raises(ValueError, match=r"core='none' remembers nothing.*windows of 4 steps"):
+            drqn(*inputs(2))
+        sequences = torch.zeros(2, 9, N_AGENTS, F), torch.zeros(2, 9, N_AGENTS, dtype=torch.int64)
+        with pytest.raises(ValueError, match="core='none' carries no state along a sequence"):
+            drqn.unroll(*sequences)
+        with pytest.raises(ValueError, match="core='none' carries no state along a sequence"):
+            RecurrentDRQN(drqn)
 
     @pytest.mark.parametrize("bad", [0.0, -1.0, torch.inf, torch.nan])
     def test_scale(self, bad):

@@ -156,12 +156,12 @@ class TestFunctionTransforms:
         return call, params, buffers
 
     @pytest.mark.parametrize("shared", [False, True], ids=["unshared", "shared"])
-    @pytest.mark.parametrize("core", ["gru", "lstm"])
-    def test_drqn(self, shared, core):
+    @pytest.mark.parametrize(("core", "window"), [("gru", T), ("lstm", T), ("none", 1)])
+    def test_drqn(self, shared, core, window):
         nets = [
             DRQN(F, N_ACTIONS, A, hidden_size=8, core=core, share_params=shared) for _ in range(3)
         ]
-        self.check(nets, torch.randn(B, A, T, F), torch.randint(N_ACTIONS, (B, A, T)))
+        self.check(nets, torch.randn(B, A, window, F), torch.randint(N_ACTIONS, (B, A, window)))
 
     def test_dual(self):
         nets = [DualNetwork(S, A, N_ACTIONS) for _ in range(3)]

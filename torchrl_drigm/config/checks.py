@@ -84,6 +84,12 @@ def check_config(cfg: DictConfig) -> None:
                     raise ValueError(f"{name}={value!r} must be {relation}.")
     check_lmbda(cfg)
     check_target(cfg)
+    if cfg.agent.core == "none" and (cfg.agent.recurrent or cfg.agent.window > 1):
+        other = "recurrent=true" if cfg.agent.recurrent else f"window={cfg.agent.window}"
+        raise ValueError(
+            f"agent.core=none remembers nothing, and agent.{other} asks for memory: set "
+            "agent.window=1 with agent=drqn, or take agent.core=lstm or gru."
+        )
     episodes, at_once = (
         OmegaConf.select(cfg, f"evaluation.{name}") for name in ("episodes", "num_envs")
     )

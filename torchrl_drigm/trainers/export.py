@@ -114,7 +114,7 @@ def _what(team: Team) -> dict[str, tuple[tuple[int, ...], str]]:
     """Shape without batch dimension, and type, of every input there may be."""
     sizes, agent = team.sizes, team.cfg.agent
     n, window = sizes.n_agents, agent.get("window", 1)
-    states = agent.hidden_size * (2 if agent.core == "lstm" else 1)
+    states = agent.hidden_size * {"lstm": 2, "gru": 1}.get(agent.core, 0)
     return {
         "history_observation": ((n, window, sizes.observation_size), "float32"),
         "history_action": ((n, window), "int64"),

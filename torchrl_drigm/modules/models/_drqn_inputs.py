@@ -5,11 +5,11 @@ Axes: ``A`` agents, ``W`` window steps, ``T`` sequence steps, ``F`` observation 
 
 from __future__ import annotations
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from torchrl_drigm.modules.models._checks import as_actions
 
-__all__ = ["check_chosen", "check_sequences", "check_windows"]
+__all__ = ["check_chosen", "check_recurrent", "check_sequences", "check_windows"]
 
 
 def check_windows(
@@ -73,6 +73,19 @@ def check_chosen(observation: Tensor, action: Tensor, n_actions: int) -> Tensor:
             f"{list(action.shape)}. Pass categorical actions, one of each agent."
         )
     return as_actions("DRQN: action", action, n_actions)
+
+
+def check_recurrent(core: nn.Module) -> None:
+    """Refuses to carry the state of a core that has none.
+
+    Raises:
+        ValueError: if the core has no state.
+    """
+    if not core.n_states:
+        raise ValueError(
+            "a DRQN with core='none' carries no state along a sequence: take core='lstm' or 'gru', "
+            "or windows of one step."
+        )
 
 
 def _previous_actions(

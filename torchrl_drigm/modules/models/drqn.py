@@ -16,13 +16,19 @@ from torchrl_drigm.modules._fast_path import fast_path_of
 from torchrl_drigm.modules._kernels.basic import look_up
 from torchrl_drigm.modules.models._agent_linear import AgentLinear
 from torchrl_drigm.modules.models._checks import check_sizes
-from torchrl_drigm.modules.models._drqn_inputs import check_chosen, check_sequences, check_windows
+from torchrl_drigm.modules.models._drqn_inputs import (
+    check_chosen,
+    check_recurrent,
+    check_sequences,
+    check_windows,
+)
+from torchrl_drigm.modules.models._feed_forward import FeedForward
 from torchrl_drigm.modules.models._scaling import scaling
 from torchrl_drigm.modules.models.multiagent_rnn import MultiAgentGRU, MultiAgentLSTM
 
 __all__ = ["DRQN"]
 
-_CORES = {"lstm": MultiAgentLSTM, "gru": MultiAgentGRU}
+_CORES = {"lstm": MultiAgentLSTM, "gru": MultiAgentGRU, "none": FeedForward}
 
 
 class DRQN(nn.Module):
@@ -48,7 +54,8 @@ class DRQN(nn.Module):
         n_actions (int): number of actions of each agent.
         n_agents (int): number of agents.
         hidden_size (int): hidden units of encoder and core. Default: 64.
-        core (str): ``"lstm"`` or ``"gru"``. Default: ``"lstm"``.
+        core (str): ``"lstm"``, ``"gru"``, or ``"none"`` for a linear layer in its place, of agents
+            that see one step alone. Default: ``"lstm"``.
         share_params (bool): one set of parameters for all agents. Default: ``False``.
         agent_id (bool): the one-hot index of the agent is an input too, for agents that share
             parameters. It enters by a look-up as well. Default: ``False``.
@@ -111,6 +118,7 @@ class DRQN(nn.Module):
         self.observation_size = observation_size
         self.n_actions = n_actions
         self.n_agents = n_agents
+        self.hidden_size = hidden_size
         loc, scale = scaling(
             "observation", observation_loc, observation_scale, (observation_size,), device
         )
@@ -264,7 +272,7 @@ class DRQN(nn.Module):
     @property
     def state_size(self) -> int:
         """``S``, numbers of recurrent state of an agent: ``H`` for a GRU, ``2H`` for an LSTM."""
-        return self.core.n_states * self.core.hidden_size
+        return self.core.n_states * self.hidden_size
 
     def unroll(
         self,
@@ -291,7 +299,7 @@ class DRQN(nn.Module):
             ``[*B, T, n_agents, S]``.
 
         Raises:
-            ValueError: if a shape or type is not as above.
+            ValueError: if a shape or type is not as above, or the core has no state.
             IndexError: if an action is out of bounds.
 
         Examples:
@@ -305,6 +313,7 @@ class DRQN(nn.Module):
             >>> torch.allclose(torch.cat([first, last], 1), value, atol=1e-6)
             True
         """
+        check_recurrent(self.core)
         sizes = (self.n_agents, self.observation_size)
         previous_action = check_sequences(observation, previous_action, sizes, self.n_actions)
         x = (observation - self.observation_loc) / self.observation_scale
@@ -314,7 +323,7 @@ class DRQN(nn.Module):
         x = self._encode(self._agent_first(x), action, embedding, self.agent_embedding)
         x = self._agent_last(x, observation.shape)
         if state is not None:
-            state = state.split(self.core.hidden_size, -1)
+            state = state.split(self.hidden_size, -1)
         states = self.core.states(x, state, is_init)
         value = self.head(self._agent_first(states[0].relu()))
         return self._agent_last(value, observation.shape), torch.cat(states, -1)

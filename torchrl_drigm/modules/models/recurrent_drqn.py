@@ -11,6 +11,7 @@ from torchrl.data import Composite, Unbounded
 from torchrl.envs import TensorDictPrimer
 from torchrl.modules import recurrent_mode
 
+from torchrl_drigm.modules.models._drqn_inputs import check_recurrent
 from torchrl_drigm.modules.models.drqn import DRQN
 
 __all__ = ["RecurrentDRQN"]
@@ -87,6 +88,7 @@ class RecurrentDRQN(TensorDictModuleBase):
                 "in_keys must name the observation, the previous action, the recurrent state and "
                 f"the flag of first steps, received {list(in_keys)}."
             )
+        check_recurrent(drqn.core)
         self.drqn = drqn
         self.in_keys = [unravel_key(key) for key in in_keys]
         self.out_keys = [unravel_key(out_key), unravel_key(("next", in_keys[2]))]
@@ -111,7 +113,7 @@ class RecurrentDRQN(TensorDictModuleBase):
         tensordict.set(self.out_keys[0], value)
         tensordict.set(self.out_keys[1], states)
         if self.features_key is not None:
-            features = states[..., : self.drqn.core.hidden_size].relu()
+            features = states[..., : self.drqn.hidden_size].relu()
             tensordict.set(self.features_key, features)
         return tensordict
 
