@@ -22,19 +22,23 @@ def severity():
     return script("severity")
 
 
-@pytest.fixture(scope="module")
-def noise():
+def rows_of(world):
     """Script, and rows by mixer and label: returns of five seeds, one column per severity."""
     worlds = script("worlds")
-    rows = pd.read_csv(ROOT / "docs" / "results" / "worlds_noise.csv")
+    rows = pd.read_csv(ROOT / "docs" / "results" / f"worlds_{world}.csv")
     found = {
         mixer: {
             label: worlds.tested(rows, mixer, *line)
-            for label, line in worlds.lines(rows, mixer, "noise").items()
+            for label, line in worlds.lines(rows, mixer, world).items()
         }
         for mixer in ("vdn", "qmix")
     }
     return worlds, found
+
+
+@pytest.fixture(scope="module")
+def noise():
+    return rows_of("noise")
 
 
 @pytest.mark.parametrize("mixer", ["vdn", "qmix"])
@@ -92,3 +96,17 @@ def test_and_above_the_constant_of_total_variation_with_vdn_alone(noise):
         if mean > half
     }
     assert above == {("vdn", "s2"), ("vdn", "s4")}
+
+
+@pytest.mark.parametrize("world", ["failures"])
+@pytest.mark.parametrize("mixer", ["vdn", "qmix"])
+def test_no_set_is_above_the_best_control_in_these_worlds(world, mixer):
+    worlds, found = rows_of(world)
+    rows = found[mixer]
+    assert all(len(own) == 5 for own in rows.values())
+    controls = [own for label, own in rows.items() if label not in ("TV", "CVaR", worlds.AT_3)]
+    for column in ("s1", "s2", "s4", "s6"):
+        best = max(controls, key=lambda own, c=column: own[c].mean())[column]
+        for label in ("TV", "CVaR"):
+            mean, half = worlds.mean_interval(rows[label][column] - best)
+            assert mean <= half
