@@ -12,9 +12,9 @@ NAME = "torchrl_drigm.modules"
 FLOORS = (
     {"_kernels"},
     {"models._agent_linear", "models._multiagent_rnn", "models.multiagent_rnn"}
-    | {"models.joint_action", "models._checks", "models._scaling"},
+    | {"models.joint_action", "models._checks", "models._scaling", "models._feed_forward"},
     {"models.drqn", "models._drqn_inputs", "models.recurrent_drqn", "models.qtran"}
-    | {"models.dual", "models.reward_model", "_fast_path"},
+    | {"models.dual", "models.reward_model", "models.stacked", "_fast_path"},
 )
 
 

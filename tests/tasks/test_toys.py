@@ -73,7 +73,7 @@ def test_the_cost_of_a_failure_is_an_option_of_machines():
 def test_training_and_tests_have_other_episodes():
     task = MachinesTask()
     seeds = [
-        task.make_env(1, purpose, 0, {}).base_env._generator.initial_seed()
+        task.make_env(1, purpose, 0, {}).base_env._generators[0].initial_seed()
         for purpose in ("train", "test")
     ]
     assert seeds[0] != seeds[1]

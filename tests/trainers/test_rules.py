@@ -14,13 +14,13 @@ from torchrl_drigm.config import compose_config
 from torchrl_drigm.trainers import PerPartStepper
 from torchrl_drigm.trainers.hooks import AnnealEpsilon
 from torchrl_drigm.trainers.next_values import KeepNextValue
-from torchrl_drigm.trainers.training import _target_updater
+from torchrl_drigm.trainers.targets import make_target_updater
 
 
 def updates_until_targets_move(*overrides):
     """How many updates it takes, and the share of the distance that they then move."""
     loss = make_loss()
-    updater = _target_updater(compose_config(*overrides), loss)
+    updater = make_target_updater(compose_config(*overrides), loss)
     name = ("module", "0", "module", "0", "bias")
     online = loss.local_value_network_params[name]
     target = loss.target_local_value_network_params[name]

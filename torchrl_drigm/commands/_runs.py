@@ -11,6 +11,7 @@ from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
 
+import pandas as pd
 import torch
 from omegaconf import DictConfig, OmegaConf
 from torchrl import logger as torchrl_logger
@@ -24,9 +25,9 @@ from torchrl_drigm.evaluation.report import (
     report_win_rates,
     training_curve,
 )
-from torchrl_drigm.trainers import build, claim_run, is_done, locate_run
+from torchrl_drigm.trainers import Run, build, claim_run, is_done, locate_run
 
-__all__ = ["about", "results_of", "train_run", "train_runs"]
+__all__ = ["about", "judge", "results_of", "train_run", "train_runs"]
 
 
 def results_of(cfg: DictConfig) -> str:
@@ -58,20 +59,28 @@ def _train_and_judge(cfg: DictConfig, run_dir: Path, resume: Path | None, result
     (run_dir / results).unlink(missing_ok=True)  # of fewer steps
     run.train()
     frames, trained = run.trainer.collected_frames, time.perf_counter()
-    if results == WIN_RATES:
-        files = report_win_rates(cfg, run_dir, frames)
-    else:
-        name = name_of(cfg)
-        policies = {name: run.team}
-        policies |= {label: make() for label, make in run.task.references.items()}
-        test = cfg.evaluation
-        played = evaluate_all(
-            policies, run.task, test.suite, episodes=test.episodes, seed=test.seed
-        )
-        files = report_returns(played, run_dir, name)
-        files += training_curve(cfg, run_dir, frames)
+    files = report_win_rates(cfg, run_dir, frames) if results == WIN_RATES else judge(run)
     print(f"\nTrained in {trained - start:.0f} s, in all {time.perf_counter() - start:.0f} s.")
     print(f"Left in {run_dir}:", *(f"  {file}" for file in files), sep="\n")
+
+
+def judge(run: Run, references: pd.DataFrame | None = None) -> list[Path]:
+    """Play a trained team, print its table, and leave results and pictures in its folder.
+
+    Args:
+        run (Run): the run.
+        references (DataFrame, optional): what reference policies played in the same episodes, as
+            :func:`~torchrl_drigm.evaluation.report.evaluate_all` gives it. Default: they play.
+    """
+    cfg, name, test = run.cfg, name_of(run.cfg), run.cfg.evaluation
+    policies = {name: run.team}
+    if references is None:
+        policies |= {label: make() for label, make in run.task.references.items()}
+    played = evaluate_all(policies, run.task, test.suite, episodes=test.episodes, seed=test.seed)
+    if references is not None and len(references):
+        played = pd.concat([played, references], ignore_index=True)
+    files = report_returns(played, run.run_dir, name)
+    return [*files, *training_curve(cfg, run.run_dir, run.trainer.collected_frames)]
 
 
 def train_runs(

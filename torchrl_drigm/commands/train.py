@@ -12,6 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from torchrl_drigm.commands._runs import train_run
+from torchrl_drigm.commands._stacks import stack_overrides, train_stack
 
 __all__ = ["HELP", "main", "train"]
 
@@ -28,6 +29,8 @@ configs:
 
   python -m torchrl_drigm train building mixer=vdn uncertainty=tv uncertainty.rho=0.1
   python -m torchrl_drigm train building -m hydra/launcher=joblib mixer=vdn,qmix seed=0,1,2
+  python -m torchrl_drigm train building runs=16         16 seeds at once, in one process
+  python -m torchrl_drigm train building 'seed=[0,1,2]' 'uncertainty.rho=[0,0.1,0.3]'
   python -m torchrl_drigm train building resume=runs/building/.../checkpoint
   python -m torchrl_drigm train building --help          every field of that config
   python -m torchrl_drigm train my_config --config-dir=folder    a config of your own
@@ -63,6 +66,7 @@ def main(arguments: Sequence[str]) -> None:
     # Hydra's parser takes overrides in one piece only, without an option in between
     fields = [w for w in overrides if ("=" in w or w[0] == "~") and not w.startswith("-")]
     options = [word for word in overrides if word not in fields]
+    fields = stack_overrides(fields)
     sys.argv = [f"python -m torchrl_drigm train {name}", *fields, *options]
     hydra.main(version_base=None, config_path=f"pkg://{CONFIGS}", config_name=name)(train)()
 
@@ -76,4 +80,8 @@ def train(cfg: DictConfig) -> None:
     """Run in the folder that Hydra names."""
     if cfg.get("map_name") is not None:
         cfg.env.map_name = cfg.map_name
-    train_run(cfg, HydraConfig.get().runtime.output_dir)
+    folder = HydraConfig.get().runtime.output_dir
+    if "stack" in cfg:
+        train_stack(cfg, folder)
+    else:
+        train_run(cfg, folder)

@@ -13,6 +13,7 @@ from tensordict import TensorDictBase
 from torchrl_drigm.evaluation.controls import control_note
 from torchrl_drigm.evaluation.evaluate import evaluate
 from torchrl_drigm.evaluation.files import save_results
+from torchrl_drigm.evaluation.methods import name_of
 from torchrl_drigm.evaluation.metrics import read_metrics
 from torchrl_drigm.evaluation.plots import plot_returns, plot_training_curve
 from torchrl_drigm.evaluation.statistics import format_table, summarize
@@ -83,6 +84,28 @@ def report_returns(
     print(format_table(summary))
     _print_note(run_dir)
     return files
+
+
+def stack_table(folder: str | Path, members: Mapping[Path, DictConfig], judged: list[Path]) -> None:
+    """Print the results of runs that were trained at once, a row for each.
+
+    Args:
+        folder: of the stack.
+        members: the runs' configs by their folders.
+        judged: folders that hold results.
+    """
+    tables = []
+    for place in judged:
+        rows = pd.read_csv(place / RESULTS)
+        own = rows[rows["policy"] == name_of(members[place])]
+        tables.append(own.assign(policy=f"{name_of(members[place])}, {place.name}"))
+    if not tables:
+        return
+    summary = summarize(pd.concat(tables, ignore_index=True))
+    measure = summary["measure"].iloc[0].capitalize()
+    print(f"\n{measure} of an episode, mean ± standard error over the episodes:\n")
+    print(format_table(summary))
+    _print_note(judged[0])
 
 
 def _print_note(run_dir: Path) -> None:

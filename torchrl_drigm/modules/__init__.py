@@ -16,6 +16,8 @@ from torchrl_drigm.modules.models import (
     QTRANJointValue,
     QTRANStateValue,
     RecurrentDRQN,
+    StackedModule,
+    stack_modules,
 )
 
 __all__ = [
@@ -30,6 +32,8 @@ __all__ = [
     "QTRANJointValue",
     "QTRANStateValue",
     "RecurrentDRQN",
+    "StackedModule",
     "ValueAndOther",
     "fast_path_of",
+    "stack_modules",
 ]

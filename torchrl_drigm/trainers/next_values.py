@@ -29,7 +29,13 @@ from torchrl_drigm.envs.transforms import NextHistory
 from torchrl_drigm.envs.transforms.history import HISTORY
 from torchrl_drigm.trainers.sizes import ACTION, OBSERVATION
 
-__all__ = ["KeepNextValue", "keeps_next_value", "leave_out_of_windows", "register_replay"]
+__all__ = [
+    "KeepNextValue",
+    "keeps_next_value",
+    "leave_out_of_windows",
+    "next_history",
+    "register_replay",
+]
 
 
 def keeps_next_value(cfg: DictConfig) -> bool:
@@ -55,7 +61,7 @@ def leave_out_of_windows(
     keys = [key for key in keys if key not in read]
     if keeps_next_value(cfg):
         return ExcludeTransform(*keys, *(("next", *key) for key in HISTORY), inverse=True)
-    return Compose(ExcludeTransform(*keys, inverse=True), _next_history())
+    return Compose(ExcludeTransform(*keys, inverse=True), next_history())
 
 
 def register_replay(
@@ -72,7 +78,7 @@ def register_replay(
     """
     trainer.register_op("post_optim", TargetNetUpdaterHook(target_updater))
     if keeps_next_value(cfg):
-        keep = KeepNextValue(loss, replay.replay_buffer, target_updater, _next_history())
+        keep = KeepNextValue(loss, replay.replay_buffer, target_updater, next_history())
         keep.register(trainer)
     trainer.register_op("batch_process", partial(_store, replay))
     trainer.register_op("process_optim_batch", replay.sample)
@@ -83,7 +89,8 @@ def _store(replay: ReplayBufferTrainer, batch: TensorDictBase) -> None:
     replay.extend(batch)
 
 
-def _next_history() -> NextHistory:
+def next_history() -> NextHistory:
+    """What a replay buffer of windows leaves out, and makes from the rest."""
     return NextHistory(OBSERVATION, ACTION)
 
 

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import torch
+from omegaconf import DictConfig
 from torchrl import objectives
+from torchrl.objectives import HardUpdate, LossModule
+from torchrl.objectives.utils import TargetNetUpdater
 
-__all__ = ["SoftUpdate"]
+from torchrl_drigm.config.checks import check_target
+
+__all__ = ["SoftUpdate", "make_target_updater"]
 
 
 class SoftUpdate(objectives.SoftUpdate):
@@ -26,3 +31,12 @@ class SoftUpdate(objectives.SoftUpdate):
         """Move every target parameter by a fraction of its distance."""
         for source, target in self._pairs:
             target.lerp_(source, 1 - self.eps)
+
+
+def make_target_updater(cfg: DictConfig, loss: LossModule) -> TargetNetUpdater:
+    """Hard copies every ``target.interval`` updates, or soft ones by ``target.tau``."""
+    check_target(cfg)
+    if cfg.target.interval is not None:
+        # HardUpdate copies on the call after its interval.
+        return HardUpdate(loss, value_network_update_interval=cfg.target.interval - 1)
+    return SoftUpdate(loss, tau=cfg.target.tau)

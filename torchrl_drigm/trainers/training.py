@@ -15,12 +15,11 @@ from torchrl.collectors import Collector
 from torchrl.data import LazyTensorStorage, ReplayBuffer
 from torchrl.envs import EnvBase, ExcludeTransform, Transform
 from torchrl.modules import EGreedyModule
-from torchrl.objectives import HardUpdate, LossModule
-from torchrl.objectives.utils import TargetNetUpdater
+from torchrl.objectives import LossModule
 from torchrl.record.loggers import Logger, get_logger
 from torchrl.trainers import ReplayBufferTrainer, Trainer
 
-from torchrl_drigm.config.checks import check_lmbda, check_target
+from torchrl_drigm.config.checks import check_lmbda
 from torchrl_drigm.tasks import Task
 from torchrl_drigm.trainers._checks import check_choice
 from torchrl_drigm.trainers.checkpoint import CollectionState
@@ -35,7 +34,7 @@ from torchrl_drigm.trainers.replay import ReplayState
 from torchrl_drigm.trainers.runs import RUN, SIZES, run_identity
 from torchrl_drigm.trainers.sizes import ACTION, ACTION_MASK, Sizes
 from torchrl_drigm.trainers.stepper import PerPartStepper
-from torchrl_drigm.trainers.targets import SoftUpdate
+from torchrl_drigm.trainers.targets import make_target_updater
 
 __all__ = ["make_trainer"]
 
@@ -115,7 +114,7 @@ def make_trainer(
         rng=GlobalRNGState(),
         **{RUN: {**run_identity(cfg), SIZES: asdict(Sizes.of(env))}},
     )
-    target_updater = _target_updater(cfg, loss)
+    target_updater = make_target_updater(cfg, loss)
     on_terminal = sys.stderr.isatty()
     trainer = Trainer(
         collector=collector,
@@ -134,6 +133,8 @@ def make_trainer(
         save_trainer_file=run_dir / "checkpoint",
         save_trainer_interval=cfg.checkpoint_interval,
     )
+    trainer.exploration = greedy
+    trainer._last_log = {}  # of the class, and so of every trainer of a process (TorchRL 0.14.1)
     return_log = make_return_log(task)
     return_log.register(trainer)
     if LOST in env.observation_spec.keys(True, True):
@@ -175,11 +176,3 @@ def leave_out_lost_steps(batch: TensorDictBase) -> TensorDictBase:
     lost = batch.get(("next", *LOST))
     batch.set(("collector", "mask"), ~lost.squeeze(-1))
     return batch
-
-
-def _target_updater(cfg: DictConfig, loss: LossModule) -> TargetNetUpdater:
-    check_target(cfg)
-    if cfg.target.interval is not None:
-        # HardUpdate copies on the call after its interval.
-        return HardUpdate(loss, value_network_update_interval=cfg.target.interval - 1)
-    return SoftUpdate(loss, tau=cfg.target.tau)

@@ -3,7 +3,8 @@
 Axes: ``B`` copies of the environment (``num_envs``), ``n`` zones, one agent each.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -302,7 +303,7 @@ class SustainGymEnv(SeededEnv):
         if self.random_weather is not None:
             noise = self._random(torch.randn, 2)
             self._noise = torch.where(reset[:, None], noise, self._noise)
-        self._select_physics()
+        self._has_moved()
 
         done = torch.zeros_like(reset).unsqueeze(-1)
         return TensorDict(
@@ -317,16 +318,9 @@ class SustainGymEnv(SeededEnv):
         )
 
     def _draw(self, low: int, high: int) -> Tensor:
-        return torch.randint(low, high, self.batch_size, generator=self._generator).to(self.day)
+        return self._random(partial(torch.randint, low, high))
 
-    def _random(self, kind: Callable[..., Tensor], n: int) -> Tensor:
-        return kind(*self.batch_size, n, generator=self._generator).to(self.device)
-
-    def _select_physics(self) -> None:
+    def _has_moved(self) -> None:
         # With one climate all copies share one matrix, and a step is one plain product.
         if len(self.climates) > 1:
             self._transition = self._physics[self.climate]
-
-    def _load_from_state_dict(self, *args, **kwargs) -> None:
-        super()._load_from_state_dict(*args, **kwargs)
-        self._select_physics()

@@ -176,7 +176,7 @@ class DecPOMDPEnv(SeededEnv):
             )
         before, joint = self._where, (action * self._strides).sum(-1)
         rows = self._reached[before, joint]  # [B, S']
-        draw = torch.rand(len(before), 1, generator=self._generator, dtype=torch.float64)
+        draw = self._random(torch.rand, 1, dtype=torch.float64)
         self._where = torch.searchsorted(rows, draw.to(rows.device), right=True).squeeze(-1)
         paid = self._paid[before, joint]
         if paid.ndim == 2:

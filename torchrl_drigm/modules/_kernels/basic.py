@@ -6,7 +6,7 @@ Axes: ``A`` agents, ``N`` flattened batch, ``H`` hidden units.
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.compiler import is_compiling
 
 __all__ = ["add_product", "learns", "look_up", "tanh"]
@@ -14,8 +14,9 @@ __all__ = ["add_product", "learns", "look_up", "tanh"]
 
 def add_product(bias: Tensor, x: Tensor, weight: Tensor) -> Tensor:
     """``bias + x @ weight`` of batches of matrices."""
-    if is_compiling():
-        # the sum becomes part of what follows it, where baddbmm first copies the bias
+    if is_compiling() or torch._C._are_functorch_transforms_active():
+        # compiled, the sum becomes part of what follows it, where baddbmm first copies the bias;
+        # and vmap has no rule for baddbmm, and would run it copy by copy
         return bias + torch.bmm(x, weight)
     return torch.baddbmm(bias, x, weight)
 
@@ -29,7 +30,10 @@ def look_up(table: Tensor, action: Tensor) -> Tensor:
     """
     n_agents, n_actions, _ = table.shape
     first = torch.arange(0, n_agents * n_actions, n_actions, device=action.device).unsqueeze(-1)
-    return table.flatten(0, 1).index_select(0, (action + first).flatten()).view(*action.shape, -1)
+    rows, table = action + first, table.flatten(0, 1)
+    if torch._C._are_functorch_transforms_active():
+        return nn.functional.embedding(rows, table)  # vmap makes a gather of numbers of the other
+    return table.index_select(0, rows.flatten()).view(*action.shape, -1)
 
 
 def tanh(x: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from torchrl_drigm.modules.models.multiagent_rnn import MultiAgentGRU, MultiAgen
 from torchrl_drigm.modules.models.qtran import QTRANJointValue, QTRANStateValue
 from torchrl_drigm.modules.models.recurrent_drqn import RecurrentDRQN
 from torchrl_drigm.modules.models.reward_model import GroupRewardModel
+from torchrl_drigm.modules.models.stacked import StackedModule, stack_modules
 
 __all__ = [
     "DRQN",
@@ -18,4 +19,6 @@ __all__ = [
     "QTRANJointValue",
     "QTRANStateValue",
     "RecurrentDRQN",
+    "StackedModule",
+    "stack_modules",
 ]

@@ -34,6 +34,7 @@ class StepsMixin:
     """The batch as it counts, means and priorities over the steps that do."""
 
     burn_in: int
+    of_runs = False  # whether batches are [R, *B], of several runs whose means are their own
     _asks_for_greedy_now = False  # whether the loss needs the greedy actions of this step too
 
     def _prepare(self, tensordict: TensorDictBase) -> tuple[TensorDictBase, Tensor | None]:
@@ -109,7 +110,10 @@ class StepsMixin:
             tensordict.set(key, after if is_init is None else as_bool(key, is_init) | after)
 
     def _mean(self, value: Tensor, valid: Tensor | None) -> Tensor:
-        """Mean over the steps that count: after ``burn_in`` and not masked; 0 where none does."""
+        """Mean over the steps that count: after ``burn_in`` and not masked; 0 where none does.
+
+        Of stacked runs one for each, ``[R]``.
+        """
         mask = valid
         if self.burn_in:
             if value.ndim < 2 or value.shape[-1] <= self.burn_in:
@@ -119,6 +123,12 @@ class StepsMixin:
                 )
             after = torch.arange(value.shape[-1], device=value.device) >= self.burn_in
             mask = after.expand(value.shape) if mask is None else mask & after
+        if self.of_runs:
+            value = value.flatten(1)
+            if mask is None:
+                return value.mean(1)
+            mask = mask.flatten(1)
+            return value.masked_fill(~mask, 0.0).sum(1) / mask.sum(1).clamp_min(1)
         return self._reduce_loss(value, mask=mask, reduction="mean")
 
     def _of_no_step(self, tensordict: TensorDictBase) -> TensorDict:

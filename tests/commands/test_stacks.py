@@ -1,0 +1,103 @@
+"""Stacks on the command line: what is asked for, what is refused, and what is left behind."""
+
+import pandas as pd
+import pytest
+from omegaconf import OmegaConf
+
+from torchrl_drigm.commands._stacks import members_of, stack_overrides, train_stack
+from torchrl_drigm.config import compose_config
+from torchrl_drigm.trainers import load_team
+
+SMALL = (
+    *("env=harvest", "agent=drqn", "preset=toy", "agent.hidden_size=8", "env.num_envs=4"),
+    *("collector.frames_per_batch=8", "collector.init_random_frames=16", "replay.batch_size=8"),
+    *("optim.updates_per_batch=1", "progress_bar=false", "collector.total_frames=64"),
+    *("mixer=vdn", "uncertainty=contamination", "uncertainty.worst_value=0"),
+    *("evaluation.episodes=2", "log_interval=8"),
+)
+
+
+def compose(*overrides):
+    return compose_config(*SMALL, *stack_overrides(overrides), config="torchrl")
+
+
+def test_every_run_has_its_seed():
+    members = members_of(compose("runs=3", "seed=5"))
+    assert {name: cfg.seed for name, cfg in members.items()} == {
+        "seed_5": 5,
+        "seed_6": 6,
+        "seed_7": 7,
+    }
+    assert all("stack" not in cfg for cfg in members.values())
+
+
+def test_lists_go_side_by_side():
+    lists = (
+        "seed=[0,1]",
+        "uncertainty.rho=[0,0.3]",
+        "optim.gamma=[0.9,0.8]",
+        "optim.lr=[1e-3,2e-3]",
+    )
+    members = members_of(compose(*lists))
+    assert list(members) == [
+        "seed_0,gamma_0.9,lr_0.001,rho_0",
+        "seed_1,gamma_0.8,lr_0.002,rho_0.3",
+    ]
+    last = list(members.values())[1]
+    found = (last.seed, last.uncertainty.rho, last.optim.gamma, last.optim.lr)
+    assert found == (1, 0.3, 0.8, 2e-3)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (("seed=[0,1]", "uncertainty.rho=[0,0.1,0.2]"), r"seed has 2, uncertainty\.rho has 3\. "),
+        (("seed=[0,1]", "runs=3"), r"seed has 2, runs has 3"),
+        (("runs=0",), r"runs=0 must be at least 1"),
+        (("runs=many",), r"runs='many' must be a number of runs"),
+        (("uncertainty.rho=[0.1,0.1]",), r"two runs of the stack are the same"),
+        (("uncertainty.rho=[0.1,2]",), r"rho"),
+        (("optim.gamma=[0.9,1.5]",), r"optim\.gamma=1\.5 must be in \[0, 1\]"),
+        (("optim.gamma=[0.9,high]",), r"optim\.gamma='high': Value 'high'"),
+        (("uncertainty.dual_lr=[1,2]",), r"uncertainty\.dual_lr=1: "),
+    ],
+)
+def test_refused(tmp_path, overrides, message):
+    with pytest.raises(ValueError, match=message):
+        train_stack(compose(*overrides), tmp_path)
+    assert not list(tmp_path.rglob("checkpoint"))
+
+
+def test_a_stack_leaves_a_folder_for_each_run_and_a_table_of_all(tmp_path, capsys):
+    overrides = ("seed=[0,1]", "uncertainty.rho=[0,0.3]")
+    train_stack(compose(*overrides), tmp_path)
+    shown = capsys.readouterr().out
+    assert "2 runs in" in shown
+    folders = sorted(tmp_path.iterdir())
+    assert [folder.name for folder in folders] == ["seed_0,rho_0", "seed_1,rho_0.3"]
+    for folder in folders:
+        names = {path.name for path in folder.iterdir()}
+        assert {"config.yaml", "checkpoint", "metrics", "evaluation.csv", "duration.json"} <= names
+        assert folder.name in shown
+        assert load_team(folder).cfg.seed == OmegaConf.load(folder / "config.yaml").seed
+    before = [pd.read_csv(folder / "evaluation.csv") for folder in folders]
+
+    train_stack(compose(*overrides), tmp_path)
+    assert capsys.readouterr().out.count("has its results already") == 2
+    # one that was stopped goes on, though the other has gone further
+    (folders[0] / "evaluation.csv").unlink()
+    longer = compose(*overrides, "collector.total_frames=96")
+    (folders[1] / "evaluation.csv").rename(tmp_path / "kept.csv")
+    train_stack(longer, tmp_path)
+    assert OmegaConf.load(folders[1] / "config.yaml").collector.total_frames == 96
+    assert len(pd.read_csv(folders[0] / "evaluation.csv")) == len(before[0])
+
+
+def test_an_environment_without_random_numbers_of_each_run_is_refused(tmp_path):
+    cfg = compose_config(
+        *("env=vmas", "agent=drqn", "preset=toy", "+stack.runs=2", "progress_bar=false"),
+        config="torchrl",
+    )
+    pytest.importorskip("vmas", reason='needs vmas: pip install "torchrl_drigm[vmas]"')
+    with pytest.raises(ValueError, match=r"env\.name='torchrl' cannot be stacked: VmasEnv has no"):
+        train_stack(cfg, tmp_path)

@@ -1,0 +1,109 @@
+"""The transitions of several runs, each of which samples by itself.
+
+Axes: ``R`` runs, ``N`` transitions at once, ``B`` batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from tensordict import TensorDict, TensorDictBase
+from torchrl.objectives import HardUpdate, LossModule
+
+from torchrl_drigm.trainers.build import Run
+from torchrl_drigm.trainers.next_values import KeepNextValue, next_history
+from torchrl_drigm.trainers.stack.randomness import Streams
+
+__all__ = ["StackedReplay"]
+
+
+class StackedReplay:
+    """Replay buffers of several runs as one block, in which each has a part of its own.
+
+    Args:
+        runs (sequence of Run): with buffers of the same size that hold as much.
+        streams (Streams): the runs' random numbers.
+    """
+
+    def __init__(self, runs: Sequence[Run], streams: Streams) -> None:
+        self.buffers = [run.trainer.replay_buffer for run in runs]
+        self.streams = streams
+        first = self.buffers[0]
+        self.size, self.batch_size = first.storage.max_size, first._batch_size
+        self.transform, self.device = first._transform, first.storage.device
+        self.filled, self.cursor = len(first), first.writer._cursor
+        self.steps: TensorDict | None = None  # [R, size]
+        if self.filled:
+            self._reserve(torch.stack([buffer.storage[: self.filled] for buffer in self.buffers]))
+            self.hand_over()  # so that nothing is held twice
+
+    def extend(self, batch: TensorDictBase) -> None:
+        """Store a batch ``[R, N]``, in the place of the oldest transitions where there is no other.
+
+        Raises:
+            ValueError: for more transitions than the buffers have places.
+        """
+        batch = self.transform.inv(batch).to(self.device)
+        n = batch.shape[1]
+        if n > self.size:
+            raise ValueError(
+                f"replay.size={self.size} must hold a batch of collector.frames_per_batch={n}."
+            )
+        if self.steps is None:
+            self._reserve(batch[:, :0])
+        end = min(self.cursor + n, self.size)
+        self.steps[:, self.cursor : end].update_(batch[:, : end - self.cursor])
+        if end - self.cursor < n:
+            self.steps[:, : n - (end - self.cursor)].update_(batch[:, end - self.cursor :])
+        self.cursor = (self.cursor + n) % self.size
+        self.filled = min(self.filled + n, self.size)
+
+    def sample(self) -> TensorDictBase:
+        """A batch ``[R, B]``, drawn for each run as if it were alone."""
+        rows = []
+        for run in range(len(self.buffers)):
+            with self.streams.of(run):
+                rows.append(torch.randint(0, self.filled, (self.batch_size,)) + run * self.size)
+        rows = torch.cat(rows).to(self.device)
+        shape = (len(self.buffers), self.batch_size)
+        batch = self.steps.apply(
+            lambda leaf: leaf.flatten(0, 1).index_select(0, rows).unflatten(0, shape),
+            batch_size=shape,
+        )
+        return self.transform(batch)
+
+    def _reserve(self, steps: TensorDictBase) -> None:
+        """Places for all transitions, of which ``steps`` ``[R, filled]`` are the first."""
+        shape = (len(self.buffers), self.size)
+        self.steps = steps.apply(
+            lambda leaf: leaf.new_empty((*shape, *leaf.shape[2:]), device=self.device),
+            batch_size=shape,
+        )
+        self.steps[:, : steps.shape[1]].update_(steps)
+
+    def hand_over(self) -> None:
+        """Let the runs' buffers hold what theirs is, as views."""
+        for run, buffer in enumerate(self.buffers):
+            if self.steps is not None:
+                buffer.storage._storage = self.steps[run]
+                buffer.storage.initialized = True
+                buffer.storage._len = self.filled
+            buffer.writer._cursor = self.cursor
+
+
+class KeepNextValues(KeepNextValue):
+    """Values of the next steps in stacked buffers, as :class:`KeepNextValue` keeps them in one."""
+
+    def __init__(self, loss: LossModule, replay: StackedReplay, updater: HardUpdate) -> None:
+        super().__init__(loss, None, updater, next_history())
+        self.replay = replay
+
+    def renew(self) -> None:
+        """Compute all of them anew, if the target networks have just been copied."""
+        if self.target_updater.counter != 0:
+            return
+        for first in range(0, self.replay.filled, self.chunk):
+            chunk = self.replay.steps[:, first : min(first + self.chunk, self.replay.filled)]
+            value = self.loss.next_team_value(self.complete(chunk))
+            chunk.set(self._key, value, inplace=True)

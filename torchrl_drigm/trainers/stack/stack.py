@@ -1,0 +1,160 @@
+"""Several runs at once, in one process: the same numbers as alone, at a fraction of the overhead.
+
+Axes: ``R`` runs, ``E`` copies of the environment, ``T`` steps of a batch.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import torch
+from tensordict import TensorDict, TensorDictBase
+from torch import Tensor
+
+from torchrl_drigm.trainers.build import Run
+from torchrl_drigm.trainers.next_values import keeps_next_value
+from torchrl_drigm.trainers.runs import save_config, save_duration
+from torchrl_drigm.trainers.stack.collection import StackedCollection
+from torchrl_drigm.trainers.stack.learner import StackedLearner
+from torchrl_drigm.trainers.stack.randomness import Streams
+from torchrl_drigm.trainers.stack.replay import KeepNextValues, StackedReplay
+
+__all__ = ["Stack"]
+
+
+class Stack:
+    """Trains several runs of one architecture at once.
+
+    Each run stays what it is: it has its folder, its metrics, its checkpoints, from which it goes
+    on alone or in a stack, and its team. What it computes, it computes together with the others.
+
+    Args:
+        runs (sequence of Run): of configs that :func:`check_members` lets pass, all after as many
+            steps.
+        random_states (list of Tensor): torch's random state of each run, after it was built.
+
+    Attributes:
+        errors (dict): what ended a run before the others, by its index.
+    """
+
+    def __init__(self, runs: Sequence[Run], random_states: list[Tensor]) -> None:
+        self.runs = list(runs)
+        self.cfg = runs[0].cfg
+        self.errors: dict[int, Exception] = {}
+        state = torch.get_rng_state()
+        self.streams = Streams(list(random_states))
+        self.learner = StackedLearner(self.runs)
+        self.replay = StackedReplay(self.runs, self.streams)
+        self.collection = StackedCollection(self.runs, self.learner.agents, self.streams)
+        self.keep = None
+        if keeps_next_value(self.cfg):
+            updater = self.learner.target_updater
+            self.keep = KeepNextValues(self.learner.loss, self.replay, updater)
+        torch.set_rng_state(state)
+
+    @property
+    def frames(self) -> int:
+        """Steps of each run so far."""
+        return self.runs[0].trainer.collected_frames
+
+    def train(self, progress: Callable[[int], None] = lambda frames: None) -> None:
+        """Train all runs to their end.
+
+        A run whose losses are not finite ends alone: what is wrong with it is in :attr:`errors`.
+
+        Args:
+            progress (callable): told the steps of each run, after every batch.
+        """
+        for run in self.runs:
+            save_config(run.cfg, run.run_dir)
+        start, before, state = time.perf_counter(), self.frames, torch.get_rng_state()
+        try:
+            for run in self.runs:
+                run.trainer._setup_hook()
+            while self.frames < self.cfg.collector.total_frames and self._going_on():
+                self._step()
+                progress(self.frames)
+            self._save(force=True)
+        finally:
+            torch.set_rng_state(state)
+            self.close()
+        share = (time.perf_counter() - start) / len(self.runs)
+        for _, run in self._going_on():
+            save_duration(run.run_dir, self.frames, self.frames - before, share)
+
+    def close(self) -> None:
+        """Close all environments."""
+        self.collection.close()
+        for run in self.runs:
+            run.close()
+
+    def _going_on(self) -> list[tuple[int, Run]]:
+        return [(i, run) for i, run in enumerate(self.runs) if i not in self.errors]
+
+    # ---- what a trainer does for each batch
+
+    def _step(self) -> None:
+        batch = self.collection.next()  # [R, E, T]
+        stored = batch.flatten(1, 2)
+        if self.keep is not None:
+            stored = self.keep(stored)
+        self.replay.extend(stored)
+        for run in self.runs:
+            run.trainer.collected_frames += stored.shape[1]
+        for index, run in self._going_on():
+            run.trainer._pre_steps_log_hook(batch[index])
+        if self.frames >= self.cfg.collector.init_random_frames:
+            self._updates()
+        for _, run in self._going_on():
+            run.trainer._post_steps_hook()
+            run.trainer._post_steps_log_hook(None)
+        self._save()
+
+    def _updates(self) -> None:
+        average: dict[str, Tensor] = {}
+        for j in range(self.cfg.optim.updates_per_batch):
+            sampled = self.replay.sample()
+            losses = self.learner.losses(sampled)
+            self._check_finite(losses, sampled)
+            norms = self.learner.update(losses)
+            if self.keep is not None:
+                self.keep.renew()
+            for name, value in {**losses.detach(), **norms}.items():
+                before = average.get(name)
+                average[name] = (
+                    value if before is None else before * (j / (j + 1)) + value / (j + 1)
+                )
+        for index, run in self._going_on():
+            run.trainer._optim_count += self.cfg.optim.updates_per_batch
+            own = TensorDict({name: value[index] for name, value in average.items()})
+            run.trainer._post_optim_complete_log_hook(run.trainer._optim_count, own)
+
+    def _check_finite(self, losses: TensorDictBase, sampled: TensorDictBase) -> None:
+        """Let runs end whose losses are not finite, with what the loss alone says about it."""
+        finite = torch.stack([value.isfinite() for value in losses.values()]).all(0)
+        if bool(finite.all()):
+            return
+        for index, run in self._going_on():
+            if not finite[index]:
+                try:
+                    run.loss(sampled[index])
+                    message = f"{run.run_dir}: losses are not finite."
+                    self.errors[index] = ValueError(message)
+                except ValueError as error:
+                    self.errors[index] = error
+
+    def _save(self, force: bool = False) -> None:
+        """Checkpoints of all runs, where they are due."""
+        trainer = self.runs[0].trainer
+        if (
+            not force
+            and trainer.collected_frames - trainer._last_save <= trainer.save_trainer_interval
+        ):
+            return
+        self.learner.hand_over()
+        self.replay.hand_over()
+        self.collection.hand_over()
+        for index, run in self._going_on():
+            with self.streams.of(index):
+                run.trainer.save_trainer(force_save=force)
