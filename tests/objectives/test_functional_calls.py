@@ -15,7 +15,11 @@ KINDS = [
     for estimator in ("contamination_td0", "tv_td0", "td0")
     for network in ("mlp", "windows", "gru, masked by the loss")
 ]
-KINDS += [("qmix", "kl_td0", "mlp")]  # of two dual numbers
+KINDS += [
+    (algorithm, estimator, "mlp")
+    for algorithm in ALGORITHMS
+    for estimator in ("cvar_td0", "kl_td0", "chi2_td0")
+]
 GROUPS = ("group rewards", None, "mlp")
 
 
@@ -93,6 +97,23 @@ def test_many_sets_of_parameters_at_once(kind):
         torch.testing.assert_close(values, torch.stack([e[key] for e in expected]))
     assert "td_error" not in data.keys()  # noqa: SIM118
     torch.testing.assert_close(values_of(loss, data), expected[0])
+
+
+@pytest.mark.parametrize("double_dqn", [False, True])
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_many_sets_without_delayed_targets(algorithm, double_dqn):
+    data = data_for("mlp")
+    loss = make_loss(algorithm, "mlp", "tv_td0", delay_value=False, double_dqn=double_dqn)
+    own = TensorDict.from_module(loss).data
+    sets = [own.clone(), doubled(own.clone())]
+
+    def compute(params):
+        with params.to_module(loss):
+            return values_of(loss, data)
+
+    expected = [compute(params) for params in sets]
+    for key, values in torch.vmap(compute)(torch.stack(sets)).items():
+        torch.testing.assert_close(values, torch.stack([e[key] for e in expected]))
 
 
 def through_pickle(loss):

@@ -109,7 +109,8 @@ def make_loss(algorithm, network="mlp", estimator="contamination_td0", seed=0, *
         loss = RobustQTRANLoss(agents, joint, state, **kwargs)
     else:
         loss = RobustQMixerLoss(agents, make_mixer(algorithm), action_space="categorical", **kwargs)
-    SoftUpdate(loss, eps=0.9)
+    if loss.delay_value:
+        SoftUpdate(loss, eps=0.9)
     for name, part in loss.named_buffers():
         if name.startswith("target") and part.ndim > 1 and "observation" not in name:
             part.data += 0.3 * torch.randn_like(part)

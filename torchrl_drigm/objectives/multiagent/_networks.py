@@ -50,7 +50,15 @@ class NetworksMixin:
 
     def _target(self, name: str) -> AbstractContextManager:
         """Context in which the network ``name`` runs with the loss's target parameters."""
-        return _under(getattr(self, f"target_{name}_params"), getattr(self, name))
+        return _under(self._target_params(name), getattr(self, name))
+
+    def _target_params(self, name: str) -> TensorDictParams:
+        """Where targets are not delayed the online ones, which the next value has no gradient to.
+
+        TorchRL detaches them there, which ``vmap`` does not allow.
+        """
+        delayed = "target_" if self.delay_value else ""
+        return getattr(self, f"{delayed}{name}_params")
 
     @staticmethod
     def _without_next(tensordict: TensorDictBase) -> TensorDictBase:
@@ -225,13 +233,14 @@ class NetworksMixin:
         without any legal action: the value of such a step would be a number that means nothing.
         """
         masks = self._next_masks(tensordict)
-        next_td = self._next_local_values(tensordict, self.target_local_value_network_params, None)
+        params = self._target_params("local_value_network")
+        next_td = self._next_local_values(tensordict, params, None)
         if self.action_space not in ("categorical", "one_hot"):
             return next_td, next_td.get(self.tensor_keys.local_value)
         value = next_td.get(self.tensor_keys.action_value)  # [*B, n_agents, n_actions]
         preference = value
         if self.double_dqn:
-            params = self.local_value_network_params.data
+            params = self.local_value_network_params
             chosen_by = self._next_local_values(tensordict, params, online)
             preference = chosen_by.get(self.tensor_keys.action_value)
         for key, mask in masks.items():
