@@ -223,14 +223,16 @@ class NetworksMixin:
 
     @torch.no_grad()
     def _greedy_next(
-        self, tensordict: TensorDictBase, online: TensorDictBase | None
+        self, tensordict: TensorDictBase, online: TensorDictBase | None, reader: nn.Module
     ) -> tuple[TensorDictBase, Tensor]:
         """The next step with the target networks' outputs, and the values of its greedy actions.
 
-        The greedy actions are written there, in the action space of the data, in place of any other
-        actions. With ``double_dqn`` the online networks choose them; ``online`` is the current step
-        with their outputs, or ``None``. Values are ``[*B, n_agents, 1]``, and NaN for an agent
-        without any legal action: the value of such a step would be a number that means nothing.
+        If ``reader`` reads actions, the greedy ones are written there, in the action space of the
+        data, in place of any others; which action has the best value takes ten times as long to
+        find out as the value. With ``double_dqn`` the online networks choose them; ``online`` is
+        the current step with their outputs, or ``None``. Values are ``[*B, n_agents, 1]``, and NaN
+        for an agent without any legal action: the value of such a step would be a number that means
+        nothing.
         """
         masks = self._next_masks(tensordict)
         params = self._target_params("local_value_network")
@@ -247,9 +249,13 @@ class NetworksMixin:
             check_mask_shape(("next", key), mask, value)
             if not self._applies(key):
                 preference = preference.masked_fill(~mask, torch.finfo(preference.dtype).min)
-        greedy = preference.argmax(-1, keepdim=True)
-        next_td.set(self.tensor_keys.action, self._format(greedy, value))
-        value = value.gather(-1, greedy)
+        action = unravel_key(self.tensor_keys.action)
+        if self.double_dqn or action in {unravel_key(key) for key in reader.in_keys}:
+            greedy = preference.argmax(-1, keepdim=True)
+            next_td.set(action, self._format(greedy, value))
+            value = value.gather(-1, greedy)
+        else:
+            value = preference.amax(-1, keepdim=True)
         for mask in masks.values():
             value = value.masked_fill(~mask.any(-1, keepdim=True), float("nan"))
         return next_td, value

@@ -245,7 +245,7 @@ class RobustQMixerLoss(RobustLossMixin, QMixerLoss):
         self, tensordict: TensorDictBase, online: TensorDictBase | None = None
     ) -> Tensor:
         """Team value of the next step at the greedy next actions, ``[*B, 1]``, without gradient."""
-        next_td, value = self._greedy_next(tensordict, online)
+        next_td, value = self._greedy_next(tensordict, online, self.mixer_network)
         next_td.set(self.tensor_keys.local_value, value)
         with self._target("mixer_network"):
             self.mixer_network(next_td)

@@ -342,7 +342,7 @@ class RobustQTRANLoss(RobustLossMixin, LossModule):
         self, tensordict: TensorDictBase, online: TensorDictBase | None = None
     ) -> Tensor:
         """Joint action-value of the next step at the greedy next actions, ``[*B, 1]``."""
-        next_td, value = self._greedy_next(tensordict, online)
+        next_td, value = self._greedy_next(tensordict, online, self.joint_value_network)
         with self._target("joint_value_network"):
             joint_value = self._joint_value(next_td, next_td.get(self.tensor_keys.action))
         return joint_value.masked_fill(value.isnan().any(-2), float("nan"))

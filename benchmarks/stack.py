@@ -1,0 +1,137 @@
+"""What a run costs in a stack, part by part, against a run alone in the same minutes.
+
+    python benchmarks/stack.py                                 preset=fast, two minutes
+    python benchmarks/stack.py --runs 1 4 16 --overrides preset=paper
+    python benchmarks/stack.py --device cuda --compile         where there is a GPU
+
+Times are per run and update: collecting the steps that go with it, sampling, losses, and what
+follows from them. "In all" is a whole step of training. Memory is that of the process at its peak,
+with replay buffers as full as they get in the measurement, and by estimate when they are full.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import torch
+from _timing import Table, interleaved, print_header, ratios, show
+from _training import compose_config
+from torchrl import logger as torchrl_logger
+
+from torchrl_drigm.trainers import build
+from torchrl_drigm.trainers.stack import Stack, check_memory
+
+
+def members(folder, n_runs, overrides):
+    """Runs of as many seeds, and their random states."""
+    runs, states = [], []
+    for seed in range(n_runs):
+        cfg = compose_config(f"seed={seed}", *overrides)
+        torch.manual_seed(seed)
+        runs.append(build(cfg, Path(folder) / f"{n_runs}_{seed}"))
+        states.append(torch.get_rng_state())
+    return runs, states
+
+
+def alone(run):
+    """The parts of a step of a run alone; each call does the next thing for real."""
+    trainer = run.trainer
+    batches = iter(trainer.collector)
+    held = {}
+
+    def collect():
+        held["batch"] = trainer._process_batch_hook(next(batches))
+        trainer.collected_frames += held["batch"].numel()
+
+    def sample():
+        held["sample"] = trainer._process_optim_batch_hook(None)
+
+    def learn():
+        trainer.optimization_stepper.step(trainer, held["sample"])
+        trainer._post_optim_hook()
+
+    return {"collect": collect, "sample": sample, "learn": learn}
+
+
+def together(stack):
+    """The same of a stack."""
+    held = {}
+
+    def collect():
+        stored = stack.collection.next().flatten(1, 2)
+        stack.replay.extend(stored if stack.keep is None else stack.keep(stored))
+
+    def sample():
+        held["sample"] = stack.replay.sample()
+
+    def learn():
+        losses = stack.learner.losses(held["sample"])
+        stack._check_finite(losses, held["sample"])
+        stack.learner.update(losses)
+        if stack.keep is not None:
+            stack.keep.renew()
+
+    return {"collect": collect, "sample": sample, "learn": learn}
+
+
+def main() -> None:
+    """Time and print."""
+    text = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=text)
+    parser.add_argument("--runs", type=int, nargs="+", default=[2, 4, 8, 16])
+    parser.add_argument("--repeats", type=int, default=30)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--overrides", nargs="*", default=[], help="fields of the config")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    torchrl_logger.setLevel("WARNING")
+    overrides = ["preset=fast", f"device={args.device}", *args.overrides]
+    print_header("A run in a stack, ms per update: alone / in the stack, by part")
+    columns = {"runs": 6, "": 10, "alone / in a stack": 22, "ms alone": 22, "ms in a stack": 22}
+    table = Table(columns)
+    for n_runs in args.runs:
+        with tempfile.TemporaryDirectory() as folder:
+            (single,), _ = members(folder, 1, overrides)
+            stack = Stack(*members(folder, n_runs, overrides))
+            times = measure(single, stack, args.repeats)
+            for part, (one, many) in times.items():
+                many = [seconds / n_runs for seconds in many]
+                cells = show(ratios(one, many)), show(one, 2, 1e3), show(many, 2, 1e3)
+                table.row(str(n_runs), part, *cells)
+            gigabytes = check_memory(single, n_runs, free=2**60) / 2**30
+            table.row(str(n_runs), "memory", f"{gigabytes:.2f} GB, estimate", "", "")
+            single.close()
+            stack.close()
+
+
+def measure(single, stack, repeats):
+    """Seconds of each part, alone and in the stack, in turn."""
+    parts = {"alone": alone(single), "stack": together(stack)}
+    updates = single.cfg.optim.updates_per_batch
+
+    def step(own):
+        def call():
+            own["collect"]()
+            for _ in range(updates):
+                own["sample"]()
+                own["learn"]()
+
+        return call
+
+    warm = single.cfg.collector.init_random_frames // single.cfg.collector.frames_per_batch + 5
+    for _ in range(warm):  # enough to sample from, and no more random steps
+        for own in parts.values():
+            own["collect"]()
+    found = {}
+    for part in ("collect", "sample", "learn"):
+        times = interleaved({name: own[part] for name, own in parts.items()}, repeats)
+        found[part] = times["alone"], times["stack"]
+    times = interleaved({name: step(own) for name, own in parts.items()}, repeats)
+    found["in all"] = tuple([s / updates for s in times[name]] for name in ("alone", "stack"))
+    return found
+
+
+if __name__ == "__main__":
+    main()
