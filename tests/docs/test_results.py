@@ -98,7 +98,7 @@ def test_and_above_the_constant_of_total_variation_with_vdn_alone(noise):
     assert above == {("vdn", "s2"), ("vdn", "s4")}
 
 
-@pytest.mark.parametrize("world", ["failures"])
+@pytest.mark.parametrize("world", ["failures", "weather"])
 @pytest.mark.parametrize("mixer", ["vdn", "qmix"])
 def test_no_set_is_above_the_best_control_in_these_worlds(world, mixer):
     worlds, found = rows_of(world)
