@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from torchrl_drigm.commands._stacks import members_of, stack_overrides
 from torchrl_drigm.commands._sweeps import read_sweep
 from torchrl_drigm.config import check_config, compose_config
 
@@ -32,9 +33,11 @@ TRAIN = [
 @pytest.mark.parametrize(("config", "words"), TRAIN)
 def test_overrides_of_a_page_compose(config, words):
     fields = [word for word in words if "=" in word and not word.startswith("hydra")]
-    if "-m" in words:  # the first of each list
-        fields = [word.partition(",")[0] for word in fields]
-    check_config(compose_config(*fields, config=config))
+    if "-m" in words:  # the first of each list of a sweep; those in brackets are a stack's
+        fields = [word if "[" in word else word.partition(",")[0] for word in fields]
+    cfg = compose_config(*stack_overrides(fields), config=config)
+    for member in members_of(cfg).values() if "stack" in cfg else [cfg]:
+        check_config(member)
 
 
 CHOOSE = [
