@@ -53,7 +53,8 @@ class PerPartStepper(OptimizationStepper):
             for parameter, piece in zip(parameters, pieces, strict=True):
                 parameter.grad = piece.view_as(parameter)
             optimizer.step()
-            optimizer.zero_grad()
+            for parameter in parameters:  # zero_grad() takes as long as a part of the step
+                parameter.grad = None
         return metrics
 
     def _losses_and_gradients(

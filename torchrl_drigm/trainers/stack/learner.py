@@ -93,7 +93,9 @@ class StackedLearner:
                 for block, rows in blocks:
                     block.grad = gradient[rows]
             self.optimizers[part].step()
-            self.optimizers[part].zero_grad()
+            for blocks in self._blocks[part]:
+                for block, _ in blocks:
+                    block.grad = None
         self.target_updater.step()
         return norms
 
