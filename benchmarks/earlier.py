@@ -4,8 +4,8 @@
     python benchmarks/earlier.py --full              whole runs and 45 of them, two hours
     python benchmarks/earlier.py --only run --commit ce194ec
 
-The earlier commit is checked out into a temporary folder, and both are asked in turn, each in
-processes of its own, from start to end:
+The earlier commit is checked out of the git history into a temporary folder, and both are asked in
+turn, each in processes of its own, from start to end:
 
 - run: seconds of training of preset=fast, by the benchmarks' own path.
 - sweep: runs per hour of nine algorithms and some seeds on all cores, start-up and evaluation

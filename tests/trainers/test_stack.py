@@ -104,6 +104,30 @@ def test_losses_gradients_and_parameters_are_those_of_runs_alone(
             torch.testing.assert_close(value, expected[name], rtol=1e-6, atol=1e-9, msg=name)
 
 
+@pytest.mark.parametrize(
+    "network",
+    [
+        ("agent.core=lstm", "agent.window=4"),
+        ("agent.core=none", "agent.window=1"),
+        ("agent.share_params=true", "agent.agent_id=true"),
+    ],
+    ids=["lstm", "none", "shared"],
+)
+@pytest.mark.parametrize("mixer", ["qmix", "qtran"])
+def test_of_other_networks_too(tmp_path, double, mixer, network):
+    overrides = (f"mixer={mixer}", *network)
+    stack = Stack(*members(tmp_path / "stack", *overrides))
+    alone, _ = members(tmp_path / "alone", *overrides)
+    for batch in batches(stack, 5):
+        losses = stack.learner.losses(batch)
+        found = {**losses.detach(), **stack.learner.update(losses)}
+        for index, run in enumerate(alone):
+            expected = run.trainer.optimization_stepper.step(run.trainer, batch[index].clone())
+            run.trainer._post_optim_hook()
+            for name, value in expected.items():
+                torch.testing.assert_close(found[name][index], value, rtol=1e-6, atol=1e-9)
+
+
 RANDOM = ("exploration.eps_init=1", "exploration.eps_end=1")  # no rounding decides what is done
 
 
