@@ -31,28 +31,28 @@ RHO = {
 # What a preset sets of learning: the values of each group in the order of its fields.
 LEARNING = {
     "paper": {
-        "optim": ("rmsprop", 5e-4, 10.0, 0.997, 0, None, False, 8),
+        "optim": ("rmsprop", 5e-4, 1.0, 10.0, 0.997, 0, None, False, 8),
         "replay": (10_000, 64),
         "exploration": (1.0, 0.01, 120_000),
         "target": (12_500, None),
         "collector": (16, 172_800, 64),
     },
     "fast": {
-        "optim": ("adam", 1e-3, 10.0, 0.99, 0, None, False, 4),
+        "optim": ("adam", 1e-3, 1.0, 10.0, 0.99, 0, None, False, 4),
         "replay": (100_000, 128),
         "exploration": (1.0, 0.05, 20_000),
         "target": (None, 0.005),
         "collector": (64, 80_000, 512),
     },
     "battles": {
-        "optim": ("adam", 1e-3, 10.0, 0.99, 0, 0.8, True, 16),
+        "optim": ("adam", 1e-3, 1.0, 10.0, 0.99, 0, 0.8, True, 16),
         "replay": (6000, 32),
         "exploration": (1.0, 0.05, 100_000),
         "target": (None, 0.02),
         "collector": (2048, 1_000_000, 0),
     },
     "toy": {
-        "optim": ("adam", 3e-3, 10.0, 0.99, 0, None, False, 1),
+        "optim": ("adam", 3e-3, 1.0, 10.0, 0.99, 0, None, False, 1),
         "replay": (100_000, 1024),
         "exploration": (1.0, 0.1, 64_000),
         "target": (None, 0.05),

@@ -12,7 +12,7 @@ from torchrl.modules import EGreedyModule
 from tests.objectives.conftest import make_loss
 from torchrl_drigm.config import compose_config
 from torchrl_drigm.trainers import PerPartStepper
-from torchrl_drigm.trainers.hooks import AnnealEpsilon
+from torchrl_drigm.trainers.hooks import AnnealEpsilon, AnnealLearningRate
 from torchrl_drigm.trainers.next_values import KeepNextValue
 from torchrl_drigm.trainers.targets import make_target_updater
 
@@ -81,6 +81,17 @@ def test_exploration_falls_along_a_line_and_stays_at_its_end():
         anneal()
         found.append(greedy.eps.item())
     assert found == pytest.approx([1.0, 0.6, 0.2, 0.2])
+
+
+def test_learning_rates_fall_along_a_line_of_what_they_were():
+    parts = [torch.optim.SGD([nn.Parameter(torch.ones(()))], lr) for lr in (1.0, 0.1)]
+    anneal = AnnealLearningRate(parts, end_factor=0.5, total_frames=100)
+    parts[0].load_state_dict(parts[0].state_dict())  # other dictionaries, as after a resumption
+    found = []
+    for anneal._trainer in (SimpleNamespace(collected_frames=n) for n in (0, 50, 100, 300)):
+        anneal()
+        found.append([one.param_groups[0]["lr"] for one in parts])
+    assert found == [[1.0, 0.1], [0.75, pytest.approx(0.075)], [0.5, 0.05], [0.5, 0.05]]
 
 
 def test_each_part_is_clipped_by_its_own_norm():

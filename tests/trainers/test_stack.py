@@ -17,6 +17,7 @@ SMALL = (
     *("collector.frames_per_batch=8", "collector.init_random_frames=16", "replay.batch_size=8"),
     *("replay.size=60", "optim.updates_per_batch=2", "progress_bar=false", "log_interval=1"),
     *("agent.share_params=false", "agent.agent_id=false", "collector.total_frames=240"),
+    "optim.lr_end_factor=0.1",
 )
 MIXERS = ("vdn", "qmix", "qtran")
 SETS = {

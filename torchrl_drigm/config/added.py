@@ -7,6 +7,7 @@ __all__ = ["ADDED"]
 #: By dotted name. A config that lacks a field is that of the same run as one with this value.
 ADDED: dict[str, Any] = {
     "uncertainty.joint_with_reward": False,
+    "optim.lr_end_factor": 1.0,
     "env.failures": None,
     "env.random_weather": None,
     "env.action_failure": None,

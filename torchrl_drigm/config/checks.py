@@ -46,7 +46,10 @@ _RELATIONS: dict[str, tuple[Callable[[float], bool], tuple[str, ...]]] = {
     ),
     "in [0, 1]": (
         lambda value: 0 <= value <= 1,
-        ("optim.gamma", "exploration.eps_init", "exploration.eps_end", "uncertainty.epsilon"),
+        (
+            *("optim.gamma", "optim.lr_end_factor", "uncertainty.epsilon"),
+            *("exploration.eps_init", "exploration.eps_end"),
+        ),
     ),
     "in (0, 1]": (lambda value: 0 < value <= 1, ("target.tau",)),
 }

@@ -209,6 +209,7 @@ class OptimConfig:
 
     name: str = MISSING
     lr: float = MISSING
+    lr_end_factor: float = MISSING
     clip_norm: float | None = MISSING
     gamma: float = MISSING
     burn_in: int = MISSING

@@ -1,15 +1,17 @@
-"""Hooks of TorchRL's ``Trainer``: exploration and returns."""
+"""Hooks of TorchRL's ``Trainer``: exploration, learning rates and returns."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+import torch
 from tensordict import TensorDictBase
 from tensordict.utils import NestedKey
 from torchrl.modules import EGreedyModule
 from torchrl.trainers import Trainer, TrainerHookBase
 
-__all__ = ["AnnealEpsilon", "LogEpisodeReturn"]
+__all__ = ["AnnealEpsilon", "AnnealLearningRate", "LogEpisodeReturn"]
 
 
 class AnnealEpsilon(TrainerHookBase):
@@ -48,6 +50,46 @@ class AnnealEpsilon(TrainerHookBase):
         self._trainer = trainer
         trainer.register_op("post_steps", self)
         trainer.register_op("pre_steps_log", self.log)
+
+
+class AnnealLearningRate(TrainerHookBase):
+    """Learning rates that fall in a line, as a function of the frames collected so far.
+
+    :class:`torch.optim.lr_scheduler.LinearLR` counts its own steps, which a run would have to keep;
+    here a resumed run, or one made longer, needs nothing but its frames.
+
+    Args:
+        optimizers (iterable of Optimizer): whose rates are set, from those that they have now.
+        end_factor (float): what is left of the rates at the end.
+        total_frames (int): where the end is.
+    """
+
+    def __init__(
+        self, optimizers: Iterable[torch.optim.Optimizer], end_factor: float, total_frames: int
+    ) -> None:
+        self._rates = [(one, [group["lr"] for group in one.param_groups]) for one in optimizers]
+        self.end_factor = end_factor
+        self.total_frames = total_frames
+
+    def __call__(self) -> None:
+        """Set the rates of the next updates."""
+        progress = min(1.0, self._trainer.collected_frames / self.total_frames)
+        factor = 1.0 - progress * (1.0 - self.end_factor)
+        for optimizer, rates in self._rates:
+            for group, lr in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = lr * factor
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing to keep: the rates follow from the frame count."""
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Nothing to restore."""
+
+    def register(self, trainer: Trainer, name: str = "anneal_learning_rate") -> None:
+        """Anneal after each batch."""
+        self._trainer = trainer
+        trainer.register_op("post_steps", self)
 
 
 class LogEpisodeReturn(TrainerHookBase):

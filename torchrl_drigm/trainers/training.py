@@ -26,7 +26,7 @@ from torchrl_drigm.trainers.checkpoint import CollectionState
 from torchrl_drigm.trainers.checkpoint_folder import RunCheckpoint
 from torchrl_drigm.trainers.compiled import CompiledStepper, check_compiler
 from torchrl_drigm.trainers.environments import training_task
-from torchrl_drigm.trainers.hooks import AnnealEpsilon, LogEpisodeReturn
+from torchrl_drigm.trainers.hooks import AnnealEpsilon, AnnealLearningRate, LogEpisodeReturn
 from torchrl_drigm.trainers.next_values import leave_out_of_windows, register_replay
 from torchrl_drigm.trainers.optimizers import make_optimizers
 from torchrl_drigm.trainers.progress import PrintProgress
@@ -115,6 +115,7 @@ def make_trainer(
         **{RUN: {**run_identity(cfg), SIZES: asdict(Sizes.of(env))}},
     )
     target_updater = make_target_updater(cfg, loss)
+    stepper = _stepper(cfg, loss)
     on_terminal = sys.stderr.isatty()
     trainer = Trainer(
         collector=collector,
@@ -122,7 +123,7 @@ def make_trainer(
         frame_skip=1,
         optim_steps_per_batch=cfg.optim.updates_per_batch,
         loss_module=loss,
-        optimization_stepper=_stepper(cfg, loss),
+        optimization_stepper=stepper,
         replay_buffer=replay_buffer,
         target_net_updater=target_updater,
         clip_norm=cfg.optim.clip_norm,
@@ -144,6 +145,10 @@ def make_trainer(
     register_replay(cfg, trainer, loss, replay, target_updater)
     annealing = AnnealEpsilon(greedy, cfg.exploration.annealing_frames)
     annealing.register(trainer)
+    rates = AnnealLearningRate(
+        stepper.optimizers.values(), cfg.optim.lr_end_factor, cfg.collector.total_frames
+    )
+    rates.register(trainer)
     if cfg.progress_bar and not on_terminal:
         progress = PrintProgress(cfg.collector.total_frames, return_name=return_log.logname)
         progress.register(trainer)

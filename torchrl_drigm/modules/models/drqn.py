@@ -28,7 +28,7 @@ from torchrl_drigm.modules.models.multiagent_rnn import MultiAgentGRU, MultiAgen
 
 __all__ = ["DRQN"]
 
-_CORES = {"lstm": MultiAgentLSTM, "gru": MultiAgentGRU, "none": FeedForward}
+CORES = {"lstm": MultiAgentLSTM, "gru": MultiAgentGRU, "none": FeedForward}
 
 
 class DRQN(nn.Module):
@@ -113,8 +113,8 @@ class DRQN(nn.Module):
                 "agent_id=True is for agents that share parameters: set share_params=True. Agents "
                 "with parameters of their own need no index."
             )
-        if core not in _CORES:
-            raise ValueError(f"core must be one of {sorted(_CORES)}, received {core!r}.")
+        if core not in CORES:
+            raise ValueError(f"core must be one of {sorted(CORES)}, received {core!r}.")
         self.observation_size = observation_size
         self.n_actions = n_actions
         self.n_agents = n_agents
@@ -130,7 +130,7 @@ class DRQN(nn.Module):
         self.action_embedding = nn.Parameter(
             torch.empty(*agents, n_actions, hidden_size, device=device)
         )
-        self.core = _CORES[core](hidden_size, hidden_size, n_agents, share_params, device)
+        self.core = CORES[core](hidden_size, hidden_size, n_agents, share_params, device)
         self.head = AgentLinear(hidden_size, n_actions, n_agents, share_params, device)
         # encoder and embeddings are the parts of one linear layer over all inputs
         fan_in = observation_size + n_actions + (n_agents if agent_id else 0)

@@ -20,9 +20,12 @@ from torchrl_drigm.modules._fast_path import (
     ValueAndOther,
     fast_path_of,
 )
+from torchrl_drigm.modules.models._agent_linear import AgentLinear
+from torchrl_drigm.modules.models.drqn import CORES, DRQN
 
 __all__ = ["StackedModule", "stack_modules"]
 
+_SCALING = ("observation_loc", "observation_scale")  # buffers that all agents share
 _OFFERS = [
     name
     for protocol in (ChosenValue, GreedyAndChosen, ValueAndOther)
@@ -74,13 +77,43 @@ class StackedModule(nn.Module):
 
     def _call(self, method: str, *args: Tensor) -> Any:
         # by name, as what is lent to the module in place of a parameter may be registered nowhere
-        tensors = {name: _tensor(self.module, name) for name in self._names}
+        lent = {name: _tensor(self.module, name) for name in self._names}
+        return torch.vmap(lambda own, *own_args: self._lend(method, own, own_args))(lent, *args)
+
+    def _lend(self, method: str, lent: dict[str, Tensor], args: Sequence[Tensor]) -> Any:
+        """What a method of the network gives that is lent these parameters."""
         if method == "forward":
-            alone, prefix = self._alone, ""
-        else:
-            alone, prefix = _Method(self._alone, method), "module."
-        lent = {prefix + name: tensor for name, tensor in tensors.items()}
-        return torch.vmap(lambda own, *own_args: functional_call(alone, own, own_args))(lent, *args)
+            return functional_call(self._alone, lent, tuple(args))
+        lent = {f"module.{name}": tensor for name, tensor in lent.items()}
+        return functional_call(_Method(self._alone, method), lent, tuple(args))
+
+
+class _StackedTeam(StackedModule):
+    """Agents with networks of their own, as one large team of as many agents as all runs have.
+
+    What a :class:`~torchrl_drigm.modules.DRQN` computes agent by agent, it computes for these in
+    the same few operations, by its own kernels; ``torch.vmap`` would reach the plain ones only.
+    """
+
+    def __init__(self, modules: Sequence[DRQN]) -> None:
+        super().__init__(modules)
+        self._alone.n_agents = self._alone.core.n_agents = self.n_runs * modules[0].n_agents
+
+    def _call(self, method: str, *args: Tensor) -> Any:
+        observation, *_ = args  # [R, *B, A, W, F]
+        at = observation.ndim - 4
+        lent = {
+            name: tensor[0] if name in _SCALING else tensor.flatten(0, 1)
+            for name, tensor in ((name, _tensor(self.module, name)) for name in self._names)
+        }
+        merged = [x.movedim(0, at).flatten(at, at + 1) for x in args]
+        found = self._lend(method, lent, merged)
+        if isinstance(found, Tensor):
+            return self._by_run(found, at)
+        return tuple(self._by_run(x, at) for x in found)
+
+    def _by_run(self, x: Tensor, at: int) -> Tensor:
+        return x.unflatten(at, (self.n_runs, -1)).movedim(at, 0)
 
 
 class _Method(nn.Module):
@@ -116,7 +149,22 @@ def stack_modules(modules: Sequence[nn.Module]) -> StackedModule:
         for name in _OFFERS
         if getattr(getattr(network, name, None), "fast_path_of", None) is network.forward
     }
-    return type(f"Stacked{network.__name__}", (StackedModule,), offered)(modules)
+    base = _StackedTeam if _is_team(modules) else StackedModule
+    return type(f"Stacked{network.__name__}", (base,), offered)(modules)
+
+
+def _is_team(modules: Sequence[nn.Module]) -> bool:
+    """Whether the agents of all networks can be those of one, as they have nothing in common."""
+    first = modules[0]
+    return (
+        all(type(module) is DRQN and not module.share_params for module in modules)
+        and {type(part) for part in first.modules()} <= {DRQN, AgentLinear, *CORES.values()}
+        and all(
+            torch.equal(getattr(first, name), getattr(module, name))
+            for name in _SCALING
+            for module in modules
+        )
+    )
 
 
 def _offer(name: str) -> Callable:

@@ -99,6 +99,13 @@ class StackedLearner:
         self.target_updater.step()
         return norms
 
+    def follow_rates(self) -> None:
+        """Take over the learning rates of the runs, which may fall."""
+        for part, optimizer in self.optimizers.items():
+            own = [run.trainer.optimization_stepper.optimizers[part] for run in self.runs]
+            for group, start in zip(optimizer.param_groups, self._starts[part], strict=True):
+                group["lr"] = own[start].param_groups[0]["lr"]
+
     # ---- what is the runs' own
 
     def _share_parameters(self) -> None:
@@ -113,12 +120,14 @@ class StackedLearner:
         steppers = [run.trainer.optimization_stepper for run in self.runs]
         self.optimizers: dict[str, torch.optim.Optimizer] = {}
         self._parameters: dict[str, list[nn.Parameter]] = {}
+        self._starts: dict[str, list[int]] = {}  # the first run of each group
         # of each parameter: the parts of its block that an optimizer takes by themselves
         self._blocks: dict[str, list[list[tuple[nn.Parameter, slice]]]] = {}
         for part, optimizer in make_optimizers(self.runs[0].cfg, self.loss).items():
             parameters = optimizer.param_groups[0]["params"]
             rates = [s.optimizers[part].param_groups[0]["lr"] for s in steppers]
             starts = [i for i, lr in enumerate(rates) if i == 0 or lr != rates[i - 1]]
+            self._starts[part] = starts
             rows = [slice(a, b) for a, b in zip(starts, [*starts[1:], len(rates)], strict=True)]
             if len(rows) == 1:
                 blocks = [[(parameter, rows[0])] for parameter in parameters]

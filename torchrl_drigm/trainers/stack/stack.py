@@ -109,6 +109,7 @@ class Stack:
         for _, run in self._going_on():
             run.trainer._post_steps_hook()
             run.trainer._post_steps_log_hook(None)
+        self.learner.follow_rates()
         self._save()
 
     def _updates(self) -> None:
