@@ -6,17 +6,17 @@ Axes: ``*B`` batch (``[*B, T]`` for sequences), ``n_agents`` agents, ``n_actions
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 
 import torch
 from tensordict import TensorDictBase, TensorDictParams
 from tensordict.nn import TensorDictSequential
 from tensordict.utils import NestedKey, expand_as_right, unravel_key
 from torch import Tensor, nn
-from torch.compiler import is_compiling
 from torchrl.envs.utils import step_mdp
 from torchrl.modules import QValueModule, SafeSequential, set_recurrent_mode
 
+from torchrl_drigm.modules._calls import run, under
 from torchrl_drigm.modules._fast_path import Offer, fast_path, is_changed
 from torchrl_drigm.objectives._batch import in_next
 from torchrl_drigm.objectives.multiagent._checks import (
@@ -46,11 +46,11 @@ class NetworksMixin:
 
     def _online(self, name: str) -> AbstractContextManager:
         """Context in which the network ``name`` runs with the loss's online parameters."""
-        return _under(getattr(self, f"{name}_params"), getattr(self, name))
+        return under(getattr(self, f"{name}_params"), getattr(self, name))
 
     def _target(self, name: str) -> AbstractContextManager:
         """Context in which the network ``name`` runs with the loss's target parameters."""
-        return _under(self._target_params(name), getattr(self, name))
+        return under(self._target_params(name), getattr(self, name))
 
     def _target_params(self, name: str) -> TensorDictParams:
         """Where targets are not delayed the online ones, which the next value has no gradient to.
@@ -88,7 +88,7 @@ class NetworksMixin:
     def _run_local_networks(self, tensordict: TensorDictBase) -> None:
         """Write the action values, ``[*B, n_agents, n_actions]``."""
         for module in self._value_modules():
-            module(tensordict)
+            run(module, tensordict)
 
     def _fast_path(
         self, protocol: type[Offer], readers: Iterable[nn.Module], gives: int
@@ -159,7 +159,7 @@ class NetworksMixin:
         the current one: exact also at the last step of an episode in mid-sequence, whose next step
         is not the following one. ``current`` has what the networks wrote there, if they ran.
         """
-        with params.to_module(self.local_value_network, preserve_module_state=False):
+        with under(params, self.local_value_network):
             if not self._is_recurrent:
                 next_td = step_mdp(tensordict, keep_other=False)
                 self._run_local_networks(next_td)
@@ -274,26 +274,3 @@ def _parts(network: nn.Module) -> Iterator[nn.Module]:
             yield from _parts(module)
     else:
         yield network
-
-
-def _under(params: TensorDictBase, network: nn.Module) -> AbstractContextManager:
-    """Context in which a network runs with parameters, whoever gave them.
-
-    It has the loss's own anyway, unless somebody exchanged them, as ``params.to_module(loss)``
-    does: to look takes a fraction of the time of putting them in and taking them out again.
-    """
-    if not is_compiling() and _holds(network, params):
-        return nullcontext()
-    return params.to_module(network, preserve_module_state=False)
-
-
-def _holds(network: nn.Module, params: TensorDictBase) -> bool:
-    """Whether all parameters and buffers are the network's very own."""
-    for name, value in params.items():
-        if isinstance(value, Tensor):
-            own = network._parameters if name in network._parameters else network._buffers
-            if own.get(name) is not value:
-                return False
-        elif name not in network._modules or not _holds(network._modules[name], value):
-            return False
-    return True

@@ -17,6 +17,7 @@ from torchrl.objectives.common import AUTO_LOSS_MASK_KEYS
 from torchrl.objectives.utils import _coerce_value_type, get_value_estimator_entry
 from torchrl.objectives.value import TD1Estimator, TDLambdaEstimator, ValueEstimatorBase
 
+from torchrl_drigm.modules._calls import run
 from torchrl_drigm.objectives._batch import inspects
 from torchrl_drigm.objectives.multiagent._checks import check_finite_batch
 from torchrl_drigm.objectives.multiagent._networks import NetworksMixin
@@ -307,7 +308,7 @@ class RobustLossMixin(StepsMixin, NetworksMixin):
             )
         dual_td = tensordict.select(*self.dual_network.in_keys)
         with self._online("dual_network"):
-            self.dual_network(dual_td)
+            run(self.dual_network, dual_td)
         dual_value = dual_td.get(self.tensor_keys.dual_value, None)
         if dual_value is None:
             raise ValueError(

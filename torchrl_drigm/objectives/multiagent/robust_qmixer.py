@@ -17,6 +17,7 @@ from torchrl.modules.tensordict_module.actors import QValueActor
 from torchrl.objectives.multiagent import QMixerLoss
 from torchrl.objectives.utils import distance_loss
 
+from torchrl_drigm.modules._calls import run
 from torchrl_drigm.modules._fast_path import ChosenValue
 from torchrl_drigm.objectives.multiagent._checks import check_team_reward
 from torchrl_drigm.objectives.multiagent._robust_loss import RobustLossMixin
@@ -212,7 +213,7 @@ class RobustQMixerLoss(RobustLossMixin, QMixerLoss):
         current.set(self.tensor_keys.action, td.get(self.tensor_keys.action))
         current.set(self.tensor_keys.local_value, local_value)  # [*B, n_agents, 1]
         with self._online("mixer_network"):
-            self.mixer_network(current)
+            run(self.mixer_network, current)
         pred_value = current[self.tensor_keys.global_value]  # [*B, 1]
         check_team_reward(td, self.tensor_keys.reward, pred_value)
         pred_value = pred_value.squeeze(-1)
@@ -248,7 +249,7 @@ class RobustQMixerLoss(RobustLossMixin, QMixerLoss):
         next_td, value = self._greedy_next(tensordict, online, self.mixer_network)
         next_td.set(self.tensor_keys.local_value, value)
         with self._target("mixer_network"):
-            self.mixer_network(next_td)
+            run(self.mixer_network, next_td)
         return next_td.get(self.tensor_keys.global_value)
 
     def _check_n_agents(self, local_value: Tensor) -> None:

@@ -17,6 +17,7 @@ from torchrl.data.utils import _find_action_space
 from torchrl.objectives.common import LossModule
 from torchrl.objectives.utils import ValueEstimators, dispatch_value_estimator, distance_loss
 
+from torchrl_drigm.modules._calls import run
 from torchrl_drigm.modules._fast_path import GreedyAndChosen, ValueAndOther, fast_path
 from torchrl_drigm.objectives.multiagent._checks import check_mask_shape, check_team_reward
 from torchrl_drigm.objectives.multiagent._robust_loss import RobustLossMixin
@@ -257,7 +258,7 @@ class RobustQTRANLoss(RobustLossMixin, LossModule):
             greedy, values = self._greedy_and_taken(current, td)
         current.set(keys.action, action)  # the network may have written its greedy ones
         with self._online("state_value_network"):
-            self.state_value_network(current)
+            run(self.state_value_network, current)
         baseline = current.get(keys.state_value)  # [*B, 1]
         with self._online("joint_value_network"):
             joint_value, joint_greedy = self._joint_values(current, action, greedy)
@@ -321,7 +322,7 @@ class RobustQTRANLoss(RobustLossMixin, LossModule):
     def _joint_value(self, tensordict: TensorDictBase, action: Tensor) -> Tensor:
         td = tensordict.select(*self.joint_value_network.in_keys, strict=False)
         td.set(self.tensor_keys.action, action)
-        self.joint_value_network(td)
+        run(self.joint_value_network, td)
         return td.get(self.tensor_keys.joint_value)
 
     def _joint_values(
