@@ -85,8 +85,14 @@ def register_replay(
 
 
 def _store(replay: ReplayBufferTrainer, batch: TensorDictBase) -> None:
-    """Put a batch into the replay buffer, also what is collected before the first update."""
-    replay.extend(batch)
+    """Put a batch into the replay buffer, also what is collected before the first update.
+
+    As ``replay.extend`` does, without a detour over the CPU, which copies more than the buffer.
+    """
+    if replay.flatten_tensordicts:
+        mask = batch.get(("collector", "mask"), None)
+        batch = batch.reshape(-1) if mask is None else batch[mask]
+    replay.replay_buffer.extend(batch)
 
 
 def next_history() -> NextHistory:

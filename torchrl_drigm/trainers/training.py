@@ -6,9 +6,9 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+import torch
 from omegaconf import DictConfig
 from tensordict import TensorDictBase
-from tensordict.nn import TensorDictSequential
 from torch import nn
 from torchrl.checkpoint import GlobalRNGState
 from torchrl.collectors import Collector
@@ -22,6 +22,7 @@ from torchrl.trainers import ReplayBufferTrainer, Trainer
 from torchrl_drigm.config.checks import check_lmbda
 from torchrl_drigm.tasks import Task
 from torchrl_drigm.trainers._checks import check_choice
+from torchrl_drigm.trainers.acting import Acting
 from torchrl_drigm.trainers.checkpoint import CollectionState
 from torchrl_drigm.trainers.checkpoint_folder import RunCheckpoint
 from torchrl_drigm.trainers.compiled import CompiledStepper, check_compiler
@@ -93,13 +94,17 @@ def make_trainer(
     recurrent = cfg.agent.recurrent
     collector = Collector(
         env,
-        TensorDictSequential(
+        Acting(
             agents, greedy, selected_out_keys=[ACTION, ("next", *STATE)] if recurrent else [ACTION]
         ),
         frames_per_batch=cfg.collector.frames_per_batch,
         total_frames=cfg.collector.total_frames,
         init_random_frames=cfg.collector.init_random_frames,
         track_traj_ids=False,
+        # every batch is a new one, which nothing but the trainer has; on a GPU TorchRL takes more
+        # for it than a copy does
+        use_buffers=False,
+        return_same_td=torch.device(cfg.device).type == "cpu",
         # of recurrent agents: TensorDictPrimer with their first state, and InitTracker
         auto_register_policy_transforms=True,
     )
