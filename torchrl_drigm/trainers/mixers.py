@@ -18,10 +18,10 @@ from omegaconf import DictConfig, OmegaConf
 from tensordict.nn import TensorDictModule
 from torch import nn
 from torchrl.envs import EnvBase
-from torchrl.modules.models.multiagent import QMixer, VDNMixer
+from torchrl.modules.models.multiagent import VDNMixer
 
 from torchrl_drigm._named import find_class
-from torchrl_drigm.modules import QTRANJointValue, QTRANStateValue
+from torchrl_drigm.modules import QMixer, QTRANJointValue, QTRANStateValue
 from torchrl_drigm.trainers.sizes import ACTION, Sizes
 
 __all__ = ["make_mixer"]
@@ -37,8 +37,8 @@ def make_mixer(cfg: DictConfig, env: EnvBase | Sizes) -> nn.ModuleDict:
     """What turns the agents' values into the team's (``mixer.name``).
 
     Returns:
-        nn.ModuleDict: for VDN and QMIX TorchRL's own ``mixer``, or one by its import path; for
-        QTRAN the ``joint`` action-value and the ``state`` value network.
+        nn.ModuleDict: for VDN and QMIX TorchRL's ``mixer``, or one by its import path; for QTRAN
+        the ``joint`` action-value and the ``state`` value network.
 
     Raises:
         ValueError: for an unknown name, or options that a mixer does not take.
