@@ -12,7 +12,7 @@ from tensordict import TensorDictBase
 from torch import nn
 from torchrl.checkpoint import GlobalRNGState
 from torchrl.collectors import Collector
-from torchrl.data import LazyTensorStorage, ReplayBuffer
+from torchrl.data import ReplayBuffer
 from torchrl.envs import EnvBase, ExcludeTransform, Transform
 from torchrl.modules import EGreedyModule
 from torchrl.objectives import LossModule
@@ -31,7 +31,7 @@ from torchrl_drigm.trainers.hooks import AnnealEpsilon, AnnealLearningRate, LogE
 from torchrl_drigm.trainers.next_values import leave_out_of_windows, register_replay
 from torchrl_drigm.trainers.optimizers import make_optimizers
 from torchrl_drigm.trainers.progress import PrintProgress
-from torchrl_drigm.trainers.replay import ReplayState
+from torchrl_drigm.trainers.replay import ReplayState, StepStorage
 from torchrl_drigm.trainers.runs import RUN, SIZES, run_identity
 from torchrl_drigm.trainers.sizes import ACTION, ACTION_MASK, Sizes
 from torchrl_drigm.trainers.stepper import PerPartStepper
@@ -109,7 +109,7 @@ def make_trainer(
         auto_register_policy_transforms=True,
     )
     replay_buffer = ReplayBuffer(
-        storage=LazyTensorStorage(cfg.replay.size, device=cfg.device),
+        storage=StepStorage(cfg.replay.size, device=cfg.device),
         transform=_replay_transform(cfg, loss),
         batch_size=cfg.replay.batch_size,
     )
