@@ -15,6 +15,7 @@ from torch import nn
 from torchrl.collectors import Collector
 
 from torchrl_drigm.envs._seeded import SeededEnv
+from torchrl_drigm.modules._calls import run as run_modules
 from torchrl_drigm.trainers.build import Run
 from torchrl_drigm.trainers.environments import make_env
 from torchrl_drigm.trainers.sizes import ACTION
@@ -44,6 +45,8 @@ class StackedCollection:
             frames_per_batch=len(runs) * first.requested_frames_per_batch,
             total_frames=-1,
             track_traj_ids=False,
+            use_buffers=False,  # as the runs' own collectors
+            return_same_td=first.return_same_td,
             auto_register_policy_transforms=True,
         )
         streams.states = states  # whatever was drawn to find out what a policy gives
@@ -93,7 +96,7 @@ class _Explore(TensorDictModuleBase):
         is_random = first._frames < first.init_random_frames
         stacked = tensordict.select(*self.in_keys).unflatten(0, (len(runs), *copies))
         if not is_random:
-            agents(stacked)
+            run_modules(agents, stacked)
         actions = []
         for index, run in enumerate(runs):
             with streams.of(index):

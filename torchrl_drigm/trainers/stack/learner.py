@@ -82,8 +82,8 @@ class StackedLearner:
         norms = {}
         for part, parameters in self._parameters.items():
             own = [next(gradients) for _ in parameters]
-            squares = [gradient.flatten(1).square().sum(1) for gradient in own]
-            norm = torch.stack(squares).sum(0).sqrt()
+            norm = torch.stack([torch.linalg.vector_norm(g.flatten(1), dim=1) for g in own])
+            norm = torch.linalg.vector_norm(norm, dim=0)
             norms[f"grad_norm_{part}"] = norm
             scale = (self.clip_norm / (norm + 1e-6)).clamp(max=1.0)
             for gradient, blocks in zip(own, self._blocks[part], strict=True):

@@ -102,8 +102,9 @@ class Stack:
         self.replay.extend(stored)
         for run in self.runs:
             run.trainer.collected_frames += stored.shape[1]
+        own = batch.unbind(0)
         for index, run in self._going_on():
-            run.trainer._pre_steps_log_hook(batch[index])
+            run.trainer._pre_steps_log_hook(own[index])
         if self.frames >= self.cfg.collector.init_random_frames:
             self._updates()
         for _, run in self._going_on():
@@ -114,7 +115,8 @@ class Stack:
 
     def _updates(self) -> None:
         average: dict[str, Tensor] = {}
-        for j in range(self.cfg.optim.updates_per_batch):
+        updates = self.cfg.optim.updates_per_batch
+        for j in range(updates):
             sampled = self.replay.sample()
             losses = self.learner.losses(sampled)
             self._check_finite(losses, sampled)
@@ -127,7 +129,7 @@ class Stack:
                     value if before is None else before * (j / (j + 1)) + value / (j + 1)
                 )
         for index, run in self._going_on():
-            run.trainer._optim_count += self.cfg.optim.updates_per_batch
+            run.trainer._optim_count += updates
             own = TensorDict({name: value[index] for name, value in average.items()})
             run.trainer._post_optim_complete_log_hook(run.trainer._optim_count, own)
 
