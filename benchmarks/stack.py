@@ -67,9 +67,9 @@ def together(stack):
         held["sample"] = stack.replay.sample()
 
     def learn():
-        losses = stack.learner.losses(held["sample"])
+        losses, gradients = stack.learner.losses_and_gradients(held["sample"])
         stack._check_finite(losses, held["sample"])
-        stack.learner.update(losses)
+        stack.learner.step(gradients)
         if stack.keep is not None:
             stack.keep.renew()
 

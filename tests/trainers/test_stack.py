@@ -2,6 +2,7 @@
 
 import itertools
 import shutil
+from functools import partial
 
 import pandas as pd
 import pytest
@@ -91,8 +92,8 @@ def test_losses_gradients_and_parameters_are_those_of_runs_alone(
     stack = Stack(*members(tmp_path / "stack", f"mixer={mixer}", uncertainty=uncertainty))
     alone, _ = members(tmp_path / "alone", f"mixer={mixer}", uncertainty=uncertainty)
     for batch in batches(stack, 50):
-        losses = stack.learner.losses(batch)
-        found = {**losses.detach(), **stack.learner.update(losses)}
+        losses, gradients = stack.learner.losses_and_gradients(batch)
+        found = {**losses, **stack.learner.step(gradients)}
         for index, run in enumerate(alone):
             expected = run.trainer.optimization_stepper.step(run.trainer, batch[index].clone())
             run.trainer._post_optim_hook()
@@ -120,13 +121,40 @@ def test_of_other_networks_too(tmp_path, double, mixer, network):
     stack = Stack(*members(tmp_path / "stack", *overrides))
     alone, _ = members(tmp_path / "alone", *overrides)
     for batch in batches(stack, 5):
-        losses = stack.learner.losses(batch)
-        found = {**losses.detach(), **stack.learner.update(losses)}
+        losses, gradients = stack.learner.losses_and_gradients(batch)
+        found = {**losses, **stack.learner.step(gradients)}
         for index, run in enumerate(alone):
             expected = run.trainer.optimization_stepper.step(run.trainer, batch[index].clone())
             run.trainer._post_optim_hook()
             for name, value in expected.items():
                 torch.testing.assert_close(found[name][index], value, rtol=1e-6, atol=1e-9)
+
+
+def test_an_update_may_be_compiled(tmp_path, double, monkeypatch):
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    stack = Stack(*members(tmp_path / "compiled", "mixer=vdn", "compile=true"))
+    plain = Stack(*members(tmp_path / "plain", "mixer=vdn"))
+    for number, batch in enumerate(batches(plain, 4)):
+        expected, gradients = plain.learner.losses_and_gradients(batch)
+        expected = {**expected, **plain.learner.step(gradients)}
+        stance = "fail_on_recompile" if number >= 1 else "default"
+        with torch.compiler.set_stance(stance):
+            losses, gradients = stack.learner.losses_and_gradients(batch)
+        found = {**losses, **stack.learner.step(gradients)}
+        assert found.keys() == expected.keys()
+        for name, value in expected.items():
+            torch.testing.assert_close(found[name], value, rtol=1e-6, atol=1e-9)
+
+
+def test_what_cannot_be_compiled_goes_on_without(tmp_path, monkeypatch):
+    def fail(*args, **kwargs):
+        raise RuntimeError("no such thing\nat all")
+
+    stack = Stack(*members(tmp_path, "compile=true"))
+    monkeypatch.setattr(torch, "compile", lambda *_, **__: fail)
+    with pytest.warns(UserWarning, match=r"goes on without \(no such thing\)"):
+        stack.train()
+    assert stack.frames == 240
 
 
 RANDOM = ("exploration.eps_init=1", "exploration.eps_end=1")  # no rounding decides what is done
@@ -208,7 +236,7 @@ def test_no_run_influences_another(tmp_path):
         changed["next", "reward"][1] = torch.nan
         changed["state"][1] = 1e30
         for stack, given in zip(stacks, (other, changed), strict=True):
-            stack.learner.update(stack.learner.losses(given))
+            stack.learner.step(stack.learner.losses_and_gradients(given)[1])
     for index, (run, other) in enumerate(zip(stacks[0].runs, stacks[1].runs, strict=True)):
         same = all(
             torch.equal(value, parameters(other)[name]) for name, value in parameters(run).items()

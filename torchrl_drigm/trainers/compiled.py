@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 import torch
 from tensordict import TensorDict, TensorDictBase
@@ -11,12 +12,13 @@ from tensordict.utils import NestedKey
 from torch import Tensor
 from torch._dynamo.exc import BackendCompilerFailed
 from torch._inductor.exc import InductorError
-from torchrl.objectives import LossModule
 from torchrl.trainers import Trainer
 
 from torchrl_drigm.trainers.stepper import PerPartStepper
 
-__all__ = ["CompiledStepper", "check_compiler"]
+__all__ = ["Compiled", "CompiledStepper", "check_compiler"]
+
+LossesAndGradients: TypeAlias = tuple[Mapping[str, Tensor], list[Tensor]]
 
 REMEDY = "Install what is missing, or set compile=false: the updates are the same, only slower."
 
@@ -44,14 +46,64 @@ def check_compiler(device: torch.device | str) -> None:
         raise RuntimeError(f"compile=true on {device} needs Triton, which is not there. {REMEDY}")
 
 
+class Compiled:
+    """Losses of a batch and their gradients, compiled as one graph.
+
+    Compiled at the first call, for batches of one size. Nothing is written into the batch, such as
+    priorities. Another value of an attribute of the loss is compiled for anew; another module
+    inside of it is not noticed.
+
+    Args:
+        compute (callable): gives losses, by name, and a list of gradients, for a batch.
+    """
+
+    def __init__(self, compute: Callable[[TensorDictBase], LossesAndGradients]) -> None:
+        self._compute = compute
+        self._compiled: Callable | None = None
+
+    def __call__(self, batch: TensorDictBase) -> LossesAndGradients:
+        """What ``compute`` gives.
+
+        Raises:
+            RuntimeError: if it cannot be compiled.
+        """
+        leaves = {key: leaf for key, leaf in batch.items(True, True) if torch.is_tensor(leaf)}
+        if self._compiled is not None:
+            return self._compiled(leaves)
+        # TensorDict remembers every type that it meets, and graphs are of as many as there were
+        self._compute(batch.copy())
+        compiled = self._compile(batch.batch_size)
+        try:
+            with warnings.catch_warnings():
+                # TensorDict reads an option of PyTorch that has become obsolete
+                warnings.filterwarnings("ignore", ".*inline_inbuilt_nn_modules", FutureWarning)
+                found = compiled(leaves)
+        except (BackendCompilerFailed, InductorError) as error:
+            raise RuntimeError(f"compile=true failed: {error}\n{REMEDY}") from error
+        self._compiled = compiled
+        return found
+
+    def _compile(self, batch_size: torch.Size) -> Callable:
+        compute = self._compute
+
+        def of_leaves(leaves: dict[NestedKey, Tensor]) -> LossesAndGradients:
+            batch = TensorDict({}, batch_size)
+            for key, leaf in leaves.items():
+                batch[key] = leaf
+            losses, gradients = compute(batch)
+            return {key: value.detach() for key, value in losses.items()}, gradients
+
+        # with compiled graphs of its own: many runs may share a process
+        compiled = torch.compile(of_leaves, fullgraph=True, dynamic=False, isolate_recompiles=True)
+        # gradients belong to the graph, so that forward and backward pass are compiled as one
+        return torch._dynamo.config.patch(trace_autograd_ops=True)(compiled)
+
+
 class CompiledStepper(PerPartStepper):
     """:class:`PerPartStepper` with the loss and its gradients compiled, as one graph.
 
-    Clipping and the optimizers, which have fused forms of their own, stay outside.
-
-    Compiled at the first update, for batches of one size. Nothing is written into the batch, such
-    as priorities. Another value of an attribute of the loss is compiled for anew; another module
-    inside of it is not noticed: build a new trainer for that.
+    Clipping and the optimizers, which have fused forms of their own, stay outside. For another
+    module inside of the loss, build a new trainer; see :class:`Compiled`.
 
     Args:
         optimizers (mapping of str to Optimizer): the optimizer of each part, by a name of it.
@@ -59,24 +111,20 @@ class CompiledStepper(PerPartStepper):
 
     def __init__(self, optimizers: Mapping[str, torch.optim.Optimizer]) -> None:
         super().__init__(optimizers)
-        self._compiled: Callable | None = None
+        self._compiled: Compiled | None = None
 
     def _losses_and_gradients(
         self, trainer: Trainer, sub_batch: TensorDictBase
     ) -> tuple[TensorDictBase, list[Tensor]]:
-        leaves = {key: leaf for key, leaf in sub_batch.items(True, True) if torch.is_tensor(leaf)}
         if self._compiled is None:
-            compute = self._compile(trainer.loss_module, sub_batch)
-            try:
-                with warnings.catch_warnings():
-                    # TensorDict reads an option of PyTorch that has become obsolete
-                    warnings.filterwarnings("ignore", ".*inline_inbuilt_nn_modules", FutureWarning)
-                    losses, gradients = compute(leaves)
-            except (BackendCompilerFailed, InductorError) as error:
-                raise RuntimeError(f"compile=true failed: {error}\n{REMEDY}") from error
-            self._compiled = compute
-        else:
-            losses, gradients = self._compiled(leaves)
+            loss = trainer.loss_module
+
+            def compute(batch: TensorDictBase) -> LossesAndGradients:
+                losses = loss(batch)
+                return losses, self._gradients(losses)
+
+            self._compiled = Compiled(compute)
+        losses, gradients = self._compiled(sub_batch)
         metrics = TensorDict(losses)
         if getattr(trainer.loss_module, "check_finite", False) and not all(
             torch.isfinite(torch.stack(list(losses.values()))).tolist()
@@ -84,23 +132,3 @@ class CompiledStepper(PerPartStepper):
             # names what is not finite
             trainer.compute_loss(sub_batch)
         return metrics, gradients
-
-    def _compile(self, loss: LossModule, sub_batch: TensorDictBase) -> Callable:
-        batch_size = sub_batch.batch_size
-
-        def losses_and_gradients(
-            leaves: dict[NestedKey, Tensor],
-        ) -> tuple[dict[str, Tensor], list[Tensor]]:
-            batch = TensorDict({}, batch_size)
-            for key, leaf in leaves.items():
-                batch[key] = leaf
-            losses = loss(batch)
-            gradients = self._gradients(losses)
-            return {key: value.detach() for key, value in losses.items()}, gradients
-
-        # with compiled graphs of its own: many runs may share a process
-        compiled = torch.compile(
-            losses_and_gradients, fullgraph=True, dynamic=False, isolate_recompiles=True
-        )
-        # gradients belong to the graph, so that forward and backward pass are compiled as one
-        return torch._dynamo.config.patch(trace_autograd_ops=True)(compiled)

@@ -56,7 +56,10 @@ class StackedModule(nn.Module):
         self.n_runs = len(modules)
         self.module = copy.deepcopy(first)
         # what computes, with the parameters that it is lent: no submodule, it owns none
-        self.__dict__["_alone"] = copy.deepcopy(first)
+        self.__dict__["_alone"] = alone = copy.deepcopy(first)
+        self.__dict__["_methods"] = {
+            name: _Method(alone, name) for name in _OFFERS if hasattr(alone, name)
+        }
         named = (*first.named_parameters(), *first.named_buffers())
         self._names = [name for name, _ in named]
         for name in self._names:
@@ -85,7 +88,7 @@ class StackedModule(nn.Module):
         if method == "forward":
             return functional_call(self._alone, lent, tuple(args))
         lent = {f"module.{name}": tensor for name, tensor in lent.items()}
-        return functional_call(_Method(self._alone, method), lent, tuple(args))
+        return functional_call(self._methods[method], lent, tuple(args))
 
 
 class _StackedTeam(StackedModule):

@@ -5,18 +5,21 @@ Axes: ``R`` runs, ``B`` batch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
-from tensordict import TensorDict, TensorDictBase
+from tensordict import TensorDictBase
 from tensordict.nn import TensorDictModule
 from torch import Tensor, nn
+from torch._dynamo.exc import TorchDynamoException
 from torchrl.modules import SafeSequential
 from torchrl.objectives import LossModule
 
 from torchrl_drigm.modules import stack_modules
 from torchrl_drigm.trainers.build import Run
 from torchrl_drigm.trainers.builders import make_loss
+from torchrl_drigm.trainers.compiled import Compiled
 from torchrl_drigm.trainers.optimizers import make_optimizers
 from torchrl_drigm.trainers.targets import make_target_updater
 from torchrl_drigm.uncertainty._per_run import SetPerRun
@@ -64,21 +67,42 @@ class StackedLearner:
         self.target_updater = make_target_updater(cfg, self.loss)  # sets the targets, as all do
         self._share_parameters()
         self._make_optimizers()
+        self._compiled = Compiled(self._compute) if cfg.get("compile", False) else None
         first = runs[0].trainer.target_net_updater
         if hasattr(first, "counter"):
             self.target_updater.counter = first.counter
 
     # ---- an update
 
-    def losses(self, batch: TensorDictBase) -> TensorDict:
-        """Losses and logged values ``[R]`` each, of a batch ``[R, B]``."""
-        return self.loss(batch)
+    def losses_and_gradients(
+        self, batch: TensorDictBase
+    ) -> tuple[Mapping[str, Tensor], list[Tensor]]:
+        """Losses and logged values ``[R]`` each, of a batch ``[R, B]``, and their gradients.
 
-    def update(self, losses: TensorDictBase) -> dict[str, Tensor]:
-        """Step every run along the gradient of its own losses; the gradients' norms, ``[R]``."""
+        With ``compile=true`` as one graph; where there is no such graph it says so, once.
+        """
+        if self._compiled is not None:
+            try:
+                return self._compiled(batch)
+            except (RuntimeError, TorchDynamoException) as error:
+                self._compiled = None
+                reason = str(error).splitlines()[0]
+                warnings.warn(
+                    f"compile=true: this stack cannot be compiled, and goes on without ({reason}).",
+                    stacklevel=2,
+                )
+        return self._compute(batch)
+
+    def _compute(self, batch: TensorDictBase) -> tuple[Mapping[str, Tensor], list[Tensor]]:
+        losses = self.loss(batch)
         total = sum(value.sum() for key, value in losses.items() if key.startswith("loss"))
         every = [parameter for part in self._parameters.values() for parameter in part]
-        gradients = iter(torch.autograd.grad(total, every, materialize_grads=True))
+        gradients = torch.autograd.grad(total, every, materialize_grads=True)
+        return losses.detach(), list(gradients)
+
+    def step(self, gradients: Sequence[Tensor]) -> dict[str, Tensor]:
+        """Step every run along the gradient of its own losses; the gradients' norms, ``[R]``."""
+        gradients = iter(gradients)
         norms = {}
         for part, parameters in self._parameters.items():
             own = [next(gradients) for _ in parameters]

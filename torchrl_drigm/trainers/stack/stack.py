@@ -6,7 +6,7 @@ Axes: ``R`` runs, ``E`` copies of the environment, ``T`` steps of a batch.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from tensordict import TensorDict, TensorDictBase
@@ -118,12 +118,12 @@ class Stack:
         updates = self.cfg.optim.updates_per_batch
         for j in range(updates):
             sampled = self.replay.sample()
-            losses = self.learner.losses(sampled)
+            losses, gradients = self.learner.losses_and_gradients(sampled)
             self._check_finite(losses, sampled)
-            norms = self.learner.update(losses)
+            norms = self.learner.step(gradients)
             if self.keep is not None:
                 self.keep.renew()
-            for name, value in {**losses.detach(), **norms}.items():
+            for name, value in {**losses, **norms}.items():
                 before = average.get(name)
                 average[name] = (
                     value if before is None else before * (j / (j + 1)) + value / (j + 1)
@@ -133,7 +133,7 @@ class Stack:
             own = TensorDict({name: value[index] for name, value in average.items()})
             run.trainer._post_optim_complete_log_hook(run.trainer._optim_count, own)
 
-    def _check_finite(self, losses: TensorDictBase, sampled: TensorDictBase) -> None:
+    def _check_finite(self, losses: Mapping[str, Tensor], sampled: TensorDictBase) -> None:
         """Let runs end whose losses are not finite, with what the loss alone says about it."""
         finite = torch.stack([value.isfinite() for value in losses.values()]).all(0)
         if bool(finite.all()):
