@@ -6,7 +6,6 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-import torch
 from omegaconf import DictConfig
 from tensordict import TensorDictBase
 from torch import nn
@@ -101,10 +100,6 @@ def make_trainer(
         total_frames=cfg.collector.total_frames,
         init_random_frames=cfg.collector.init_random_frames,
         track_traj_ids=False,
-        # every batch is a new one, which nothing but the trainer has; on a GPU TorchRL takes more
-        # for it than a copy does
-        use_buffers=False,
-        return_same_td=torch.device(cfg.device).type == "cpu",
         # of recurrent agents: TensorDictPrimer with their first state, and InitTracker
         auto_register_policy_transforms=True,
     )

@@ -45,8 +45,6 @@ class StackedCollection:
             frames_per_batch=len(runs) * first.requested_frames_per_batch,
             total_frames=-1,
             track_traj_ids=False,
-            use_buffers=False,  # as the runs' own collectors
-            return_same_td=first.return_same_td,
             auto_register_policy_transforms=True,
         )
         streams.states = states  # whatever was drawn to find out what a policy gives
