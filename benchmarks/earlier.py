@@ -11,6 +11,7 @@ turn, each in processes of its own, from start to end:
 - sweep: runs per hour of nine algorithms and some seeds on all cores, start-up and evaluation
   included: processes side by side before, stacks now.
 - paper: milliseconds of an update of preset=paper per run, alone before, in a stack of four now.
+- compiled: the same, with compile=true now (a minute or two to compile, a C++ compiler).
 """
 
 from __future__ import annotations
@@ -173,7 +174,7 @@ def main() -> None:
     text = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=text)
     parser.add_argument("--commit", default="ce194ec", help="the earlier one (ce194ec)")
-    parser.add_argument("--only", choices=("run", "sweep", "paper"), nargs="+")
+    parser.add_argument("--only", choices=("run", "paper", "compiled", "sweep"), nargs="+")
     parser.add_argument("--full", action="store_true", help="whole runs, and five seeds")
     parser.add_argument("--repeats", type=int, help="of each measurement (1, with --full 3)")
     args = parser.parse_args()
@@ -187,12 +188,12 @@ def main() -> None:
         add = ["git", "-C", str(ROOT), "worktree", "add", "--detach", "--quiet", str(before)]
         subprocess.run([*add, args.commit], check=True)
         try:
-            for what in args.only or ("run", "paper", "sweep"):
+            for what in args.only or ("run", "paper", "compiled", "sweep"):
                 times = {"before": [], "now": []}
                 for repeat in range(repeats):
                     measure(what, before, Path(scratch) / str(repeat), times, (frames, seeds, jobs))
                 one, other = times["before"], times["now"]
-                scale, unit = (1e3, "ms") if what == "paper" else (1.0, "s")
+                scale, unit = (1e3, "ms") if what in ("paper", "compiled") else (1.0, "s")
                 cells = (f"{show(values, 1, scale)} {unit}" for values in (one, other))
                 table.row(what, show(ratios(one, other)), *cells)
         finally:
@@ -207,9 +208,10 @@ def measure(what, before, folder, times, sizes):
         words = ("preset=fast", f"collector.total_frames={frames}", "progress_bar=false")
         for name, checkout in (("before", before), ("now", ROOT)):
             times[name].append(seconds_of(checkout, RUN, *words)[0])
-    elif what == "paper":
+    elif what in ("paper", "compiled"):
+        own = ("preset=paper", f"compile={what == 'compiled'}")
         times["before"].append(seconds_of(before, UPDATE, "preset=paper"))
-        times["now"].append(seconds_of(ROOT, STACKED, "preset=paper"))
+        times["now"].append(seconds_of(ROOT, STACKED, *own))
     else:
         ways = (("before", before, sweep_before), ("now", ROOT, sweep_now))
         for name, checkout, sweep in ways:

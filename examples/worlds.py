@@ -82,7 +82,7 @@ class World:
 # point are small numbers, which a dual number meets more exactly.
 BUILDING = (
     *("preset=fast", "env.num_envs=64", "optim.updates_per_batch=1", "optim.lr=3e-3"),
-    *("replay.batch_size=512", "target.tau=0.02", "exploration.annealing_frames=10_000"),
+    *("optim.lr_end_factor=1", "replay.batch_size=512", "target.tau=0.02", "agent.core=gru"),
     *("agent.share_params=true", "agent.agent_id=true"),
     *("env.reward_scale=0.02", "env.reward_loc=0", "optim.gamma=0.97"),
 )

@@ -37,7 +37,7 @@ def test_ours_are_accepted(config, uncertainty, mixer):
         ("optim.gamma=nan", r"optim.gamma=nan must be in \[0, 1\]"),
         ("exploration.eps_end=-0.1", r"exploration.eps_end=-0.1 must be in \[0, 1\]"),
         ("target.tau=0", r"target.tau=0.0 must be in \(0, 1\]"),
-        ("target.interval=5", r"exactly one of target.interval .* got interval=5 and tau=0.005"),
+        ("target.interval=5", r"exactly one of target.interval .* got interval=5 and tau=0.01"),
         ("target.tau=null", r"exactly one of target.interval .* got interval=None and tau=None"),
         (
             "agent.core=none agent.window=8",

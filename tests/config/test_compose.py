@@ -45,7 +45,7 @@ class TestTypes:
         own = ["env=own", "mixer=own", "uncertainty=own", *OWN]
         cfg = compose_config(*own, "+env.options.size=3", "+uncertainty.options={a: [1, 2]}")
         assert cfg.env == {
-            **{"name": "my.Env", "num_envs": 16, "loc": 0.0, "scale": 1.0, "reward_scale": 1.0},
+            **{"name": "my.Env", "num_envs": 64, "loc": 0.0, "scale": 1.0, "reward_scale": 1.0},
             "options": {"size": 3},
         }
         assert cfg.mixer == {"name": "my.Mixer", "options": {}}

@@ -38,10 +38,10 @@ LEARNING = {
         "collector": (16, 172_800, 64),
     },
     "fast": {
-        "optim": ("adam", 1e-3, 1.0, 10.0, 0.99, 0, None, False, 4),
-        "replay": (100_000, 128),
-        "exploration": (1.0, 0.05, 20_000),
-        "target": (None, 0.005),
+        "optim": ("adam", 8e-3, 0.0, 10.0, 0.99, 0, None, False, 1),
+        "replay": (100_000, 256),
+        "exploration": (1.0, 0.05, 10_000),
+        "target": (None, 0.01),
         "collector": (64, 80_000, 512),
     },
     "battles": {
@@ -120,9 +120,9 @@ def test_a_preset_sets_all_of_learning(preset):
 def test_what_a_preset_sets_of_a_building_does_not_reach_other_environments():
     for building in ("building", "building_all_climates"):
         env = composed("fast", f"env={building}").env
-        assert env.n_action_levels == 40 and env.num_envs == 16
+        assert env.n_action_levels == 40 and env.num_envs == 64
         assert (env.reward_scale, env.reward_loc) == (0.1, 3.0)
         assert env.loc[0] == 22.0 and env.scale == [2.0, 20.0, 20.0, 1.0, 0.2]
     env = composed("fast", "env=smax").env
-    assert env.num_envs == 16
+    assert env.num_envs == 64
     assert (env.loc, env.scale, env.reward_scale) == (0.0, 1.0, 10.0)
