@@ -8,7 +8,7 @@ The earlier commit is checked out of the git history into a temporary folder, an
 turn, each in processes of its own, from start to end:
 
 - run: seconds of training of preset=fast, by the benchmarks' own path.
-- sweep: runs per hour of nine algorithms and some seeds on all cores, start-up and evaluation
+- sweep: seconds a run of nine algorithms and some seeds on all cores, start-up and evaluation
   included: processes side by side before, stacks now.
 - paper: milliseconds of an update of preset=paper per run, alone before, in a stack of four now.
 - compiled: the same, with compile=true now (a minute or two to compile, a C++ compiler).
@@ -176,11 +176,15 @@ def main() -> None:
     parser.add_argument("--commit", default="ce194ec", help="the earlier one (ce194ec)")
     parser.add_argument("--only", choices=("run", "paper", "compiled", "sweep"), nargs="+")
     parser.add_argument("--full", action="store_true", help="whole runs, and five seeds")
+    parser.add_argument(
+        "--seeds-before", type=int, help="of the sweep, if fewer: its runs take as long each"
+    )
     parser.add_argument("--repeats", type=int, help="of each measurement (1, with --full 3)")
     args = parser.parse_args()
     frames, seeds = (80_000, 5) if args.full else (8_000, 1)
     repeats = args.repeats or (3 if args.full else 1)
     jobs = os.cpu_count() or 1
+    sizes = frames, (args.seeds_before or seeds, seeds), jobs
     print_header(f"Against commit {args.commit}: before / now", threads="one thread a process")
     table = Table({"": 10, "before / now": 22, "before": 24, "now": 24})
     with tempfile.TemporaryDirectory() as scratch:
@@ -191,7 +195,7 @@ def main() -> None:
             for what in args.only or ("run", "paper", "compiled", "sweep"):
                 times = {"before": [], "now": []}
                 for repeat in range(repeats):
-                    measure(what, before, Path(scratch) / str(repeat), times, (frames, seeds, jobs))
+                    measure(what, before, Path(scratch) / str(repeat), times, sizes)
                 one, other = times["before"], times["now"]
                 scale, unit = (1e3, "ms") if what in ("paper", "compiled") else (1.0, "s")
                 cells = (f"{show(values, 1, scale)} {unit}" for values in (one, other))
@@ -214,8 +218,9 @@ def measure(what, before, folder, times, sizes):
         times["now"].append(seconds_of(ROOT, STACKED, *own))
     else:
         ways = (("before", before, sweep_before), ("now", ROOT, sweep_now))
-        for name, checkout, sweep in ways:
-            times[name].append(sweep(checkout, folder / name, seeds, frames, jobs))
+        for (name, checkout, sweep), own in zip(ways, seeds, strict=True):
+            n_runs = len(MIXERS) * len(SETS) * own
+            times[name].append(sweep(checkout, folder / name, own, frames, jobs) / n_runs)
 
 
 if __name__ == "__main__":
