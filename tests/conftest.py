@@ -5,6 +5,8 @@ import importlib.util
 import pytest
 import torch
 
+from tests.fresh_python import FreshPython
+
 # Networks of test size gain nothing from threads, and two beside another busy process lose much.
 torch.set_num_threads(1)
 
@@ -25,6 +27,14 @@ DOCTESTS = {
     "torchrl_drigm.envs.transforms.observation_noise": ("jaxmarl", "smax"),
     "torchrl_drigm.evaluation": ("sustaingym", "sustaingym"),
 }
+
+
+@pytest.fixture(scope="session")
+def python():
+    """Runs Python in a process of its own, with less to import."""
+    python = FreshPython()
+    yield python
+    python.close()
 
 
 def pytest_collection_modifyitems(items):

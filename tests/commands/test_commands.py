@@ -1,7 +1,5 @@
 """The command line, as somebody without a checkout uses it."""
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -10,18 +8,6 @@ import pytest
 from torchrl_drigm.__main__ import COMMANDS, main
 
 ROOT = Path(__file__).parents[2]
-
-
-def run(*arguments, cwd, site=ROOT):
-    environment = {**os.environ, "PYTHONPATH": str(site), "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [sys.executable, "-m", "torchrl_drigm", *map(str, arguments)],
-        cwd=cwd,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=400,
-    )
 
 
 def test_help_names_every_command(capsys):
@@ -79,15 +65,19 @@ def test_options_of_hydra_may_stand_between_overrides(monkeypatch):
 
 @pytest.mark.vmas
 @pytest.mark.slow
-def test_an_environment_of_torchrl_is_trained_and_evaluated(tmp_path):
+def test_an_environment_of_torchrl_is_trained_and_evaluated(python, tmp_path):
     pytest.importorskip("vmas", reason='needs vmas: pip install "torchrl_drigm[vmas]"')
+
+    def run(*arguments):
+        return python("-m", "torchrl_drigm", *arguments, cwd=tmp_path, PYTHONPATH=str(ROOT))
+
     small = ["env.num_envs=8", "env.kwargs.scenario=balance", "collector.frames_per_batch=256"]
     small += ["env.max_steps=30", "optim.updates_per_batch=2", "replay.batch_size=4"]
     small += ["agent.hidden_size=8", "collector.total_frames=1024", "evaluation.episodes=4"]
     suite = "evaluation.suite=[{name: as trained}, {name: heavy, package_mass: 20}]"
-    done = run("train", "torchrl", *small, suite, cwd=tmp_path)
+    done = run("train", "torchrl", *small, suite)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "as trained" in done.stdout and "heavy" in done.stdout
     (folder,) = (tmp_path / "runs" / "torchrl").iterdir()
-    done = run("evaluate", folder, "--episodes", 2, cwd=tmp_path)
+    done = run("evaluate", folder, "--episodes", 2)
     assert "nominal" in done.stdout, done.stderr[-3000:]

@@ -1,10 +1,8 @@
 """What docs/extending.md says, done with the files that it shows and nothing else."""
 
-import os
 import re
 import runpy
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
@@ -178,13 +176,12 @@ class TestSuite:
 
 
 @pytest.mark.slow
-def test_the_commands_of_the_page_run(users_folder):
+def test_the_commands_of_the_page_run(users_folder, python):
     """Literally, but for the sizes of the runs."""
     folder = users_folder(*ENVIRONMENT, "mean_cvar.py", "weighing_mixer.py", "guards.yaml")
     block = re.search(r"```bash\n(cd docs/examples\n.*?)```", PAGE, re.DOTALL)[1]
     commands = block.replace("\\\n", " ").splitlines()[1:]
     assert [command.split()[3] for command in commands] == ["train", "train", "evaluate", "compare"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     for command in commands:
         words = shlex.split(command)[1:]
         if "train" in words:
@@ -192,9 +189,7 @@ def test_the_commands_of_the_page_run(users_folder):
             words += [word for word in SMALL if own or not word.startswith("uncertainty")]
         if "evaluate" in words:
             words += ["--episodes", "4"]
-        done = subprocess.run(
-            [sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True
-        )
+        done = python(*words, cwd=folder, PYTHONPATH=str(ROOT))
         assert done.returncode == 0, done.stderr[-3000:]
     assert "mean-CVaR WeighingMixer, ρ = 0.8" in done.stdout and "always quiet" in done.stdout
     assert (folder / "runs" / "robust" / "evaluation_guards.csv").exists()

@@ -12,15 +12,22 @@ import torch
 
 from torchrl_drigm.evaluation import read_metrics
 
-ROOT = Path(__file__).parents[2]
+EXAMPLES = Path(__file__).parents[2] / "examples"
+ENV = {"PYTHONWARNINGS": "default", "HYDRA_FULL_ERROR": "0", "OMP_NUM_THREADS": "1"}
 
 
-def run(script, *args, cwd):
-    env = {**os.environ, "PYTHONWARNINGS": "default", "HYDRA_FULL_ERROR": "0"}
+@pytest.fixture
+def run(python, tmp_path):
+    """Runs an example in an empty folder."""
+    return lambda script, *args: python(EXAMPLES / script, *args, cwd=tmp_path, **ENV)
+
+
+def start(script, *args, cwd):
+    """Runs an example in a Python that has to import all, and could say something then."""
     return subprocess.run(
-        [sys.executable, str(ROOT / "examples" / script), *args],
+        [sys.executable, str(EXAMPLES / script), *args],
         cwd=cwd,
-        env=env,
+        env={**os.environ, **ENV},
         capture_output=True,
         text=True,
         timeout=300,
@@ -36,8 +43,8 @@ class TestSustainGym:
             "sustaingym", reason='needs sustaingym: pip install "torchrl_drigm[sustaingym]"'
         )
 
-    def test_only_a_controller_capped_at_the_rated_power_is_without_risk(self, tmp_path):
-        done = run("failing_building.py", "--episodes", "2", cwd=tmp_path)
+    def test_only_a_controller_capped_at_the_rated_power_is_without_risk(self, run):
+        done = run("failing_building.py", "--episodes", "2")
         assert done.returncode == 0, done.stderr
 
         def read(lines):
@@ -51,7 +58,7 @@ class TestSustainGym:
         assert all(row[0] > row[-1] for row in returns.values())
         assert all(row[0] < row[-1] for row in failures.values())
 
-    def test_run_leaves_everything_in_its_folder(self, tmp_path):
+    def test_run_leaves_everything_in_its_folder(self, run, tmp_path):
         overrides = [
             "collector.total_frames=5120",
             "optim.updates_per_batch=1",
@@ -60,7 +67,7 @@ class TestSustainGym:
             "evaluation.episodes=2",
             "hydra.run.dir=run",
         ]
-        done = run("sustaingym_rqmix.py", *overrides, cwd=tmp_path)
+        done = start("sustaingym_rqmix.py", *overrides, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         names = {path.name for path in (tmp_path / "run").iterdir()}
         assert {
@@ -81,7 +88,7 @@ class TestSustainGym:
         frames = read_metrics(tmp_path / "run")["frames"].max()
         config = (tmp_path / "run" / "config.yaml").read_text()
         other = [*overrides[1:-1], "resume=run/checkpoint", "hydra.run.dir=other", "seed=7"]
-        refused = run("sustaingym_rqmix.py", *other, "collector.total_frames=9999", cwd=tmp_path)
+        refused = run("sustaingym_rqmix.py", *other, "collector.total_frames=9999")
         assert refused.returncode != 0 and "seed: 0 there, 7 here" in refused.stderr
         assert (tmp_path / "run" / "config.yaml").read_text() == config
         resumed = run(
@@ -90,7 +97,6 @@ class TestSustainGym:
             "collector.total_frames=7680",
             "resume=run/checkpoint",
             "hydra.run.dir=other",
-            cwd=tmp_path,
         )
         assert resumed.returncode == 0, resumed.stderr
         assert read_metrics(tmp_path / "run")["frames"].max() > frames
@@ -103,13 +109,13 @@ class TestSustainGym:
             ("resume=nowhere", "no checkpoint at nowhere"),
         ],
     )
-    def test_bad_input(self, tmp_path, override, message):
-        done = run("sustaingym_rqmix.py", override, "hydra.run.dir=run", cwd=tmp_path)
+    def test_bad_input(self, run, override, message):
+        done = run("sustaingym_rqmix.py", override, "hydra.run.dir=run")
         assert done.returncode != 0
         assert message in done.stderr
 
-    def test_help(self, tmp_path):
-        done = run("sustaingym_rqmix.py", "--help", cwd=tmp_path)
+    def test_help(self, run):
+        done = run("sustaingym_rqmix.py", "--help")
         assert done.returncode == 0
         for text in (
             "uncertainty: chi2, contamination, cvar, group_dr, kl, none, own, tv",
@@ -125,7 +131,7 @@ class TestWholeReturns:
     @pytest.fixture
     def vmas(self):
         pytest.importorskip("vmas", reason='needs vmas: pip install "torchrl_drigm[vmas]"')
-        spec = importlib.util.spec_from_file_location("vmas", ROOT / "examples" / "vmas_rqmix.py")
+        spec = importlib.util.spec_from_file_location("vmas", EXAMPLES / "vmas_rqmix.py")
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         return module
@@ -156,9 +162,9 @@ class TestWholeReturns:
 
 
 @pytest.mark.vmas
-def test_vmas(tmp_path):
+def test_vmas(run):
     pytest.importorskip("vmas", reason='needs vmas: pip install "torchrl_drigm[vmas]"')
-    done = run("vmas_rqmix.py", "--frames", "12000", cwd=tmp_path)
+    done = run("vmas_rqmix.py", "--frames", "12000")
     assert done.returncode == 0, done.stderr
     assert "robust QMIX, greedy" in done.stdout
     assert "12,000 steps, return" in done.stdout and "\r" not in done.stderr

@@ -1,8 +1,5 @@
 """Examples 1 and 2 of the paper, number by number, and the script that shows the first."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -128,18 +125,12 @@ class TestExample2:
 
 
 class TestScript:
-    def run(self, *args, cwd):
-        return subprocess.run(
-            [sys.executable, str(SCRIPT), *args],
-            cwd=cwd,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+    @pytest.fixture
+    def run(self, python, tmp_path):
+        return lambda *args: python(SCRIPT, *args, cwd=tmp_path)
 
-    def test_prints_and_draws(self, tmp_path):
-        done = self.run("--output", "pictures/example.png", cwd=tmp_path)
+    def test_prints_and_draws(self, run, tmp_path):
+        done = run("--output", "pictures/example.png")
         assert done.returncode == 0, done.stderr
         rows = {line.split("  ")[1]: line for line in done.stdout.splitlines() if line[:2] == "  "}
         assert rows["robust"].split()[1:5] == ["0.70", "0.40", "0.60", "0.70"]
@@ -151,7 +142,7 @@ class TestScript:
         assert files == ["example.png"]
         assert (tmp_path / "pictures" / "example.png").stat().st_size > 10_000
 
-    def test_help(self, tmp_path):
-        done = self.run("--help", cwd=tmp_path)
+    def test_help(self, run, tmp_path):
+        done = run("--help")
         assert done.returncode == 0 and "--output" in done.stdout
         assert not list(tmp_path.iterdir())

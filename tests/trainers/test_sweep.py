@@ -1,8 +1,5 @@
 """Sweeps: several runs side by side, which go on where they were stopped."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -21,31 +18,26 @@ pytestmark = [pytest.mark.sustaingym, pytest.mark.slow]
 ROOT = Path(__file__).parents[2]
 
 
-def sweep(folder, seeds="0,1", code=0):
-    command = [sys.executable, "examples/sustaingym_rqmix.py", "--multirun", *SMALL]
-    command += ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", f"seed={seeds}"]
+def sweep(python, folder, seeds="0,1", jobs=2, code=0):
+    command = ["examples/sustaingym_rqmix.py", "--multirun", *SMALL]
+    command += ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={jobs}", f"seed={seeds}"]
     command += ["evaluation.episodes=1", f"hydra.sweep.dir={folder}"]
-    done = subprocess.run(
-        command,
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"},
-        capture_output=True,
-        text=True,
-        timeout=500,
-    )
+    done = python(*command, cwd=ROOT, timeout=500, OMP_NUM_THREADS="1", MPLBACKEND="Agg")
     assert done.returncode == code, done.stderr[-3000:]
     return done.stdout if code == 0 else done.stderr
 
 
-def test_a_stopped_sweep_goes_on(tmp_path):
-    sweep(tmp_path)
+def test_a_stopped_sweep_goes_on(python, tmp_path):
+    sweep(python, tmp_path)
     results = sorted(tmp_path.rglob("evaluation.csv"))
     assert len(results) == 2
     first, second = (file.read_text() for file in results)
     assert first != second
     results[1].unlink()  # as if the second had been stopped before its evaluation
     written = results[0].stat().st_mtime_ns
-    assert "has its results already" in sweep(tmp_path)
+    assert "has its results already" in sweep(python, tmp_path, jobs=1)
     assert results[0].stat().st_mtime_ns == written
     assert results[1].read_text() == second
-    assert "holds another run. Differing: seed: 0 there, 5 here" in sweep(tmp_path, "5", code=1)
+    assert "holds another run. Differing: seed: 0 there, 5 here" in sweep(
+        python, tmp_path, "5", code=1
+    )

@@ -1,7 +1,6 @@
 """Sets by name and by import path; a config executes nothing that it may not."""
 
 import os
-import subprocess
 import sys
 from dataclasses import dataclass
 
@@ -162,7 +161,7 @@ class TestImportPaths:
         assert make_uncertainty(cfg) == Nominal()
 
 
-def test_a_set_of_the_package_is_one_file(tmp_path):
+def test_a_set_of_the_package_is_one_file(python, tmp_path):
     """Beside the others, and nothing else changed: names, losses and configs know it."""
     import shutil
 
@@ -172,6 +171,8 @@ def test_a_set_of_the_package_is_one_file(tmp_path):
     example = os.path.join(ROOT, "docs", "examples", "mean_cvar.py")
     shutil.copy(example, package / "uncertainty" / "mean_cvar.py")
     script = (
+        "import warnings\n"
+        "warnings.filterwarnings('error', '', DeprecationWarning, 'torchrl_drigm$')\n"
         "import torch, torchrl_drigm\n"
         "from torchrl.objectives.utils import get_value_estimator_entry\n"
         "from torchrl_drigm.objectives.value import worst_case_expectation\n"
@@ -183,13 +184,6 @@ def test_a_set_of_the_package_is_one_file(tmp_path):
         "values = torch.tensor([0.0, 1.0])\n"
         "print(worst_case_expectation(values, half, 0.5, 'mean_cvar').item())\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-W", "error::DeprecationWarning:torchrl_drigm", "-c", script],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
+    done = python("-c", script, cwd=tmp_path, PYTHONPATH=str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) == 0.25  # half of the mean 1/2 and of the worst half's 0

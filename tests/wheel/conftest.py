@@ -1,9 +1,6 @@
 """The package as somebody has it who installed the wheel: unpacked, outside of the checkout."""
 
-import os
 import shutil
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -12,26 +9,19 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-def _run(*command, cwd, **env):
-    done = subprocess.run(
-        [sys.executable, *map(str, command)],
-        cwd=cwd,
-        env={**os.environ, **env},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    return done.returncode, done.stdout, done.stderr
-
-
 @pytest.fixture(scope="session")
-def run():
+def run(python):
     """Runs Python with arguments in a folder; gives exit status, output and errors."""
-    return _run
+
+    def run(*command, cwd, **env):
+        done = python(*command, cwd=cwd, **env)
+        return done.returncode, done.stdout, done.stderr
+
+    return run
 
 
 @pytest.fixture(scope="session")
-def wheel(tmp_path_factory):
+def wheel(run, tmp_path_factory):
     """The files of the wheel, unpacked as an installation has them."""
     pytest.importorskip("setuptools", "77", reason="needs setuptools: pip install setuptools")
     source = tmp_path_factory.mktemp("source")  # building leaves files where it runs
@@ -43,7 +33,7 @@ def wheel(tmp_path_factory):
         ignore=shutil.ignore_patterns("__pycache__"),
     )
     build = "from setuptools import build_meta; build_meta.build_wheel('dist')"
-    code, _, errors = _run("-W", "ignore", "-c", build, cwd=source)
+    code, _, errors = run("-c", build, cwd=source, PYTHONWARNINGS="ignore")
     assert code == 0, errors[-3000:]
     site = tmp_path_factory.mktemp("site")
     (file,) = (source / "dist").glob("*.whl")

@@ -82,8 +82,7 @@ def test_the_wheel_alone_trains_loads_evaluates_compares_and_exports(wheel, run,
     )
 
     def command(*arguments):
-        environment = {"PYTHONPATH": str(wheel), "OMP_NUM_THREADS": "1"}
-        code, printed, errors = run(*arguments, cwd=tmp_path, **environment)
+        code, printed, errors = run(*arguments, cwd=tmp_path, PYTHONPATH=str(wheel))
         assert code == 0, errors[-3000:]
         return printed
 

@@ -1,0 +1,92 @@
+"""Python that has imported the large packages, and forks for every command that it is sent.
+
+Imports are most of the time of a small command. Nothing of ``torchrl_drigm`` is imported before the
+fork: where it comes from, and what it imports, is the command's own.
+"""
+
+import atexit
+import contextlib
+import gc
+import importlib
+import json
+import os
+import runpy
+import signal
+import sys
+import threading
+import types
+import warnings
+
+# Those without threads of their own, which a fork would not have.
+PACKAGES = (
+    *("torch", "tensordict", "torchrl.collectors", "torchrl.data", "torchrl.envs"),
+    *("torchrl.modules", "torchrl.objectives", "torchrl.trainers", "hydra", "pandas"),
+    *("matplotlib.pyplot", "scipy.optimize", "sustaingym.envs.building", "vmas"),
+)
+
+
+def main():
+    """Serve until the standard input ends; a fork returns what it is to run."""
+    for package in PACKAGES:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(package)
+    gc.freeze()  # a collection in a fork would copy all that it looks at
+    for line in sys.stdin:
+        if not (pid := os.fork()):
+            return json.loads(line)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        sys.__stdout__.write(f"{code}\n")
+        sys.__stdout__.flush()
+    return None
+
+
+def become(words, cwd, env, out, err, timeout):
+    """As if Python had been started in that folder, with those words and that environment."""
+    for number, (path, mode) in enumerate([(os.devnull, "r"), (out, "w"), (err, "w")]):
+        with open(path, mode) as file:
+            os.dup2(file.fileno(), number)
+    signal.alarm(timeout)  # ends the process
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(env)
+    if "PYTHONWARNINGS" in env:
+        warnings.simplefilter(env["PYTHONWARNINGS"])
+    sys.path[:0] = [path for path in env.get("PYTHONPATH", "").split(os.pathsep) if path]
+    first, *rest = words
+    if first == "-m":
+        sys.path.insert(0, str(cwd))
+        sys.argv = rest
+        runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
+    elif first == "-c":
+        sys.path.insert(0, "")
+        sys.argv = ["-c", *rest[1:]]
+        sys.modules["__main__"] = module = types.ModuleType("__main__")
+        exec(compile(rest[0], "<string>", "exec"), vars(module))
+    else:
+        sys.path.insert(0, os.path.dirname(os.path.abspath(first)))
+        sys.argv = words
+        runpy.run_path(first, run_name="__main__")
+
+
+def leave(code):
+    """As an interpreter does, but for taking all modules apart, which takes a second."""
+    if code is not None and not isinstance(code, int):
+        print(code, file=sys.stderr)
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else code is not None)
+
+
+if __name__ == "__main__":
+    del sys.path[0]  # this folder
+    if request := main():
+        try:
+            become(**request)
+        except SystemExit as end:
+            leave(end.code)
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+            leave(1)
+        leave(0)
