@@ -1,6 +1,8 @@
 """One thread for all tests; docstring examples of a missing simulator are skipped."""
 
+import gc
 import importlib.util
+import os
 
 import pytest
 import torch
@@ -9,6 +11,9 @@ from tests.fresh_python import FreshPython
 
 # Networks of test size gain nothing from threads, and two beside another busy process lose much.
 torch.set_num_threads(1)
+
+# What JAX compiles runs for a second at most, and takes ten to compile as well as it can.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=2")
 
 # Docstring examples by module: the package they need, and the extra that installs it.
 DOCTESTS = {
@@ -27,6 +32,19 @@ DOCTESTS = {
     "torchrl_drigm.envs.transforms.observation_noise": ("jaxmarl", "smax"),
     "torchrl_drigm.evaluation": ("sustaingym", "sustaingym"),
 }
+
+
+def pytest_configure(config):
+    """Processes of one run, and later runs, share what JAX compiles."""
+    if hasattr(config, "cache"):
+        os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(config.cache.mkdir("jax")))
+        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
+
+
+def pytest_collection_finish():
+    """What has been imported stays: looking for garbage there takes a twentieth of all time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

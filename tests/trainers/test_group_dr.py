@@ -110,7 +110,7 @@ class TestEnvironment:
                 return result.set("reward", reward)
 
         def trained(name, *overrides, **kwargs):
-            overrides = [*overrides, f"mixer={mixer}", "collector.total_frames=1280"]
+            overrides = [*overrides, f"mixer={mixer}", "collector.total_frames=480"]
             trainer = build(tmp_path / name, *overrides, **kwargs)
             trainer.train()
             return parameters(trainer)

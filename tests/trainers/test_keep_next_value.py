@@ -31,7 +31,7 @@ SMALL = [
     "replay.size=64",
     "target.interval=20",
     "collector.frames_per_batch=16",
-    "collector.total_frames=320",
+    "collector.total_frames=256",
     "collector.init_random_frames=32",
     "progress_bar=false",
 ]

@@ -77,7 +77,7 @@ def batches(stack, n):
 
 @pytest.fixture
 def double():
-    """Networks in double precision, in which rounding does not grow within fifty updates."""
+    """Networks in double precision, in which rounding does not grow within twenty updates."""
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)

@@ -53,10 +53,11 @@ def test_every_combination_trains_and_is_reproducible(tmp_path, mixer, uncertain
     overrides = [f"mixer={mixer}", f"uncertainty={uncertainty}", f"preset={preset}"]
     reached = []
     for run in range(2):
-        trainer = build(tmp_path / str(run), *overrides, "collector.total_frames=400")
+        small = ("collector.total_frames=176", "log_interval=32")
+        trainer = build(tmp_path / str(run), *overrides, *small)
         before = parameters(trainer)
         trainer.train()
-        assert trainer._optim_count == 2 * (400 - 32 + 16) // 16
+        assert trainer._optim_count == 2 * (176 - 32 + 16) // 16
         after = parameters(trainer)
         assert after.isfinite().all() and not torch.equal(before, after)
         reached.append(after)
@@ -106,6 +107,7 @@ def test_another_seed_is_another_run(tmp_path):
 )
 def test_resuming_equals_not_stopping(tmp_path, overrides):
     """Stop in mid-episode, resume in a new trainer, and reach the very same parameters."""
+    overrides = [*overrides, "collector.frames_per_batch=32"]  # of days of 288 steps
     whole = build(tmp_path / "whole", *overrides)
     whole.train()
     first = build(tmp_path / "first", *overrides, "collector.total_frames=640")
