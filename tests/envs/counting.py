@@ -1,9 +1,11 @@
 """An environment of known lengths in which no two observations are the same."""
 
+import multiprocessing
+
 import torch
 from tensordict import TensorDict
 from torchrl.data import Categorical, Composite, Unbounded
-from torchrl.envs import EnvBase
+from torchrl.envs import EnvBase, ParallelEnv
 
 N_AGENTS, F, N_ACTIONS = 2, 3, 5
 
@@ -69,3 +71,9 @@ class CountingEnv(EnvBase):
 
     def _set_seed(self, seed):
         torch.manual_seed(seed)
+
+
+def parallel(n, make):
+    """A ``ParallelEnv`` whose processes are forks of one that has imported what they need."""
+    multiprocessing.set_forkserver_preload([__name__])
+    return ParallelEnv(n, make, mp_start_method="forkserver")

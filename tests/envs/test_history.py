@@ -12,10 +12,10 @@ from torchrl.data import (
     ReplayBuffer,
     TensorDictReplayBuffer,
 )
-from torchrl.envs import ParallelEnv, SerialEnv, TransformedEnv, check_env_specs
+from torchrl.envs import SerialEnv, TransformedEnv, check_env_specs
 from torchrl.envs.transforms import Compose, ExcludeTransform
 
-from tests.envs.counting import N_ACTIONS, N_AGENTS, CountingEnv, F
+from tests.envs.counting import N_ACTIONS, N_AGENTS, CountingEnv, F, parallel
 from torchrl_drigm.envs.transforms import HistoryWindow, NextHistory
 
 W = 4
@@ -94,7 +94,7 @@ def test_first_steps_by_hand():
     torch.testing.assert_close(rollout[2][ACTION][:, 3], rollout[1]["agents", "action"])
 
 
-@pytest.mark.parametrize("batched", [SerialEnv, pytest.param(ParallelEnv, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("batched", [SerialEnv, pytest.param(parallel, marks=pytest.mark.slow)])
 def test_inside_workers(batched):
     env = batched(2, make)
     try:

@@ -3,9 +3,9 @@
 import pytest
 import torch
 from torchrl.data import MultiCategorical, OneHot
-from torchrl.envs import ParallelEnv, SerialEnv, TransformedEnv, check_env_specs
+from torchrl.envs import SerialEnv, TransformedEnv, check_env_specs
 
-from tests.envs.counting import N_ACTIONS, CountingEnv
+from tests.envs.counting import N_ACTIONS, CountingEnv, parallel
 from torchrl_drigm.envs.transforms import PreviousAction
 
 ACTION, PREVIOUS = ("agents", "action"), ("agents", "previous_action")
@@ -52,7 +52,7 @@ def test_an_action_that_led_nowhere_is_no_action():
     assert spec.dtype == torch.int64
 
 
-@pytest.mark.parametrize("batched", [SerialEnv, ParallelEnv])
+@pytest.mark.parametrize("batched", [SerialEnv, parallel])
 @pytest.mark.parametrize("inside", [False, True], ids=["outside", "inside"])
 def test_inside_and_outside_of_batched_environments(batched, inside):
     def single():
