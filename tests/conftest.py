@@ -3,10 +3,12 @@
 import gc
 import importlib.util
 import os
+import tempfile
 
 import pytest
 import torch
 
+from tests.composed_once import composed_once  # noqa: F401 - a fixture of all tests
 from tests.fresh_python import FreshPython
 
 # Networks of test size gain nothing from threads, and two beside another busy process lose much.
@@ -35,10 +37,15 @@ DOCTESTS = {
 
 
 def pytest_configure(config):
-    """Processes of one run, and later runs, share what JAX compiles."""
-    if hasattr(config, "cache"):
-        os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(config.cache.mkdir("jax")))
-        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
+    """All processes of a run share what JAX compiles: xdist's have the environment of the first."""
+    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        return
+    folder, environment = tempfile.TemporaryDirectory(), pytest.MonkeyPatch()
+    config.add_cleanup(folder.cleanup)
+    config.add_cleanup(environment.undo)
+    environment.setenv("JAX_COMPILATION_CACHE_DIR", folder.name)
+    environment.setenv("JAX_COMPILATION_CACHE_MAX_SIZE", "1_000_000_000")  # or it has no lock
+    environment.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
 
 
 def pytest_collection_finish():

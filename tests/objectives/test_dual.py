@@ -110,7 +110,7 @@ class TestDual:
         reached = {}
         for dual_loss in ("linear", "squared"):
             reached[dual_loss] = self._train_dual(
-                values, probs, rho, worst_value, dual_loss, steps=1500
+                values, probs, rho, worst_value, dual_loss, steps=600
             )
         scale = exact.abs()
         eta, sigma = reached["linear"]

@@ -215,7 +215,7 @@ class TestLearning:
         seed = {"vdn": 0, "qmix": 9, "qtran": 2}[mixer]  # of those that the mixer represents
         drawn = random_dec_pomdp(3, (2, 2), seed, gamma=0.8, structure=structure)
         model = paying_by_state(drawn)
-        found = train_against_exact(model, uncertainty, mixer, steps=600)
+        found = train_against_exact(model, uncertainty, mixer, steps=350)
         assert found.error < 0.03 and found.regret < 1e-9
         plain = found.uncertainty.replace(joint_with_reward=False)
         other = (robust_values(model, plain) - found.exact).abs().max() / found.value_range
