@@ -28,7 +28,7 @@ PACKAGES = (
 def main():
     """Serve until the standard input ends; a fork returns what it is to run."""
     for package in PACKAGES:
-        with contextlib.suppress(ImportError):
+        with contextlib.suppress(ImportError), contextlib.redirect_stdout(sys.stderr):
             importlib.import_module(package)
     gc.freeze()  # a collection in a fork would copy all that it looks at
     for line in sys.stdin:

@@ -8,6 +8,8 @@ import tempfile
 from pathlib import Path
 
 SERVER = Path(__file__).with_name("fork_server.py")
+# one thread, as the others would not be there after a fork
+SINGLE = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 class FreshPython:
@@ -39,8 +41,7 @@ class FreshPython:
             self.server = subprocess.Popen(
                 [sys.executable, SERVER],
                 cwd=SERVER.anchor,
-                # one thread, as threads are not there after a fork
-                env={**env, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+                env={**env, **SINGLE, "MPLBACKEND": "Agg"},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
