@@ -2,7 +2,9 @@
 
     python benchmarks/stack.py                                 preset=fast, two minutes
     python benchmarks/stack.py --runs 1 4 16 --overrides preset=paper
-    python benchmarks/stack.py --device cuda                   where there is a GPU
+    python benchmarks/stack.py --whole --runs 16               whole runs: seconds, return, memory
+    python benchmarks/stack.py --whole --runs 45 --device cuda --overrides compile=true
+                                                               where there is a GPU
 
 Times are per run and update: collecting the steps that go with it, sampling, losses, and what
 follows from them. "In all" is a whole step of training. Memory is what the stack's own check
@@ -12,7 +14,9 @@ expects with full replay buffers, by estimate.
 from __future__ import annotations
 
 import argparse
+import resource
 import tempfile
+import time
 from pathlib import Path
 
 import torch
@@ -20,6 +24,7 @@ from _timing import Table, interleaved, print_header, ratios, show
 from _training import compose_config
 from torchrl import logger as torchrl_logger
 
+from torchrl_drigm.evaluation import evaluate
 from torchrl_drigm.trainers import build
 from torchrl_drigm.trainers.stack import Stack, check_memory
 
@@ -82,12 +87,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=text)
     parser.add_argument("--runs", type=int, nargs="+", default=[2, 4, 8, 16])
     parser.add_argument("--repeats", type=int, default=30)
+    parser.add_argument("--whole", action="store_true", help="train to the end instead")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--overrides", nargs="*", default=[], help="fields of the config")
     args = parser.parse_args()
     torch.set_num_threads(1)
     torchrl_logger.setLevel("WARNING")
     overrides = ["preset=fast", f"device={args.device}", *args.overrides]
+    if args.whole:
+        print_header("Whole runs in one stack")
+        columns = {"runs": 6, "s in all": 10, "s a run": 10, "return in training's world": 28}
+        table = Table({**columns, "peak memory": 12})
+        for n_runs in args.runs:
+            table.row(str(n_runs), *train(n_runs, overrides))
+        return
     print_header("A run in a stack, ms per update: alone / in the stack, by part")
     columns = {"runs": 6, "": 10, "alone / in a stack": 22, "ms alone": 22, "ms in a stack": 22}
     table = Table(columns)
@@ -104,6 +117,23 @@ def main() -> None:
             table.row(str(n_runs), "memory", f"{gigabytes:.2f} GB, estimate", "", "")
             single.close()
             stack.close()
+
+
+def train(n_runs, overrides):
+    """Cells of a row: training from the start to the end, and what came of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        stack = Stack(*members(folder, n_runs, (*overrides, "progress_bar=false")))
+        stack.train()
+        seconds = time.perf_counter() - start
+        shift = [{"name": "training"}]
+        found = [evaluate(run.team, run.task, shift, episodes=20) for run in stack.runs]
+    returns = torch.tensor([table["normalized_return"].mean() for table in found])
+    error = (returns.std() / len(returns) ** 0.5).item()
+    # Linux counts in KiB
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    cells = f"{seconds:.0f}", f"{seconds / n_runs:.1f}", f"{returns.mean():.3f} ± {error:.3f}"
+    return *cells, f"{peak:.2f} GB"
 
 
 def ended(call):

@@ -130,6 +130,27 @@ def test_of_other_networks_too(tmp_path, double, mixer, network):
                 torch.testing.assert_close(found[name][index], value, rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("mixer", MIXERS)
+def test_on_a_gpu(tmp_path, double, mixer, compiled):
+    overrides = (f"mixer={mixer}", "device=cuda")
+    stack = Stack(*members(tmp_path / "stack", *overrides, f"compile={compiled}"))
+    alone, _ = members(tmp_path / "alone", *overrides)
+    for batch in batches(stack, 5):
+        assert batch.device.type == "cuda"
+        losses, gradients = stack.learner.losses_and_gradients(batch)
+        found = {**losses, **stack.learner.step(gradients)}
+        for index, run in enumerate(alone):
+            expected = run.trainer.optimization_stepper.step(run.trainer, batch[index].clone())
+            run.trainer._post_optim_hook()
+            for name, value in expected.items():
+                torch.testing.assert_close(found[name][index], value, rtol=1e-6, atol=1e-9)
+    stack.train()
+    assert stack.frames == 240 and not stack.errors
+
+
 def test_an_update_may_be_compiled(tmp_path, double, monkeypatch):
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
     stack = Stack(*members(tmp_path / "compiled", "mixer=vdn", "compile=true"))
