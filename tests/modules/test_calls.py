@@ -44,6 +44,9 @@ MODULES = {
     "an ignored output": lambda: TensorDictModule(Pair(), ["x", ("a", "y")], ["_", "d"]),
     "a dictionary": lambda: TensorDictModule(lambda x: {"z": -x}, ["x"], ["z"]),
     "with a hook": lambda: counted(pair()),
+    "a new one in a sequence": lambda: TensorDictSequential(
+        pair(inplace=False), TensorDictModule(torch.neg, ["sum"], ["minus"])
+    ),
     "a sequence": lambda: TensorDictSequential(pair(), TensorDictModule(torch.neg, ["sum"], ["m"])),
     "a part with a hook": lambda: SafeSequential(counted(pair())),
     "selected outputs": selected,
@@ -54,14 +57,26 @@ MODULES = {
 @pytest.mark.parametrize("kind", MODULES)
 def test_it_writes_what_the_module_writes(kind):
     module, expected, found = MODULES[kind](), data(), data()
-    module(expected)
-    run(module, found)
-    keys = set(expected.keys(True, True))
-    assert set(found.keys(True, True)) == keys
-    for key in keys:
-        assert found[key] is not None
-        if isinstance(expected[key], torch.Tensor):
-            torch.testing.assert_close(found[key], expected[key])
+    for one, other in ((module(expected), run(module, found)), (expected, found)):
+        keys = set(one.keys(True, True))
+        assert set(other.keys(True, True)) == keys
+        for key in keys:
+            assert other[key] is not None
+            if isinstance(one[key], torch.Tensor):
+                torch.testing.assert_close(other[key], one[key])
+
+
+@pytest.mark.parametrize("gives", [dict, TensorDict], ids=lambda kind: kind.__name__)
+def test_a_network_is_called_once(gives):
+    calls = []
+
+    def network(x):
+        calls.append(x)
+        return gives({"z": -x})
+
+    module = TensorDictModule(network, ["x"], ["z"])
+    run(module, data())
+    assert len(calls) == 1
 
 
 def test_what_is_missing_is_said_as_tensordict_says_it():

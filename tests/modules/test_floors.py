@@ -14,7 +14,8 @@ FLOORS = (
     {"models._agent_linear", "models._multiagent_rnn", "models.multiagent_rnn"}
     | {"models.joint_action", "models._checks", "models._scaling", "models._feed_forward"},
     {"models.drqn", "models._drqn_inputs", "models.recurrent_drqn", "models.qtran"}
-    | {"models.dual", "models.reward_model", "models.stacked", "_fast_path"},
+    | {"models.dual", "models.reward_model", "models.stacked", "models.qmix"}
+    | {"_fast_path", "_calls"},
 )
 
 

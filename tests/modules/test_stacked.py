@@ -74,9 +74,8 @@ def with_another_head():
     [
         [Own(F, ACTIONS, AGENTS, hidden_size=8) for _ in range(2)],
         [with_another_head() for _ in range(2)],
-        [drqn(observation_loc=loc) for loc in (0.0, 1.0)],
     ],
-    ids=["subclass", "part replaced", "scaled otherwise"],
+    ids=["subclass", "part replaced"],
 )
 def test_what_is_not_quite_a_team_is_computed_network_by_network(networks):
     together = stack_modules(networks)
@@ -94,6 +93,32 @@ def test_networks_that_do_not_fit_together_are_refused():
         ValueError, match=r"Linear\.weight is .*\(2, 2\).* in network 0, and .*\(2, 3\)"
     ):
         stack_modules([nn.Linear(2, 2), nn.Linear(3, 2)])
+
+
+def test_runs_may_be_scaled_otherwise():
+    networks = [drqn(observation_loc=loc, observation_scale=2.0 + loc) for loc in (0.0, 1.0)]
+    together = stack_modules(networks)
+    observation, previous, _ = windows(2, "gru")
+    found = together(observation, previous)
+    for run, network in enumerate(networks):
+        torch.testing.assert_close(found[run], network(observation[run], previous[run]))
+
+
+def test_the_mode_reaches_what_computes():
+    together = stack_modules([nn.BatchNorm1d(3) for _ in range(2)]).eval()
+    x = torch.randn(2, 5, 3)
+    torch.testing.assert_close(together(x), x, atol=1e-4, rtol=1e-4)
+
+
+def test_a_parameter_of_two_names_stays_one():
+    networks = [nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3)) for _ in range(2)]
+    for network in networks:
+        network[1].weight = network[0].weight
+    together = stack_modules(networks)
+    assert together.module[1].weight is together.module[0].weight
+    assert {p.shape[0] for p in together.parameters()} == {2}
+    x = torch.randn(2, 5, 3)
+    torch.testing.assert_close(together(x)[1], networks[1](x[1]))
 
 
 def test_parameters_are_copies_by_the_names_of_one():

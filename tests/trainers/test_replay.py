@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from tensordict import TensorDict
+from tensordict import NonTensorData, TensorDict
 from torchrl.data import LazyTensorStorage, ReplayBuffer
 from torchrl.envs import ExcludeTransform
 
 from torchrl_drigm.trainers import ReplayState, RunCheckpoint
+from torchrl_drigm.trainers.replay import StepStorage
 
 CAPACITY = 50
 
@@ -97,3 +98,41 @@ def test_more_than_fits_is_an_error(tmp_path):
     large.extend(make_items(0, CAPACITY + 1))
     with pytest.raises(RuntimeError, match="Failed to load checkpoint component 'replay_buffer'"):
         restored(saved(large, tmp_path))
+
+
+class TestStepStorage:
+    """It is TorchRL's, faster."""
+
+    @staticmethod
+    def pair():
+        return [
+            ReplayBuffer(storage=kind(7), batch_size=4) for kind in (StepStorage, LazyTensorStorage)
+        ]
+
+    @pytest.mark.parametrize("keep", ["all", "a name"])
+    def test_items_come_back(self, keep):
+        own, torchrls = self.pair()
+        for first in (0, 3, 6, 9):
+            items = make_items(first, 3)
+            if keep == "a name":
+                items["name"] = NonTensorData("x", batch_size=[3, 4])
+            for buffer in (own, torchrls):
+                buffer.extend(items)
+        for index in (slice(None), 2, torch.tensor([5, 0, 5]), torch.tensor([-1])):
+            found, expected = own[index], torchrls[index]
+            assert set(found.keys(True, True)) == set(expected.keys(True, True))
+            assert (found.select("number", "agents") == expected.select("number", "agents")).all()
+            assert found.batch_size == expected.batch_size
+
+    def test_no_graph_is_kept(self):
+        own, _ = self.pair()
+        items = TensorDict({"x": torch.ones(3, requires_grad=True) * 2}, [3])
+        for _ in range(2):
+            own.extend(items.detach() if not len(own) else items)
+        assert not own[:]["x"].requires_grad
+
+    def test_tensors_alone(self):
+        own, _ = self.pair()
+        for first in (0, 3):
+            own.extend(torch.arange(first, first + 3))
+        assert own[:].tolist() == [0, 1, 2, 3, 4, 5]

@@ -85,7 +85,8 @@ def test_exploration_falls_along_a_line_and_stays_at_its_end():
 
 def test_learning_rates_fall_along_a_line_of_what_they_were():
     parts = [torch.optim.SGD([nn.Parameter(torch.ones(()))], lr) for lr in (1.0, 0.1)]
-    anneal = AnnealLearningRate(parts, end_factor=0.5, total_frames=100)
+    by_name = dict(zip("ab", parts, strict=True))
+    anneal = AnnealLearningRate(by_name, end_factor=0.5, total_frames=100)
     parts[0].load_state_dict(parts[0].state_dict())  # other dictionaries, as after a resumption
     found = []
     for anneal._trainer in (SimpleNamespace(collected_frames=n) for n in (0, 50, 100, 300)):

@@ -11,7 +11,7 @@ import torch
 from torchrl_drigm.config import compose_config
 from torchrl_drigm.evaluation import read_metrics
 from torchrl_drigm.trainers import build
-from torchrl_drigm.trainers.stack import Stack, check_members, check_memory
+from torchrl_drigm.trainers.stack import Stack
 
 SMALL = (
     *("env=harvest", "agent=drqn", "preset=toy", "agent.hidden_size=8", "env.num_envs=4"),
@@ -225,28 +225,67 @@ def test_a_whole_run_is_the_run_alone(tmp_path, overrides):
         assert len(together.trainer.replay_buffer) == len(run.trainer.replay_buffer) == 60
 
 
+HALF = ("checkpoint_interval=100",)  # the checkpoint that is left has 104 steps
+
+
+def stop(frames):
+    if frames >= 120:
+        raise KeyboardInterrupt
+
+
 def test_a_run_goes_on_from_its_checkpoint_alone_and_in_a_stack(tmp_path):
     whole = train_all(tmp_path / "whole", *RANDOM)
-    train_all(tmp_path / "half", *RANDOM, "collector.total_frames=120")
+    with pytest.raises(KeyboardInterrupt):
+        Stack(*members(tmp_path / "half", *RANDOM, *HALF)).train(stop)
+    # the first run of the stack that goes on was alone until now
+    alone, states = members(tmp_path / "apart", *RANDOM, *HALF)
+    torch.set_rng_state(states[0])
+    alone[0].trainer.register_op("post_steps", lambda: stop(alone[0].trainer.collected_frames))
+    with pytest.raises(KeyboardInterrupt):
+        alone[0].train()
     for kind in ("alone", "again"):
         shutil.copytree(tmp_path / "half", tmp_path / kind)
+    shutil.rmtree(tmp_path / "again/0")
+    shutil.copytree(tmp_path / "apart/0", tmp_path / "again/0")
     runs, states = [], []
     for index, (own, size) in enumerate(zip(VARIED, SIZES, strict=True)):
-        overrides = (*SETS["tv"], *RANDOM, *own, size)
-        cfg = compose_config(*SMALL, *overrides, config="torchrl")
-        torch.manual_seed(0)
-        alone = build(
-            cfg, tmp_path / "alone" / str(index), tmp_path / "alone" / f"{index}/checkpoint"
-        )
-        alone.train()
-        assert_same(alone, whole.runs[index])
-        again = tmp_path / "again" / str(index)
-        runs.append(build(cfg, again, again / "checkpoint"))
-        states.append(torch.get_rng_state())
+        cfg = compose_config(*SMALL, *SETS["tv"], *RANDOM, *own, size, config="torchrl")
+        for kind in ("alone", "again"):
+            torch.manual_seed(0)
+            place = tmp_path / kind / str(index)
+            run = build(cfg, place, place / "checkpoint")
+            assert run.trainer.collected_frames == 104
+            if kind == "alone":
+                run.train()
+                assert_same(run, whole.runs[index])
+            else:
+                runs.append(run)
+                states.append(torch.get_rng_state())
     stack = Stack(runs, states)
     stack.train()
     for run, expected in zip(stack.runs, whole.runs, strict=True):
         assert_same(run, expected)
+
+
+def test_runs_that_have_ended_go_on_at_rates_of_their_own(tmp_path):
+    rates = ("optim.lr_end_factor=0",)
+    train_all(tmp_path, *rates, "collector.total_frames=24")
+    runs = []
+    for index, own in enumerate(VARIED):
+        overrides = (*SETS["tv"], *own, SIZES[index], *rates)
+        cfg = compose_config(*SMALL, *overrides, config="torchrl")
+        place = tmp_path / str(index)
+        runs.append(build(cfg, place, place / "checkpoint"))
+    for run, lr in zip(runs, (1e-3, 1e-3, 3e-3), strict=True):
+        group = run.trainer.optimization_stepper.optimizers["values"].param_groups[0]
+        assert group["lr"] == pytest.approx(lr * (1 - 24 / 240))
+    learner = Stack(runs, [torch.get_rng_state()] * 3).learner
+    groups = learner.optimizers["values"].param_groups
+    assert [group["lr"] for group in groups] == pytest.approx([0.9e-3, 2.7e-3])
+
+
+def test_nothing_is_clipped_where_no_norm_is_given(tmp_path):
+    assert train_all(tmp_path, "optim.clip_norm=null", "collector.total_frames=48").frames == 48
 
 
 def test_no_run_influences_another(tmp_path):
@@ -265,18 +304,19 @@ def test_no_run_influences_another(tmp_path):
         assert same == (index != 1)
 
 
-def test_a_run_that_diverges_ends_alone(tmp_path):
+@pytest.mark.parametrize("diverging", [0, 1])
+def test_a_run_that_diverges_ends_alone(tmp_path, diverging):
     runs, states = members(tmp_path)
-    runs[1].loss.value_estimator.gamma.fill_(torch.nan)
+    runs[diverging].loss.value_estimator.gamma.fill_(torch.nan)
     stack = Stack(runs, states)
     stack.train()
-    assert list(stack.errors) == [1]
-    assert "is not finite" in str(stack.errors[1]) or "not finite" in str(stack.errors[1])
+    assert list(stack.errors) == [diverging]
+    assert "not finite" in str(stack.errors[diverging])
     expected = train_all(tmp_path / "whole")
-    for index in (0, 2):
+    for index in {0, 1, 2} - {diverging}:
         assert_same(runs[index], expected.runs[index])
         assert (runs[index].run_dir / "checkpoint").exists()
-    assert not (runs[1].run_dir / "checkpoint").exists()
+    assert not (runs[diverging].run_dir / "checkpoint").exists()
 
 
 def test_what_the_caller_draws_stays_as_it_is(tmp_path):
@@ -286,45 +326,3 @@ def test_what_the_caller_draws_stays_as_it_is(tmp_path):
     torch.manual_seed(7)
     Stack(runs, states).train()
     assert torch.equal(torch.rand(3), expected)
-
-
-class TestMembers:
-    @pytest.mark.parametrize(
-        ("overrides", "message"),
-        [
-            (("agent.hidden_size=16",), r"differ in agent.hidden_size cannot .* at once: 8, 16\. "),
-            (("env=machines",), r"differ in env\.name cannot .*'harvest', 'machines'"),
-            (("mixer=vdn",), r"differ in mixer\.name cannot be computed at once"),
-            (("uncertainty=cvar",), r"differ in uncertainty\.name .* -m hydra/launcher=joblib unc"),
-            (("seed=0",), r"run 1 of the stack is the same as another: give each its own seed"),
-        ],
-    )
-    def test_differences(self, overrides, message):
-        cfgs = [
-            compose_config(*SMALL, "uncertainty=tv", *own, config="torchrl")
-            for own in ((), overrides)
-        ]
-        with pytest.raises(ValueError, match=message):
-            check_members(cfgs)
-
-    @pytest.mark.parametrize(
-        ("config", "overrides", "message"),
-        [
-            ("building", ("agent=recurrent",), r"agent\.recurrent=true cannot be stacked"),
-            ("building", ("uncertainty=group_dr",), r"uncertainty\.name=group_dr cannot be stack"),
-            ("battles", ("agent=drqn",), r"evaluation\.interval: .* cannot be stacked"),
-        ],
-    )
-    def test_kinds(self, config, overrides, message):
-        cfgs = [compose_config(*overrides, f"seed={i}", config=config) for i in range(2)]
-        with pytest.raises(ValueError, match=message):
-            check_members(cfgs)
-
-    def test_memory(self, tmp_path):
-        run = member(tmp_path)
-        needed = check_memory(run, 3, free=10**9)
-        # two observations of two agents with 50 numbers, and states, of 60 steps of 3 runs
-        assert needed > 3 * 60 * 2 * 2 * 50 * 4
-        message = r"3 runs at once would take about .* free: stack no more than 1, or lower replay"
-        with pytest.raises(ValueError, match=message):
-            check_memory(run, 3, free=needed // 2)

@@ -65,6 +65,13 @@ def members_of(cfg: DictConfig) -> dict[str, DictConfig]:
     lengths = {field: len(values) for field, values in lists.items()}
     if n_runs is not None:
         lengths[_RUNS] = n_runs
+    if not lengths:
+        raise ValueError("runs=null: give a number of runs, runs=4.")
+    if cfg.resume is not None:
+        raise ValueError(
+            f"resume={cfg.resume} is of a run alone. A stack goes on by itself when it is started "
+            "again with its folder: hydra.run.dir=…"
+        )
     if len(set(lengths.values())) > 1:
         told = ", ".join(f"{field} has {length}" for field, length in lengths.items())
         raise ValueError(

@@ -22,36 +22,39 @@ from torchrl_drigm.modules._fast_path import is_changed
 __all__ = ["run", "under"]
 
 
-def run(module: nn.Module, tensordict: TensorDictBase) -> None:
-    """What ``module(tensordict)`` does in place.
+def run(module: nn.Module, tensordict: TensorDictBase) -> TensorDictBase:
+    """What ``module(tensordict)`` does and returns.
 
     Examples:
         >>> import torch
         >>> from tensordict import TensorDict
         >>> td = TensorDict({"x": torch.ones(2)}, [2])
-        >>> run(TensorDictModule(torch.neg, in_keys=["x"], out_keys=[("y", "z")]), td)
+        >>> run(TensorDictModule(torch.neg, in_keys=["x"], out_keys=[("y", "z")]), td) is td
+        True
         >>> td["y", "z"]
         tensor([-1., -1.])
     """
     if is_compiling() or skip_existing() or is_changed(module):
-        module(tensordict)
-    elif type(module) in (TensorDictSequential, SafeSequential) and _is_plain_sequence(module):
+        return module(tensordict)
+    if type(module) in (TensorDictSequential, SafeSequential) and _is_plain_sequence(module):
         for part in module.module:
-            run(part, tensordict)
-    elif type(module) is TensorDictModule and _is_plain(module):
-        inputs = [tensordict.get(key, None) for key in module.in_keys]
-        if any(value is None for value in inputs):
-            module(tensordict)  # which says what is missing
-            return
-        outputs = module.module(*inputs)
-        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
-        if len(outputs) != len(module.out_keys) or not all(isinstance(x, Tensor) for x in outputs):
-            module(tensordict)  # such as of a dictionary
-            return
-        for key, value in zip(module.out_keys, outputs, strict=True):
-            tensordict.set(key, value)
-    else:
-        module(tensordict)
+            tensordict = run(part, tensordict)
+        return tensordict
+    if type(module) is not TensorDictModule or not _is_plain(module):
+        return module(tensordict)
+    inputs = [tensordict.get(key, None) for key in module.in_keys]
+    if any(value is None for value in inputs):
+        return module(tensordict)  # which says what is missing
+    outputs = module.module(*inputs)
+    if isinstance(outputs, dict | TensorDictBase) and all(k in outputs for k in module.out_keys):
+        outputs = tuple(outputs.get(key) for key in module.out_keys)
+    elif not isinstance(outputs, tuple):
+        outputs = (outputs,)
+    if len(outputs) != len(module.out_keys) or not all(isinstance(x, Tensor) for x in outputs):
+        return module._write_to_tensordict(tensordict, outputs)
+    for key, value in zip(module.out_keys, outputs, strict=True):
+        tensordict.set(key, value)
+    return tensordict
 
 
 def _is_plain(module: TensorDictModule) -> bool:

@@ -34,7 +34,7 @@ class Acting(TensorDictSequential):
         """Write what was selected."""
         own = tensordict.select(*self.in_keys)
         for module in self.module:
-            run(module, own)
+            own = run(module, own)
         for key in self.out_keys:
             tensordict.set(key, own.get(key))
         return tensordict

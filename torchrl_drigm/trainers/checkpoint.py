@@ -120,6 +120,7 @@ def load_checkpoint(trainer: Trainer, path: str | Path) -> None:
             raise ValueError(
                 f"{refusal}: it is damaged ({error}). The run is as it was before."
             ) from error
+    trainer.learning_rates()  # which are of as many steps as there are to be now
 
 
 class _Progress:

@@ -61,6 +61,11 @@ class Compiled:
         self._compute = compute
         self._compiled: Callable | None = None
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is a graph."""
+        return self._compiled is not None
+
     def __call__(self, batch: TensorDictBase) -> LossesAndGradients:
         """What ``compute`` gives.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -59,24 +59,34 @@ class AnnealLearningRate(TrainerHookBase):
     here a resumed run, or one made longer, needs nothing but its frames.
 
     Args:
-        optimizers (iterable of Optimizer): whose rates are set, from those that they have now.
+        optimizers (mapping of str to Optimizer): whose rates are set, from those that they have
+            now.
         end_factor (float): what is left of the rates at the end.
         total_frames (int): where the end is.
+
+    Attributes:
+        initial (dict): the rates at the start, of each group of each optimizer.
     """
 
     def __init__(
-        self, optimizers: Iterable[torch.optim.Optimizer], end_factor: float, total_frames: int
+        self,
+        optimizers: Mapping[str, torch.optim.Optimizer],
+        end_factor: float,
+        total_frames: int,
     ) -> None:
-        self._rates = [(one, [group["lr"] for group in one.param_groups]) for one in optimizers]
+        self.optimizers = optimizers
+        self.initial = {
+            name: [group["lr"] for group in one.param_groups] for name, one in optimizers.items()
+        }
         self.end_factor = end_factor
         self.total_frames = total_frames
 
     def __call__(self) -> None:
-        """Set the rates of the next updates."""
+        """Set the rates of the next updates; also to be done when a trainer was resumed."""
         progress = min(1.0, self._trainer.collected_frames / self.total_frames)
         factor = 1.0 - progress * (1.0 - self.end_factor)
-        for optimizer, rates in self._rates:
-            for group, lr in zip(optimizer.param_groups, rates, strict=True):
+        for name, rates in self.initial.items():
+            for group, lr in zip(self.optimizers[name].param_groups, rates, strict=True):
                 group["lr"] = lr * factor
 
     def state_dict(self) -> dict[str, Any]:

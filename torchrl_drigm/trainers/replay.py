@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from tensordict import TensorDict, TensorDictBase
+from tensordict.utils import NestedKey
 from torch import Tensor
 from torchrl.data import LazyTensorStorage, ReplayBuffer
 
@@ -34,24 +35,48 @@ class StepStorage(LazyTensorStorage):
 
     def get(self, index: Any) -> TensorDictBase:
         """Items at one or many places."""
-        if not self.initialized or not _is_places(index):
+        if not self._is_plain or not _is_places(index):
             return super().get(index)
         return _items_at(self._storage, index)
 
     def set(self, cursor: Any, data: TensorDictBase, *, set_cursor: bool = True) -> None:
         """Put items into places."""
-        if not (self.initialized and set_cursor and _is_places(cursor)):
+        stored = dict(self._storage.items(True, True)) if self._is_plain else {}
+        places = set_cursor and _is_places(cursor)
+        if not (places and stored and _is_of_kind(data, stored)):
             super().set(cursor, data, set_cursor=set_cursor)
             return
         self._set_last_cursor(cursor)
         self._get_new_len(data, cursor)
-        for key, stored in self._storage.items(True, True):
-            stored.index_copy_(0, cursor.to(stored.device), data.get(key).to(stored))
+        for key, leaf in stored.items():
+            value = data.get(key).detach()
+            leaf.index_copy_(0, cursor.to(leaf.device), value.to(leaf.device))
         self._bump_mutation_revision()
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether there are tensors alone, in a tensordict."""
+        return self.initialized and _is_of_tensors(self._storage)
 
 
 def _is_places(index: Any) -> bool:
     return isinstance(index, Tensor) and index.ndim == 1 and index.dtype == torch.int64
+
+
+def _is_of_tensors(data: Any) -> bool:
+    return isinstance(data, TensorDict) and all(
+        type(leaf) is Tensor or _is_of_tensors(leaf) for leaf in data.values()
+    )
+
+
+def _is_of_kind(data: Any, stored: Mapping[NestedKey, Tensor]) -> bool:
+    """Whether there is all of what is stored, of the same types, and nothing else."""
+    if not isinstance(data, TensorDictBase):
+        return False
+    found = dict(data.items(True, True))
+    return found.keys() == stored.keys() and all(
+        isinstance(leaf, Tensor) and leaf.dtype == stored[key].dtype for key, leaf in found.items()
+    )
 
 
 def _items_at(stored: TensorDictBase, index: Tensor) -> TensorDict:

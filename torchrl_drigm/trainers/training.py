@@ -145,10 +145,10 @@ def make_trainer(
     register_replay(cfg, trainer, loss, replay, target_updater)
     annealing = AnnealEpsilon(greedy, cfg.exploration.annealing_frames)
     annealing.register(trainer)
-    rates = AnnealLearningRate(
-        stepper.optimizers.values(), cfg.optim.lr_end_factor, cfg.collector.total_frames
+    trainer.learning_rates = AnnealLearningRate(
+        stepper.optimizers, cfg.optim.lr_end_factor, cfg.collector.total_frames
     )
-    rates.register(trainer)
+    trainer.learning_rates.register(trainer)
     if cfg.progress_bar and not on_terminal:
         progress = PrintProgress(cfg.collector.total_frames, return_name=return_log.logname)
         progress.register(trainer)

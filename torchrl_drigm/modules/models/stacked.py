@@ -25,7 +25,7 @@ from torchrl_drigm.modules.models.drqn import CORES, DRQN
 
 __all__ = ["StackedModule", "stack_modules"]
 
-_SCALING = ("observation_loc", "observation_scale")  # buffers that all agents share
+_SCALING = ("observation_loc", "observation_scale")
 _OFFERS = [
     name
     for protocol in (ChosenValue, GreedyAndChosen, ValueAndOther)
@@ -60,15 +60,27 @@ class StackedModule(nn.Module):
         self.__dict__["_methods"] = {
             name: _Method(alone, name) for name in _OFFERS if hasattr(alone, name)
         }
-        named = (*first.named_parameters(), *first.named_buffers())
-        self._names = [name for name, _ in named]
+        named = dict(first.named_parameters(remove_duplicate=False))
+        named |= first.named_buffers(remove_duplicate=False)
+        self._names = list(named)
+        shared: dict[Tensor, Tensor] = {}  # what has several names keeps them
         for name in self._names:
             owner, _, leaf = name.rpartition(".")
+            place = self.module.get_submodule(owner)
+            if named[name] in shared:
+                setattr(place, leaf, shared[named[name]])
+                continue
             tensors = [_tensor(module, name) for module in modules]
             stacked = torch.stack([tensor.detach() for tensor in tensors])
             if isinstance(tensors[0], nn.Parameter):
                 stacked = nn.Parameter(stacked, requires_grad=tensors[0].requires_grad)
-            setattr(self.module.get_submodule(owner), leaf, stacked)
+            shared[named[name]] = stacked
+            setattr(place, leaf, stacked)
+
+    def train(self, mode: bool = True) -> StackedModule:
+        """Put what computes into this mode, too."""
+        self._alone.train(mode)
+        return super().train(mode)
 
     def extra_repr(self) -> str:
         """The number of runs, for ``repr``."""
@@ -86,9 +98,9 @@ class StackedModule(nn.Module):
     def _lend(self, method: str, lent: dict[str, Tensor], args: Sequence[Tensor]) -> Any:
         """What a method of the network gives that is lent these parameters."""
         if method == "forward":
-            return functional_call(self._alone, lent, tuple(args))
+            return functional_call(self._alone, lent, tuple(args), tie_weights=False)
         lent = {f"module.{name}": tensor for name, tensor in lent.items()}
-        return functional_call(self._methods[method], lent, tuple(args))
+        return functional_call(self._methods[method], lent, tuple(args), tie_weights=False)
 
 
 class _StackedTeam(StackedModule):
@@ -105,10 +117,12 @@ class _StackedTeam(StackedModule):
     def _call(self, method: str, *args: Tensor) -> Any:
         observation, *_ = args  # [R, *B, A, W, F]
         at = observation.ndim - 4
-        lent = {
-            name: tensor[0] if name in _SCALING else tensor.flatten(0, 1)
-            for name, tensor in ((name, _tensor(self.module, name)) for name in self._names)
-        }
+        lent = {name: _tensor(self.module, name) for name in self._names}
+        n_agents = self.module.n_agents
+        for name, tensor in lent.items():
+            if name in _SCALING:  # the same for all agents of a run
+                tensor = tensor[:, None, None].expand(-1, n_agents, -1, -1)
+            lent[name] = tensor.flatten(0, 1)
         merged = [x.movedim(0, at).flatten(at, at + 1) for x in args]
         found = self._lend(method, lent, merged)
         if isinstance(found, Tensor):
@@ -159,15 +173,9 @@ def stack_modules(modules: Sequence[nn.Module]) -> StackedModule:
 def _is_team(modules: Sequence[nn.Module]) -> bool:
     """Whether the agents of all networks can be those of one, as they have nothing in common."""
     first = modules[0]
-    return (
-        all(type(module) is DRQN and not module.share_params for module in modules)
-        and {type(part) for part in first.modules()} <= {DRQN, AgentLinear, *CORES.values()}
-        and all(
-            torch.equal(getattr(first, name), getattr(module, name))
-            for name in _SCALING
-            for module in modules
-        )
-    )
+    return all(type(module) is DRQN and not module.share_params for module in modules) and {
+        type(part) for part in first.modules()
+    } <= {DRQN, AgentLinear, *CORES.values()}
 
 
 def _offer(name: str) -> Callable:

@@ -63,7 +63,7 @@ class StackedLearner:
         estimator.uncertainty = SetPerRun([one.uncertainty for one in estimators])
         estimator.gamma = torch.stack([one.gamma for one in estimators]).view(-1, 1, 1)
         self.agents = self.loss.local_value_network
-        self.clip_norm = cfg.optim.clip_norm
+        self.clip_norm = float("inf") if cfg.optim.clip_norm is None else cfg.optim.clip_norm
         self.target_updater = make_target_updater(cfg, self.loss)  # sets the targets, as all do
         self._share_parameters()
         self._make_optimizers()
@@ -85,8 +85,10 @@ class StackedLearner:
             try:
                 return self._compiled(batch)
             except (RuntimeError, TorchDynamoException) as error:
+                if self._compiled.is_ready:
+                    raise
                 self._compiled = None
-                reason = str(error).splitlines()[0]
+                reason = next(iter(str(error).splitlines()), type(error).__name__)
                 warnings.warn(
                     f"compile=true: this stack cannot be compiled, and goes on without ({reason}).",
                     stacklevel=2,
@@ -141,7 +143,6 @@ class StackedLearner:
 
     def _make_optimizers(self) -> None:
         """One for each part, with a group for neighbours of one learning rate."""
-        steppers = [run.trainer.optimization_stepper for run in self.runs]
         self.optimizers: dict[str, torch.optim.Optimizer] = {}
         self._parameters: dict[str, list[nn.Parameter]] = {}
         self._starts: dict[str, list[int]] = {}  # the first run of each group
@@ -149,7 +150,8 @@ class StackedLearner:
         self._blocks: dict[str, list[list[tuple[nn.Parameter, slice]]]] = {}
         for part, optimizer in make_optimizers(self.runs[0].cfg, self.loss).items():
             parameters = optimizer.param_groups[0]["params"]
-            rates = [s.optimizers[part].param_groups[0]["lr"] for s in steppers]
+            # the rates at the start: those of a run that has ended may all be zero
+            rates = [r.trainer.learning_rates.initial[part][0] for r in self.runs]
             starts = [i for i, lr in enumerate(rates) if i == 0 or lr != rates[i - 1]]
             self._starts[part] = starts
             rows = [slice(a, b) for a, b in zip(starts, [*starts[1:], len(rates)], strict=True)]
@@ -163,6 +165,7 @@ class StackedLearner:
             ]
             self.optimizers[part] = type(optimizer)(groups, **optimizer.defaults)
             self._parameters[part], self._blocks[part] = parameters, blocks
+        self.follow_rates()
         self._take_states()
 
     def _states(self) -> Iterator[tuple[dict, nn.Parameter, list[dict]]]:

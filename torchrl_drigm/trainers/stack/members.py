@@ -59,7 +59,8 @@ def check_members(cfgs: Sequence[DictConfig]) -> None:
         {f for one in flat for f in one}, key=lambda f: (not f.endswith("name"), f)
     ):
         values = list(dict.fromkeys(repr(one.get(field)) for one in flat))
-        if len(values) > 1 and not field.startswith(_APART):
+        own = any(field == name or field.startswith(f"{name}.") for name in _APART)
+        if len(values) > 1 and not own:
             shown = ", ".join(values)
             side = _SIDE_BY_SIDE.format(
                 field=field.removesuffix(".name"), values=",".join(values).replace("'", "")
@@ -77,8 +78,8 @@ def check_members(cfgs: Sequence[DictConfig]) -> None:
     cfg = cfgs[0]
     if cfg.agent.recurrent:
         raise ValueError(
-            "agent.recurrent=true cannot be stacked: agents of a stack learn from windows. Take "
-            "agent=drqn, or " + _SIDE_BY_SIDE.format(field="seed", values="0,1,2")
+            "agent.recurrent=true cannot be stacked: agents of a stack learn from windows, "
+            "agent=drqn. " + _SIDE_BY_SIDE.format(field="seed", values="0,1,2")
         )
     if cfg.uncertainty.name == GROUP_DR:
         raise ValueError(

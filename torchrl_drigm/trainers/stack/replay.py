@@ -75,11 +75,7 @@ class StackedReplay:
 
     def _reserve(self, steps: TensorDictBase) -> None:
         """Places for all transitions, of which ``steps`` ``[R, filled]`` are the first."""
-        shape = (len(self.buffers), self.size)
-        self.steps = steps.apply(
-            lambda leaf: leaf.new_empty((*shape, *leaf.shape[2:]), device=self.device),
-            batch_size=shape,
-        )
+        self.steps = steps.to(self.device).new_empty(len(self.buffers), self.size)
         self.steps[:, : steps.shape[1]].update_(steps)
 
     def hand_over(self) -> None:

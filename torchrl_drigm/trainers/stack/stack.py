@@ -107,8 +107,9 @@ class Stack:
             run.trainer._pre_steps_log_hook(own[index])
         if self.frames >= self.cfg.collector.init_random_frames:
             self._updates()
-        for _, run in self._going_on():
+        for run in self.runs:  # all of them, as a group of learning rates follows its first
             run.trainer._post_steps_hook()
+        for _, run in self._going_on():
             run.trainer._post_steps_log_hook(None)
         self.learner.follow_rates()
         self._save()
@@ -149,15 +150,16 @@ class Stack:
 
     def _save(self, force: bool = False) -> None:
         """Checkpoints of all runs, where they are due."""
-        trainer = self.runs[0].trainer
-        if (
-            not force
-            and trainer.collected_frames - trainer._last_save <= trainer.save_trainer_interval
-        ):
+        going_on = self._going_on()
+        if not going_on:
+            return
+        trainer = going_on[0][1].trainer
+        since = trainer.collected_frames - trainer._last_save
+        if not force and since <= trainer.save_trainer_interval:
             return
         self.learner.hand_over()
         self.replay.hand_over()
         self.collection.hand_over()
-        for index, run in self._going_on():
+        for index, run in going_on:
             with self.streams.of(index):
                 run.trainer.save_trainer(force_save=force)
