@@ -56,13 +56,13 @@ def test_a_resumed_run_is_the_run_itself(tmp_path):
 
 
 def test_exploration_never_takes_an_unavailable_action(tmp_path):
-    trainer = build(tmp_path, "exploration.eps_end=0.5", "collector.total_frames=5_056")
+    trainer = build(tmp_path, "exploration.eps_end=0.5", "collector.total_frames=10_048")
     taken = 0
     for batch in trainer.collector:
         agents = batch["agents"]
         assert agents["action_mask"].gather(-1, agents["action"].unsqueeze(-1)).all()
         taken += agents["action"].numel()
-    assert taken >= 15_000
+    assert taken >= 30_000
 
 
 def test_noise_moves_observations_but_not_battles(tmp_path):

@@ -12,7 +12,7 @@ from torchrl_drigm.objectives.value import (
     worst_case_expectation,
 )
 
-N_DISTRIBUTIONS = 400
+N_DISTRIBUTIONS = 1_000
 
 
 def linear_program(values, probs, rho, uncertainty, worst_value):
