@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
-from tensordict import TensorDict, TensorDictBase
+from tensordict import TensorDictBase
 from torch import Tensor
 
 from torchrl_drigm.trainers.build import Run
@@ -129,9 +129,12 @@ class Stack:
                 average[name] = (
                     value if before is None else before * (j / (j + 1)) + value / (j + 1)
                 )
+        # as numbers: trainers keep all that they log, and small tensors among large ones that come
+        # and go leave memory in pieces
+        logged = {name: value.tolist() for name, value in average.items()}
         for index, run in self._going_on():
             run.trainer._optim_count += updates
-            own = TensorDict({name: value[index] for name, value in average.items()})
+            own = {name: values[index] for name, values in logged.items()}
             run.trainer._post_optim_complete_log_hook(run.trainer._optim_count, own)
 
     def _check_finite(self, losses: Mapping[str, Tensor], sampled: TensorDictBase) -> None:
