@@ -107,7 +107,8 @@ def test_another_seed_is_another_run(tmp_path):
 )
 def test_resuming_equals_not_stopping(tmp_path, overrides):
     """Stop in mid-episode, resume in a new trainer, and reach the very same parameters."""
-    overrides = [*overrides, "collector.frames_per_batch=32"]  # of days of 288 steps
+    # of days of 288 steps; a falling learning rate would be another one in a shorter run
+    overrides = [*overrides, "collector.frames_per_batch=32", "optim.lr_end_factor=1"]
     whole = build(tmp_path / "whole", *overrides)
     whole.train()
     first = build(tmp_path / "first", *overrides, "collector.total_frames=640")
