@@ -25,7 +25,7 @@ ACTION = ("agents", "action")
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory):
     """A model fitted on few days, and the folder of its run."""
-    cfg = config("uncertainty=group_dr", "uncertainty.episodes=10", "uncertainty.updates=300")
+    cfg = config("uncertainty=group_dr", "uncertainty.episodes=20", "uncertainty.updates=800")
     run_dir = tmp_path_factory.mktemp("run")
     return cfg, fit_reward_model(cfg, run_dir), run_dir
 
@@ -35,7 +35,7 @@ class TestFit:
         cfg, model, run_dir = fitted
         report = pd.read_csv(run_dir / "reward_model.csv")
         assert report[["climate", "location"]].to_numpy().tolist() == cfg.uncertainty.climates
-        assert report["transitions"].tolist() == [8 * 288] * 2  # two of ten days are held out
+        assert report["transitions"].tolist() == [16 * 288] * 2  # four of twenty days are held out
         # better than the mean reward, also on the little data there is here
         assert (report["held_out_rmse"] < 0.7 * report["held_out_std"]).all()
         assert model.n_groups == 2
