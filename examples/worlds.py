@@ -83,6 +83,7 @@ class World:
 BUILDING = (
     *("preset=fast", "env.num_envs=64", "optim.updates_per_batch=1", "optim.lr=3e-3"),
     *("optim.lr_end_factor=1", "replay.batch_size=512", "target.tau=0.02", "agent.core=gru"),
+    "exploration.annealing_frames=10_000",
     *("agent.share_params=true", "agent.agent_id=true"),
     *("env.reward_scale=0.02", "env.reward_loc=0", "optim.gamma=0.97"),
 )

@@ -53,7 +53,6 @@ class TestSustainGym:
 
     def test_only_a_controller_capped_at_the_rated_power_is_without_risk(self, monkeypatch, capsys):
         failing = load("failing_building")
-        monkeypatch.setattr(failing, "SEVERITIES", (1.0, 3.0, 6.0))
         monkeypatch.setattr(sys, "argv", ["failing_building.py", "--episodes", "2"])
         failing.main()
         printed = capsys.readouterr().out

@@ -75,6 +75,19 @@ def batches(stack, n):
         yield batch
 
 
+def assert_same_updates(stack, alone, given):
+    """Losses and norms of gradients on the same batches, each followed by an update."""
+    for batch in given:
+        losses, gradients = stack.learner.losses_and_gradients(batch)
+        found = {**losses, **stack.learner.step(gradients)}
+        for index, run in enumerate(alone):
+            expected = run.trainer.optimization_stepper.step(run.trainer, batch[index].clone())
+            run.trainer._post_optim_hook()
+            assert set(expected.keys()) == set(found)
+            for name, value in expected.items():
+                torch.testing.assert_close(found[name][index], value, rtol=1e-6, atol=1e-9)
+
+
 @pytest.fixture
 def double():
     """Networks in double precision, in which rounding does not grow within twenty updates."""
@@ -91,15 +104,7 @@ def test_losses_gradients_and_parameters_are_those_of_runs_alone(
 ):
     stack = Stack(*members(tmp_path / "stack", f"mixer={mixer}", uncertainty=uncertainty))
     alone, _ = members(tmp_path / "alone", f"mixer={mixer}", uncertainty=uncertainty)
-    for batch in batches(stack, 50):
-        losses, gradients = stack.learner.losses_and_gradients(batch)
-        found = {**losses, **stack.learner.step(gradients)}
-        for index, run in enumerate(alone):
-            expected = run.trainer.optimization_stepper.step(run.trainer, batch[index].clone())
-            run.trainer._post_optim_hook()
-            assert set(expected.keys()) == set(found)
-            for name, value in expected.items():
-                torch.testing.assert_close(found[name][index], value, rtol=1e-6, atol=1e-9)
+    assert_same_updates(stack, alone, batches(stack, 50))
     for run, other in zip(stack.runs, alone, strict=True):
         expected = other.loss.state_dict()
         for name, value in run.loss.state_dict().items():
@@ -120,14 +125,7 @@ def test_of_other_networks_too(tmp_path, double, mixer, network):
     overrides = (f"mixer={mixer}", *network)
     stack = Stack(*members(tmp_path / "stack", *overrides))
     alone, _ = members(tmp_path / "alone", *overrides)
-    for batch in batches(stack, 5):
-        losses, gradients = stack.learner.losses_and_gradients(batch)
-        found = {**losses, **stack.learner.step(gradients)}
-        for index, run in enumerate(alone):
-            expected = run.trainer.optimization_stepper.step(run.trainer, batch[index].clone())
-            run.trainer._post_optim_hook()
-            for name, value in expected.items():
-                torch.testing.assert_close(found[name][index], value, rtol=1e-6, atol=1e-9)
+    assert_same_updates(stack, alone, batches(stack, 5))
 
 
 @pytest.mark.gpu
@@ -138,15 +136,8 @@ def test_on_a_gpu(tmp_path, double, mixer, compiled):
     overrides = (f"mixer={mixer}", "device=cuda")
     stack = Stack(*members(tmp_path / "stack", *overrides, f"compile={compiled}"))
     alone, _ = members(tmp_path / "alone", *overrides)
-    for batch in batches(stack, 5):
-        assert batch.device.type == "cuda"
-        losses, gradients = stack.learner.losses_and_gradients(batch)
-        found = {**losses, **stack.learner.step(gradients)}
-        for index, run in enumerate(alone):
-            expected = run.trainer.optimization_stepper.step(run.trainer, batch[index].clone())
-            run.trainer._post_optim_hook()
-            for name, value in expected.items():
-                torch.testing.assert_close(found[name][index], value, rtol=1e-6, atol=1e-9)
+    assert_same_updates(stack, alone, batches(stack, 5))
+    assert stack.replay.sample().device.type == "cuda"
     stack.train()
     assert stack.frames == 240 and not stack.errors
 
@@ -222,6 +213,8 @@ def test_a_whole_run_is_the_run_alone(tmp_path, overrides):
             for one in (together, run)
         ]
         assert names[0] == names[1]
+        # what trainers hold of all that they log is no tensors
+        assert not any(map(torch.is_tensor, together.trainer._log_dict["loss"]))
         assert len(together.trainer.replay_buffer) == len(run.trainer.replay_buffer) == 60
 
 

@@ -14,7 +14,18 @@ from torchrl.trainers import Trainer, TrainerHookBase
 __all__ = ["AnnealEpsilon", "AnnealLearningRate", "LogEpisodeReturn"]
 
 
-class AnnealEpsilon(TrainerHookBase):
+class _Stateless(TrainerHookBase):
+    """A hook that follows from the frame count, or from a batch alone."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing to keep."""
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Nothing to restore."""
+
+
+class AnnealEpsilon(_Stateless):
     """Linear ε of ε-greedy exploration, as a function of the frames collected so far.
 
     ``EGreedyModule.step`` does the same with one small tensor operation per frame.
@@ -38,13 +49,6 @@ class AnnealEpsilon(TrainerHookBase):
         """The ε that collected this batch."""
         return {"epsilon": self.greedy.eps.item()}
 
-    def state_dict(self) -> dict[str, Any]:
-        """Nothing to keep: ε follows from the frame count."""
-        return {}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Nothing to restore."""
-
     def register(self, trainer: Trainer, name: str = "anneal_epsilon") -> None:
         """Anneal after each batch, log before."""
         self._trainer = trainer
@@ -52,7 +56,7 @@ class AnnealEpsilon(TrainerHookBase):
         trainer.register_op("pre_steps_log", self.log)
 
 
-class AnnealLearningRate(TrainerHookBase):
+class AnnealLearningRate(_Stateless):
     """Learning rates that fall in a line, as a function of the frames collected so far.
 
     :class:`torch.optim.lr_scheduler.LinearLR` counts its own steps, which a run would have to keep;
@@ -89,20 +93,13 @@ class AnnealLearningRate(TrainerHookBase):
             for group, lr in zip(self.optimizers[name].param_groups, rates, strict=True):
                 group["lr"] = lr * factor
 
-    def state_dict(self) -> dict[str, Any]:
-        """Nothing to keep: the rates follow from the frame count."""
-        return {}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Nothing to restore."""
-
     def register(self, trainer: Trainer, name: str = "anneal_learning_rate") -> None:
         """Anneal after each batch."""
         self._trainer = trainer
         trainer.register_op("post_steps", self)
 
 
-class LogEpisodeReturn(TrainerHookBase):
+class LogEpisodeReturn(_Stateless):
     """Logs the mean return of the episodes that ended in a batch, and nothing where none did.
 
     Episodes that a lost connection cut (``("next", "info", "connection_lost")``) are left out: they
@@ -137,13 +134,6 @@ class LogEpisodeReturn(TrainerHookBase):
             return None
         mean = batch["next", self.return_key][done].mean().item()
         return {self.logname: (mean + self.offset) / self.scale, "log_pbar": True}
-
-    def state_dict(self) -> dict[str, Any]:
-        """Nothing to keep."""
-        return {}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Nothing to restore."""
 
     def register(self, trainer: Trainer, name: str = "log_episode_return") -> None:
         """Log before the updates of each batch."""
