@@ -5,7 +5,7 @@
 #   logging frequency".
 # Expected: a trainer with a large `log_interval` logs seldom, and holds little.
 # Happens: every value of every batch is kept to the end in `_log_dict`, as the tensor that it is,
-#   and only `EarlyStopping` reads some of it. A run of many small batches holds several for each;
+#   and only `EarlyStopping` reads the last of it. A run of many small batches holds several for each;
 #   small tensors that stay among large ones that come and go leave memory in pieces: sixteen runs in
 #   one process took 2.3 GB at their peak, and 1.3 GB with numbers in place of tensors.
 # Here: runs that are trained together hand numbers to their trainers.
