@@ -25,3 +25,12 @@ def test_importing_prints_nothing():
     code = "import torchrl_drigm.objectives, torchrl_drigm.trainers, torchrl_drigm.evaluation"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_training_starts_without_scipys_statistics_which_take_a_second():
+    code = """if True:
+        import sys, torchrl_drigm.commands.train, torchrl_drigm.evaluation, torchrl_drigm.trainers
+        assert not [name for name in sys.modules if name.startswith("scipy.")]
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr

@@ -11,13 +11,6 @@ from torchrl_drigm.evaluation.measures import MEASURES, shown_measure
 
 __all__ = ["format_table", "mean_interval", "summarize"]
 
-# 97.5 % quantiles of Student's t, by degrees of freedom from 1 to 29
-_STUDENT = (
-    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
-    *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086),
-    *(2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045),
-)
-
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float]:
     """Mean of a few seeds, and half the width of its 95 % interval by Student's t.
@@ -26,8 +19,7 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float]:
         values: one number per seed.
 
     Returns:
-        The mean and the half width, NaN for a single seed. From 31 seeds on the width is that of
-        30, which is a little too wide.
+        The mean and the half width, NaN for a single seed.
 
     Raises:
         ValueError: without values, or for one that is not finite.
@@ -37,6 +29,8 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float]:
         >>> mean, round(half, 3)
         (3.0, 1.963)
     """
+    from scipy.special import stdtrit  # here, as training imports this module and needs none of it
+
     values = np.asarray(values, dtype=float)
     if not values.size:
         raise ValueError("values must hold one number per seed, got none.")
@@ -44,7 +38,7 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float]:
         raise ValueError(f"values must hold one finite number per seed, got {values.tolist()}.")
     if values.size == 1:
         return float(values[0]), float("nan")
-    quantile = _STUDENT[min(values.size - 1, len(_STUDENT)) - 1]
+    quantile = stdtrit(values.size - 1, 0.975)
     return float(values.mean()), float(quantile * values.std(ddof=1) / values.size**0.5)
 
 
