@@ -3,6 +3,12 @@
 from typing import Any
 
 from torchrl_drigm.evaluation import _deprecated
+from torchrl_drigm.evaluation.aggregates import (
+    Estimate,
+    interquartile_mean,
+    probability_of_improvement,
+    worst_shifts,
+)
 from torchrl_drigm.evaluation.choosing import (
     best_value,
     choice_table,
@@ -16,6 +22,7 @@ from torchrl_drigm.evaluation.controls import (
     control_discounts,
     finished_controls,
 )
+from torchrl_drigm.evaluation.curves import severity_areas
 from torchrl_drigm.evaluation.evaluate import evaluate
 from torchrl_drigm.evaluation.exact import exact_return
 from torchrl_drigm.evaluation.files import atomic_path, save_results
@@ -23,6 +30,13 @@ from torchrl_drigm.evaluation.methods import describe_runs, name_of
 from torchrl_drigm.evaluation.metrics import read_metrics
 from torchrl_drigm.evaluation.plots import plot_returns, plot_training_curve
 from torchrl_drigm.evaluation.report import evaluate_all, report_returns, report_win_rates
+from torchrl_drigm.evaluation.scores import check_comparable, seed_scores
+from torchrl_drigm.evaluation.seed_tables import (
+    format_improvements,
+    format_seeds,
+    improvements,
+    summarize_seeds,
+)
 from torchrl_drigm.evaluation.statistics import format_table, mean_interval, summarize
 from torchrl_drigm.evaluation.win_rate_plots import (
     plot_noise_levels,
@@ -46,6 +60,7 @@ __all__ = [
     "REFERENCES",
     "RETURN_SCALES",
     "DoNothing",
+    "Estimate",
     "OneStepOracle",
     "ProportionalControl",
     "RandomPolicy",
@@ -53,6 +68,7 @@ __all__ = [
     "atomic_path",
     "best_in_hindsight",
     "best_value",
+    "check_comparable",
     "choice_table",
     "compare_runs",
     "control_configs",
@@ -63,7 +79,11 @@ __all__ = [
     "exact_return",
     "final_win_rates",
     "finished_controls",
+    "format_improvements",
+    "format_seeds",
     "format_table",
+    "improvements",
+    "interquartile_mean",
     "mean_interval",
     "name_of",
     "normalise_return",
@@ -74,13 +94,18 @@ __all__ = [
     "plot_training_curve",
     "plot_win_rates",
     "power_to_level",
+    "probability_of_improvement",
     "read_metrics",
     "read_win_rates",
     "report_returns",
     "report_win_rates",
     "save_results",
     "score_values",
+    "seed_scores",
+    "severity_areas",
     "summarize",
+    "summarize_seeds",
+    "worst_shifts",
 ]
 
 
