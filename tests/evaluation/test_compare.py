@@ -47,7 +47,7 @@ def test_rows_are_methods_and_seeds_are_the_spread(tmp_path, capsys):
     write(tmp_path / "a" / "1", [0.9, 1.0], seed=1)  # mean 0.95: 0.9 ± 0.05 over the two seeds
     write(tmp_path / "b", [0.5, 0.5], uncertainty="none")
     main(["compare", str(tmp_path)])
-    lines = capsys.readouterr().out.splitlines()
+    lines = capsys.readouterr().out.partition("\n\n")[0].splitlines()
     assert [line.split("  ")[0] for line in lines] == [
         *("policy", "TV QMIX, ρ = 0.3", "nominal QMIX", "do nothing")
     ]

@@ -5,8 +5,17 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import pandas as pd
+
 from torchrl_drigm.evaluation.compare import compare_runs
 from torchrl_drigm.evaluation.files import save_results
+from torchrl_drigm.evaluation.scores import seed_scores
+from torchrl_drigm.evaluation.seed_tables import (
+    format_improvements,
+    format_seeds,
+    improvements,
+    summarize_seeds,
+)
 from torchrl_drigm.evaluation.statistics import format_table, summarize
 from torchrl_drigm.evaluation.win_rate_plots import plot_rho_sweep, plot_win_rates
 from torchrl_drigm.evaluation.win_rates import beside_controls, read_win_rates
@@ -24,7 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "return averaged over a run's episodes; it is the normalised return where all runs have "
         "one. Below each robust method stand its controls, nominal methods that differ in the set "
         "and the discount alone, and the best of these in hindsight; a method without them is "
-        "marked. Of reference policies, which do not learn, one run is shown. Of runs that were "
+        "marked. Of reference policies, which do not learn, one run is shown. With several seeds "
+        "a second table has the mean over all shifts, the interquartile mean and the worst shift, "
+        "and a third how probably a robust run is better than its controls. Of runs that were "
         "tested during training, such as battles, it is the final win rate. Runs that are damaged, "
         "or shorter than others, are named and left out."
     )
@@ -48,10 +59,27 @@ def main(arguments: argparse.Namespace) -> None:
         return
     compared = compare_runs(arguments.folder)
     print(format_table(summarize(compared)))
+    print_over_seeds(compared)
     if compared.attrs["missing_controls"]:
         print(f"\n{compared.attrs['missing_controls']}")
     if arguments.out is not None:
         print("Written:", f"  {save_results(compared, arguments.out / 'compared.csv')}", sep="\n")
+
+
+def print_over_seeds(compared: pd.DataFrame) -> None:
+    """Print what several seeds come to, or why methods that were judged differently have none."""
+    if compared.groupby("policy")["seed"].nunique().max() < 2:
+        return
+    try:
+        scores = seed_scores(compared)
+    except ValueError as error:
+        print(f"\nNo interquartile means: {error}")
+        return
+    print("\nOver all shifts, with intervals of resampled seeds (docs/statistics.md):\n")
+    print(format_seeds(summarize_seeds(scores)))
+    if controls := compared.attrs["controls"]:
+        print("\nProbability that a run is better than one of a control, mean over the shifts:\n")
+        print(format_improvements(improvements(scores, controls)))
 
 
 def win_rates(folders: list[Path], out: Path | None, last: int) -> None:

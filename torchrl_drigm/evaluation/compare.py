@@ -24,6 +24,7 @@ from torchrl_drigm.evaluation.settings import (
     missing_controls,
     order_methods,
     rows_in_hindsight,
+    shown_controls,
 )
 from torchrl_drigm.tasks import Task, make_task
 
@@ -48,13 +49,14 @@ def compare_runs(folders: Iterable[str | Path]) -> pd.DataFrame:
 
     Returns:
         One row per method, run and shift, with the columns ``policy`` (the method), ``shift``,
-        ``location`` (of buildings), ``return``, ``run`` and, if all tasks have one,
-        ``normalized_return``.
+        ``suite`` (where runs name it), ``location`` (of buildings), ``return``, ``run``, ``seed``
+        and, if all tasks have one, ``normalized_return``.
         A robust method is followed by its controls, nominal methods that differ in the set and the
         discount alone, wherever their runs lie, and by the best of these in hindsight: in each
         shift the discount with the best mean over the robust runs' seeds. One that lacks controls
-        is marked, and ``attrs["missing_controls"]`` says how to make them. Reference policies come
-        last, one run of each: they do not depend on the seed.
+        is marked, and ``attrs["missing_controls"]`` says how to make them; ``attrs["controls"]``
+        has the names of those that are there, by robust method. Reference policies come last, one
+        run of each: they do not depend on the seed.
 
     Raises:
         FileNotFoundError: a folder holds no run.
@@ -173,22 +175,24 @@ def _rows(described: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> pd.DataFr
     names = dict.fromkeys(name for run in described["run"] for name in tables[run]["policy"])
     labels = {name: tell_apart([name] * len(judged), judged) for name in names}
     learned, references, seen = [], [], set()
-    for i, (run, method) in enumerate(zip(described["run"], described["method"], strict=True)):
+    owners = described[["run", "method", "seed"]]
+    for i, (run, method, seed) in enumerate(owners.itertuples(index=False, name=None)):
         known = ["return", "normalized_return", *([measure[0]] if measure else [])]
         measures = [column for column in known if column in tables[run]]
-        keys = [key for key in ("policy", "shift", "location") if key in tables[run]]
-        means = tables[run].groupby(keys, sort=False)[measures].mean()
-        for name, rows in means.reset_index().groupby("policy", sort=False):
+        keys = [key for key in ("policy", "suite", "shift", "location") if key in tables[run]]
+        means = tables[run].groupby(keys, sort=False, dropna=False)[measures].mean().reset_index()
+        for name, rows in means.assign(run=run, seed=seed).groupby("policy", sort=False):
             if name == _LEARNED:
-                learned.append(rows.assign(policy=method, run=run))
+                learned.append(rows.assign(policy=method))
             elif (label := labels[name][i]) not in seen:
                 seen.add(label)
-                references.append(rows.assign(policy=label, run=run))
+                references.append(rows.assign(policy=label))
     settings = find_settings(described, configs)
     learned = _beside_controls(learned, described, settings, measure)
     compared = pd.concat([*learned, *references], ignore_index=True)
     compared.attrs["measure"] = measure
     compared.attrs["missing_controls"] = missing_controls(settings)
+    compared.attrs["controls"] = shown_controls(settings, set(compared["policy"]))
     return compared
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -19,7 +19,14 @@ from torchrl_drigm.evaluation.controls import (
 )
 from torchrl_drigm.evaluation.methods import Config, method_of, mixer_label, tell_apart
 
-__all__ = ["Setting", "find_settings", "missing_controls", "order_methods", "rows_in_hindsight"]
+__all__ = [
+    "Setting",
+    "find_settings",
+    "missing_controls",
+    "order_methods",
+    "rows_in_hindsight",
+    "shown_controls",
+]
 
 SHOWN_COMMANDS = 10
 
@@ -131,6 +138,21 @@ def rows_in_hindsight(
             own = rows[rows["run"].map(seeds).isin(setting.seeds)]
             best.append(best_in_hindsight(own, setting.matched, column, setting.hindsight))
     return pd.concat(best) if best else rows.iloc[:0]
+
+
+def shown_controls(settings: Sequence[Setting], shown: Collection[str]) -> dict[str, list[str]]:
+    """The controls of each robust method, the best of them last, as a table calls them.
+
+    Args:
+        settings: those of the methods.
+        shown: what the table has rows of. A method without any control is left out.
+    """
+    found = {}
+    for setting in settings:
+        names = [setting.names.get(m, m) for m in (*setting.controls, setting.hindsight)]
+        if own := [name for name in names if name in shown]:
+            found |= {setting.names.get(m, m): own for m in setting.robust}
+    return found
 
 
 def missing_controls(settings: Sequence[Setting]) -> str | None:
