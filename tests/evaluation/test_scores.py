@@ -31,9 +31,11 @@ class TestScores:
         scores = seed_scores(rows)
         assert scores["qmix"].shape == (3, 2) and scores["vdn"].index.tolist() == [7]
 
-    def test_the_order_of_a_method_s_shifts_is_that_of_the_table(self):
+    def test_all_have_the_shifts_in_one_order_and_seeds_in_their_own(self):
         rows = pd.concat([episodes(["qmix"]), episodes(["vdn"]).iloc[::-1]])
-        assert [list(table) for table in seed_scores(rows).values()] == [["near", "far"]] * 2
+        scores = seed_scores(rows)
+        assert [list(table) for table in scores.values()] == [["near", "far"]] * 2
+        assert [table.index.tolist() for table in scores.values()] == [[3, 1], [1, 3]]
 
     def test_a_method_may_be_called_so(self):
         rows = episodes().rename(columns={"policy": "method"})

@@ -35,6 +35,10 @@ class TestSummary:
         assert tv["worst"] == pytest.approx(1.7 / 3) and tv["worst_shift"] == "far"
         assert tv["worst_error"] == pytest.approx(np.std([0.6, 0.7, 0.4], ddof=1) / np.sqrt(3))
 
+    @pytest.mark.parametrize("order", [[0, 2, 1], [1, 0, 2]])
+    def test_the_worst_shift_is_that_of_most_seeds(self, order):
+        assert summarize_seeds({"TV": SCORES["TV"].loc[order]})["worst_shift"].tolist() == ["far"]
+
     def test_intervals_are_of_seeds_in_each_shift_and_of_whole_runs(self):
         tv = summarize_seeds(SCORES).iloc[0]
         assert (tv["low"], tv["high"]) == interquartile_mean(SCORES["TV"])[1:]
@@ -171,6 +175,11 @@ class TestCompare:
         assert better_than == names[3:6]
         # near all of 3, 4 are above 1.98, 2.98; far 2, 3 against 1, 2: three pairs and a tie
         assert tables[-3].split("|")[3].strip().startswith("0.94 [")
+
+    def test_a_suite_may_be_called_as_pandas_calls_what_is_missing(self, write, tmp_path):
+        write("tv", 3.0, 2.0, "tv", suite="NA")
+        scores = seed_scores(compare_runs([tmp_path]))
+        assert scores["TV VDN, ρ = 0.3 (no control)"].to_numpy().tolist() == [[3.0, 2.0]]
 
     def test_of_one_seed_there_is_nothing_to_say(self, write, tmp_path, capsys):
         write("tv", 3.0, 2.0, "tv")

@@ -45,13 +45,10 @@ def seed_scores(results: pd.DataFrame) -> dict[str, pd.DataFrame]:
     method, (column, label) = method_column(results), score_column(results)
     # as numbers: whether a battle was won is a flag
     means = results.astype({column: float}).groupby([method, "seed", "shift"], sort=False)[column]
-    means, shifts = means.mean(), results["shift"].unique()
     scores = {}
-    for name in results[method].unique():
-        own = means[name]
+    for name, own in means.mean().groupby(method, sort=False):
         seeds = own.index.unique("seed")
-        scores[name] = own.unstack("shift").reindex(index=seeds, columns=shifts)
-        scores[name].columns.name = "shift"
+        scores[name] = own.droplevel(method).unstack("shift").reindex(seeds)
         scores[name].attrs["measure"] = label
     return scores
 
