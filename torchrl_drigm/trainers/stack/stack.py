@@ -16,6 +16,7 @@ from torchrl_drigm.trainers.build import Run
 from torchrl_drigm.trainers.next_values import keeps_next_value
 from torchrl_drigm.trainers.runs import save_config, save_duration
 from torchrl_drigm.trainers.stack.collection import StackedCollection
+from torchrl_drigm.trainers.stack.freed_memory import keep_freed_memory
 from torchrl_drigm.trainers.stack.learner import StackedLearner
 from torchrl_drigm.trainers.stack.randomness import Streams
 from torchrl_drigm.trainers.stack.replay import KeepNextValues, StackedReplay
@@ -39,6 +40,7 @@ class Stack:
     """
 
     def __init__(self, runs: Sequence[Run], random_states: list[Tensor]) -> None:
+        keep_freed_memory()
         self.runs = list(runs)
         self.cfg = runs[0].cfg
         self.errors: dict[int, Exception] = {}
