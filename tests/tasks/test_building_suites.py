@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from torchrl_drigm.tasks import BuildingTask, SMACTask, SMAXTask, read_suite, refuse_test_shifts
-from torchrl_drigm.tasks.building_suites import OTHER_CLIMATES
+from torchrl_drigm.tasks._building_suites import OTHER_CLIMATES
 
 TUCSON, NEW_YORK = ("Hot_Dry", "Tucson"), ("Mixed_Humid", "NewYork")
 FAILING = BuildingTask(failures={"rate": 0.05, "observed": True}, climates=[NEW_YORK])
