@@ -17,8 +17,8 @@ from torchrl.envs import Compose, ObservationNorm, Transform, TransformedEnv
 from torchrl_drigm.envs import BuildingPhysics, HeaterFailures, RandomWeather, SustainGymEnv
 from torchrl_drigm.envs.libs._building_checks import check_option
 from torchrl_drigm.tasks._building_faults import BuildingFaults
-from torchrl_drigm.tasks.base import Task, Trial
 from torchrl_drigm.tasks._building_suites import BUILDING_SUITES, PAPER_CLIMATES, TRAINED_DAYS
+from torchrl_drigm.tasks.base import Task, Trial
 from torchrl_drigm.tasks.references import REFERENCES, power_to_level
 from torchrl_drigm.tasks.seeds import battle_seeds
 from torchrl_drigm.tasks.severity import readable, severity_suites, times, wrong_severity
