@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from tests.commands.small_runs import SMALL, TOY
 from torchrl_drigm.__main__ import main
 from torchrl_drigm.commands._runs import train_runs
+from torchrl_drigm.commands.choose import _validation
 from torchrl_drigm.config import compose_config
 from torchrl_drigm.trainers import load_team
 
@@ -175,3 +176,10 @@ class TestRefusals:
         with pytest.raises(SystemExit, match="1"):
             main(["choose", "castle", *SWEEP])
         assert "'castle' is no config; there are: battles" in capsys.readouterr().err
+
+
+def test_a_suite_that_shows_those_of_validation_leaves_them_to_choose_in():
+    suite, shifts = _validation([compose_config("evaluation.suite=climate16")], "validation")
+    assert suite == "validation" and [shift["name"][:4] for shift in shifts] == ["val_"] * 4
+    with pytest.raises(ValueError, match=r"'val_1' is 'val_1' of .*'evaluation.suite=validation'"):
+        _validation([compose_config("evaluation.suite=validation")], "validation")

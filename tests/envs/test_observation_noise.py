@@ -176,6 +176,14 @@ class TestObservationNoise:
         with pytest.raises(ValueError, match=r"std=.* must be finite and at least 0"):
             ObservationNoise(std=std)
 
+    def test_mean(self):
+        env = TransformedEnv(Sighting(), ObservationNoise(std=0.0, mean=-0.5))
+        noise = added_noise(env, 2)  # on visible enemies alone
+        assert (noise[:, :, 1, [1, 2, 5, 6]] == -0.5).all()
+        assert (noise[:, :, 0, [5, 6]] == 0).all()
+        with pytest.raises(ValueError, match="mean=nan must be finite"):
+            ObservationNoise(mean=float("nan"))
+
     @pytest.mark.parametrize("features", [[], [0.5], torch.tensor([True])])
     def test_features_must_be_indices(self, features):
         with pytest.raises(ValueError, match="features must be indices, at least one"):

@@ -169,6 +169,8 @@ def _tested(cfg: DictConfig, task: Task) -> dict[str, list[Shift]]:
     """Shifts that the runs themselves are tested in."""
     if "suite" in cfg.evaluation:
         name, shifts = read_suite(task, cfg.evaluation.suite)
+        if name in task.suites and name != VALIDATION:
+            return {}  # the task's own are tests anyway
         return {f"evaluation.suite={name}": shifts}
     words = {word: cfg.evaluation[word] for word in task.shifts if word in cfg.evaluation}
     return {"evaluation": [{"name": "noisy", **words}]}

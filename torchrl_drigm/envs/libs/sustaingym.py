@@ -12,8 +12,9 @@ from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
 
 from torchrl_drigm.envs._seeded import SeededEnv
-from torchrl_drigm.envs.libs._building import DAYS_PER_YEAR, load_building, require_sustaingym
+from torchrl_drigm.envs.libs._building import load_building, require_sustaingym
 from torchrl_drigm.envs.libs._building_checks import (
+    DAYS_PER_YEAR,
     check_at_least,
     check_chosen,
     check_days,
@@ -21,11 +22,18 @@ from torchrl_drigm.envs.libs._building_checks import (
     check_option,
 )
 from torchrl_drigm.envs.libs._building_failures import HeaterFailures
+from torchrl_drigm.envs.libs._building_physics import BuildingPhysics
 from torchrl_drigm.envs.libs._building_specs import building_specs
 from torchrl_drigm.envs.libs._building_weather import RandomWeather
 from torchrl_drigm.envs.libs._sustaingym_wrapper import SustainGymWrapper
 
-__all__ = ["HeaterFailures", "RandomWeather", "SustainGymEnv", "SustainGymWrapper"]
+__all__ = [
+    "BuildingPhysics",
+    "HeaterFailures",
+    "RandomWeather",
+    "SustainGymEnv",
+    "SustainGymWrapper",
+]
 
 
 class SustainGymEnv(SeededEnv):
@@ -72,6 +80,8 @@ class SustainGymEnv(SeededEnv):
         failures: how heaters fail, a :class:`HeaterFailures` or its fields; ``None``: never.
         random_weather: how the weather strays from the files, a :class:`RandomWeather` or its
             fields; ``None``: not at all.
+        physics: how the building differs from SustainGym's, a :class:`BuildingPhysics` or its
+            fields; ``None``: not at all.
         seed: seed of all that is random; drawn from torch's generator if ``None``.
         device: where the copies live. Random numbers are drawn on the CPU, so that a seed means
             the same episodes on every device.
@@ -109,6 +119,7 @@ class SustainGymEnv(SeededEnv):
         wrap_days: bool = False,
         failures: HeaterFailures | Mapping[str, Any] | None = None,
         random_weather: RandomWeather | Mapping[str, Any] | None = None,
+        physics: BuildingPhysics | Mapping[str, Any] | None = None,
         seed: int | None = None,
         device: torch.device | str | int | None = None,
     ) -> None:
@@ -124,9 +135,10 @@ class SustainGymEnv(SeededEnv):
         check_days(days, wrap_days)
         failures = check_option("failures", HeaterFailures, failures)
         random_weather = check_option("random_weather", RandomWeather, random_weather)
+        physics = check_option("physics", BuildingPhysics, physics)
         super().__init__(device=device, batch_size=[num_envs])
 
-        models = [load_building(building, *climate) for climate in climates]
+        models = [load_building(building, *climate, physics) for climate in climates]
         first = models[0]
         self.building = building
         self.climates = [tuple(climate) for climate in climates]
@@ -135,6 +147,7 @@ class SustainGymEnv(SeededEnv):
         self.n_action_levels = n_action_levels
         self.failures = failures
         self.random_weather = random_weather
+        self.physics = physics
         self.n_agents = n = len(first.target)
         # The team's reward is the sum of n equal ones.
         self._power_weight = -self.n_agents * first.power_weight

@@ -5,17 +5,16 @@ from __future__ import annotations
 import math
 
 import torch
-from tensordict import TensorDictBase
 from tensordict.utils import NestedKey
 from torch import Tensor
-from torchrl.data import Categorical, Composite, MultiCategorical
-from torchrl.envs.transforms import Transform
-from torchrl.envs.transforms.utils import _get_reset
+from torchrl.data import Composite
+
+from torchrl_drigm.envs.transforms._executed_action import ExecutedAction
 
 __all__ = ["ActionFailure"]
 
 
-class ActionFailure(Transform):
+class ActionFailure(ExecutedAction):
     """Replaces an agent's action by a fallback, at random, for one step or several.
 
     At each step an agent whose actions work fails with the probability ``severity * rate``, each
@@ -82,13 +81,11 @@ class ActionFailure(Transform):
         for name, value, lowest in (("fallback", fallback, 0), ("steps", steps, 1)):
             if not isinstance(value, int) or isinstance(value, bool) or value < lowest:
                 raise ValueError(f"{name}={value!r} must be an int of at least {lowest}.")
-        super().__init__(in_keys=[], out_keys=[], in_keys_inv=[action_key], out_keys_inv=[])
+        super().__init__(action_key, mask_key)
         self.probability = severity * rate
         self.fallback = fallback
         self.steps = steps
-        self.mask_key = mask_key
         self._steps_left: Tensor | None = None  # [*B, n_agents] int64 on the CPU, once it is known
-        self._chosen: Tensor | None = None  # within a step
         self.set_seed(seed)
 
     def set_seed(self, seed: int | None = None) -> None:
@@ -97,8 +94,7 @@ class ActionFailure(Transform):
             seed = torch.randint(2**31, ()).item()
         self._generator = torch.Generator().manual_seed(seed)
 
-    def _inv_call(self, tensordict: TensorDictBase) -> TensorDictBase:
-        action = tensordict.get(self.in_keys_inv[0])
+    def _execute(self, action: Tensor, mask: Tensor | None) -> Tensor:
         if self._steps_left is None or self._steps_left.shape != action.shape:
             self._steps_left = torch.zeros(action.shape, dtype=torch.int64)
         fails = torch.rand(action.shape, generator=self._generator) < self.probability
@@ -106,40 +102,17 @@ class ActionFailure(Transform):
         self._steps_left = torch.where(starts, self.steps, self._steps_left)
         failed = (self._steps_left > 0).to(action.device)
         self._steps_left = (self._steps_left - 1).clamp(min=0)
-        mask = tensordict.get(self.mask_key, None)
-        if mask is not None:
-            failed = failed & mask[..., self.fallback]
-        self._chosen = action
-        return tensordict.set(self.in_keys_inv[0], torch.where(failed, self.fallback, action))
+        return self._where_available(mask, torch.where(failed, self.fallback, action), action)
 
-    def _step(self, tensordict: TensorDictBase, next_tensordict: TensorDictBase) -> TensorDictBase:
-        # For the transforms after this one, which remember actions: the replay buffer rebuilds
-        # their histories from the actions in the data.
-        tensordict.set(self.in_keys_inv[0], self._chosen)
-        return next_tensordict
-
-    def _reset(
-        self, tensordict: TensorDictBase, tensordict_reset: TensorDictBase
-    ) -> TensorDictBase:
+    def _restart(self, reset: Tensor) -> None:
         if self._steps_left is not None:
-            reset = _get_reset(self.parent.reset_keys[0], tensordict)
-            # [*B, 1], or [*B] of environments whose flags have no dimension of their own
-            reset = reset.reshape(*self.parent.batch_size, 1).cpu()
-            self._steps_left = torch.where(reset, 0, self._steps_left)
-        return tensordict_reset
+            self._steps_left = torch.where(reset.cpu(), 0, self._steps_left)
 
     def transform_input_spec(self, input_spec: Composite) -> Composite:
         """Leaves specs as they are; checks that the fallback is one of the actions."""
-        action = input_spec["full_action_spec"].get(self.in_keys_inv[0], None)
-        if not isinstance(action, Categorical) or isinstance(action, MultiCategorical):
-            raise ValueError(
-                f"ActionFailure: expected a Categorical action spec under {self.in_keys_inv[0]!r}, "
-                f"received {type(action).__name__}. Build the environment with categorical actions."
-            )
-        if self.fallback >= action.n:
-            raise ValueError(
-                f"fallback={self.fallback} must be one of the {action.n} actions, from 0."
-            )
+        n = self._actions(input_spec).n
+        if self.fallback >= n:
+            raise ValueError(f"fallback={self.fallback} must be one of the {n} actions, from 0.")
         return input_spec
 
     def get_extra_state(self) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ __all__ = ["ObservationNoise"]
 
 
 class ObservationNoise(Transform):
-    r"""Adds noise :math:`N(0, \mathrm{std}^2)` to chosen features of each agent's observation.
+    r"""Adds noise :math:`N(\mathrm{mean}, \mathrm{std}^2)` to features of agents' observations.
 
     With ``features="enemy_position"`` and ``std=0.75`` it is the StarCraft shift of the paper:
     noise on every enemy's normalised position, independent for each observer, enemy, coordinate and
@@ -39,11 +39,13 @@ class ObservationNoise(Transform):
             ``False`` these get noise too, dead ones and dead observers included. Default: ``True``.
         seed (int, optional): seed of the noise; drawn from torch's generator if ``None``. The noise
             is drawn on the CPU, so that a seed means the same on every device.
+        mean (float): mean of the noise, in the unit of the features: what a sensor reads too high.
+            Default: 0.
 
     Raises:
-        ValueError: if ``std`` is negative or not finite, indices are repeated, do not fit the
-            observation or come without visibility where it is needed, or the environment does not
-            describe its features.
+        ValueError: if ``std`` is negative or not finite, ``mean`` is not finite, indices are
+            repeated, do not fit the observation or come without visibility where it is needed, or
+            the environment does not describe its features.
 
     Examples:
         >>> import torch
@@ -66,12 +68,16 @@ class ObservationNoise(Transform):
         in_key: NestedKey = ("agents", "observation"),
         visible_only: bool = True,
         seed: int | None = None,
+        mean: float = 0.0,
     ) -> None:
         if not 0 <= std < float("inf"):
             raise ValueError(f"std={std!r} must be finite and at least 0.")
+        if not -float("inf") < mean < float("inf"):
+            raise ValueError(f"mean={mean!r} must be finite.")
         super().__init__(in_keys=[in_key], out_keys=[in_key])
         self.features = features
         self.std = std
+        self.mean = mean
         self.visible_only = visible_only
         self._position = self._visible = None
         if not isinstance(features, str):
@@ -130,7 +136,8 @@ class ObservationNoise(Transform):
     def _apply_transform(self, observation: Tensor) -> Tensor:
         self._resolve()
         shape = (*observation.shape[:-1], self._position.numel())
-        noise = torch.randn(shape, generator=self._generator).mul_(self.std).to(observation)
+        noise = torch.randn(shape, generator=self._generator).mul_(self.std).add_(self.mean)
+        noise = noise.to(observation)
         if self._visible is not None:
             noise = noise * (observation[..., self._visible] > 0)
         # out of place: the environment may share the observation's memory
