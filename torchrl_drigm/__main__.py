@@ -1,4 +1,4 @@
-"""Train, choose, evaluate, compare, export: ``python -m torchrl_drigm --help``."""
+"""Train, choose, evaluate, compare, export, reproduce: ``python -m torchrl_drigm --help``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-COMMANDS = ("train", "choose", "evaluate", "compare", "export")
+COMMANDS = ("train", "choose", "evaluate", "compare", "export", "reproduce")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -47,11 +47,12 @@ def stack_overrides(overrides: Sequence[str]) -> list[str]:
     return found
 
 
-def members_of(cfg: DictConfig) -> dict[str, DictConfig]:
+def members_of(cfg: DictConfig, at_once: bool = True) -> dict[str, DictConfig]:
     """The configs of a stack's runs, by the names of their folders.
 
     Args:
         cfg (DictConfig): with ``stack``: a list for each field that differs, and ``runs``.
+        at_once (bool): whether they are computed at once, and must be of a kind that can be.
 
     Raises:
         ValueError: for lists of different lengths, fields that the config does not have, values
@@ -93,7 +94,8 @@ def members_of(cfg: DictConfig) -> dict[str, DictConfig]:
             f"two runs of the stack are the same, among {lists}: give each its own seed, as "
             "runs=R does, or seed=[0,1,2]."
         )
-    check_members(list(members.values()))
+    if at_once:
+        check_members(list(members.values()))
     return members
 
 

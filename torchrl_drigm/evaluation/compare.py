@@ -32,12 +32,13 @@ __all__ = ["compare_runs"]
 
 _LEARNED = "learned"  # what the learned policy is called while several runs are read
 _COLUMNS = ["policy", "shift", "return"]
+_KEYS = ("policy", "suite", "shift", "axis", "level", "location")
 # What the returns of a policy that does not learn depend on.
 _JUDGED_ON = ("env.building", "env.n_action_levels", "evaluation.suite", "evaluation.episodes")
 _JUDGED_ON = (*_JUDGED_ON, "evaluation.seed")
 
 
-def compare_runs(folders: Iterable[str | Path]) -> pd.DataFrame:
+def compare_runs(folders: Iterable[str | Path], suite: str | None = None) -> pd.DataFrame:
     """Means over the episodes of every run's evaluation, for :func:`summarize`.
 
     Runs whose configs differ in the seed alone are one method. A warning names runs that are left
@@ -46,10 +47,13 @@ def compare_runs(folders: Iterable[str | Path]) -> pd.DataFrame:
 
     Args:
         folders: folders of runs, or with runs at any depth.
+        suite: of the evaluations to compare, ``evaluation_SUITE.csv``, or those that runs end with
+            if they are of that suite. Default: those that runs end with.
 
     Returns:
         One row per method, run and shift, with the columns ``policy`` (the method), ``shift``,
-        ``suite`` (where runs name it), ``location`` (of buildings), ``return``, ``run``, ``seed``
+        ``suite`` (where runs name it), ``axis`` and ``level`` (where it
+        has them), ``location`` (of buildings), ``return``, ``run``, ``seed``
         and, if all tasks have one, ``normalized_return``.
         A robust method is followed by its controls, nominal methods that differ in the set and the
         discount alone, wherever their runs lie, and by the best of these in hindsight: in each
@@ -67,7 +71,7 @@ def compare_runs(folders: Iterable[str | Path]) -> pd.DataFrame:
     for folder in map(Path, folders):
         for run in _find_runs(folder):
             try:
-                tables[str(run)] = _read_evaluation(run)
+                tables[str(run)] = _read_evaluation(run, suite)
             except (OSError, ValueError) as error:
                 left_out[str(run)] = str(error)
     _leave_out_short(tables, left_out)
@@ -104,29 +108,38 @@ def _find_runs(folder: Path) -> list[Path]:
     return runs
 
 
-def _read_evaluation(run: Path) -> pd.DataFrame:
+def _read_evaluation(run: Path, suite: str | None) -> pd.DataFrame:
     """An evaluation, if it is whole; the learned policy is called the same in all."""
-    config, file = read_config(run), run / "evaluation.csv"
+    config = read_config(run)
+    if suite == config.get("evaluation.suite"):
+        suite = None  # what the run ends with
+    file = run / evaluation_file(suite)
     if not file.exists():
         tested = (run / "win_rates.csv").exists()
         raise ValueError(
             "has win rates, and no evaluation.csv: compare with --win-rates"
             if tested
-            else "has no evaluation.csv: it has not ended"
+            else f"has no {file.name}: it has not ended"
+            if suite is None
+            else f"has no {file.name}: it was not evaluated there"
         )
     if not file.read_text().endswith("\n"):
-        raise ValueError("its evaluation.csv is torn: the last line has no end")
+        raise ValueError(f"its {file.name} is torn: the last line has no end")
     table = pd.read_csv(file)
     missing = [column for column in _COLUMNS if column not in table]
     if missing:
-        raise ValueError(f"its evaluation.csv lacks the columns {missing}")
+        raise ValueError(f"its {file.name} lacks the columns {missing}")
     if table[_COLUMNS].isna().any(axis=None):
-        raise ValueError("its evaluation.csv has empty cells")
+        raise ValueError(f"its {file.name} has empty cells")
     task = _task_of(run)
     # of a task that was not imported, the run's own team is the first in the file
     references = table["policy"].unique()[1:] if task is None else list(task.references)
+    if suite is not None:  # beside controls, which lie in folders of their own
+        table = table[table["policy"].isin([table["policy"].iloc[0], *references])].copy()
+    else:
+        suite = config.get("evaluation.suite")
     table["policy"] = table["policy"].where(table["policy"].isin(references), _LEARNED)
-    _check_length(table, config, task)
+    _check_length(table, file.name, suite, config, task)
     if task is not None:
         # by the task, whatever the file calls normalised
         table = table.drop(columns="normalized_return", errors="ignore")
@@ -145,11 +158,24 @@ def _task_of(run: Path) -> Task | None:
         return None
 
 
-def _check_length(table: pd.DataFrame, config: dict[str, Any], task: Task | None) -> None:
-    """Refuses an evaluation with fewer shifts or episodes than its config asked for."""
+def evaluation_file(suite: str | None = None) -> str:
+    """What a run's evaluation is called, by default the one that it ends with.
+
+    Examples:
+        >>> evaluation_file(), evaluation_file("season_strict")
+        ('evaluation.csv', 'evaluation_season_strict.csv')
+    """
+    return "evaluation.csv" if suite is None else f"evaluation_{suite}.csv"
+
+
+def _check_length(
+    table: pd.DataFrame, name: str, suite: Any, config: dict[str, Any], task: Task | None
+) -> None:
+    """Refuses an evaluation with fewer shifts or episodes than was asked for."""
     counts = table.groupby(["policy", "shift"], sort=False).size()
     episodes = config.get("evaluation.episodes", counts.max())
-    suite = config.get("evaluation.suite")
+    if name != evaluation_file():  # of another command, which was told how many
+        episodes = counts.max()
     if task is not None and isinstance(suite, str):
         suite = task.suites.get(suite)
     shifts = [s["name"] for s in suite] if isinstance(suite, list) else table["shift"].unique()
@@ -157,7 +183,7 @@ def _check_length(table: pd.DataFrame, config: dict[str, Any], task: Task | None
         n = counts.get((policy, shift), 0)
         if n < episodes:
             raise ValueError(
-                f"its evaluation.csv is cut: {n} of {episodes} episodes of {policy!r} on {shift}"
+                f"its {name} is cut: {n} of {episodes} episodes of {policy!r} on {shift}"
             )
 
 
@@ -179,7 +205,7 @@ def _rows(described: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> pd.DataFr
     for i, (run, method, seed) in enumerate(owners.itertuples(index=False, name=None)):
         known = ["return", "normalized_return", *([measure[0]] if measure else [])]
         measures = [column for column in known if column in tables[run]]
-        keys = [key for key in ("policy", "suite", "shift", "location") if key in tables[run]]
+        keys = [key for key in _KEYS if key in tables[run]]
         means = tables[run].groupby(keys, sort=False, dropna=False)[measures].mean().reset_index()
         for name, rows in means.assign(run=run, seed=seed).groupby("policy", sort=False):
             if name == _LEARNED:

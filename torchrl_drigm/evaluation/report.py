@@ -20,6 +20,7 @@ from torchrl_drigm.evaluation.statistics import format_table, summarize
 from torchrl_drigm.evaluation.win_rate_plots import plot_win_rates
 from torchrl_drigm.evaluation.win_rates import final_win_rates, read_win_rates
 from torchrl_drigm.tasks import Task
+from torchrl_drigm.tasks.version import environment_version
 
 __all__ = ["evaluate_all", "report_returns", "report_win_rates"]
 
@@ -62,7 +63,7 @@ def report_returns(
         results: rows of :func:`evaluate_all`.
         run_dir: folder of the run.
         learned: which of the policies were learned; the others are references.
-        name: file to write the rows into; the picture has the same name, ``returns.png`` for that
+        name: file to write the rows into, with a column ``environment``, the version; the picture has the same name, ``returns.png`` for that
             of the run itself.
         undrawn: policies of the table alone.
 
@@ -75,7 +76,7 @@ def report_returns(
     picture = "returns.png" if name == RESULTS else Path(name).with_suffix(".png")
     references = results[others] if others.any() else None
     files = [
-        save_results(results, run_dir / name),
+        save_results(results.assign(environment=environment_version()), run_dir / name),
         plot_returns(results[own], run_dir / picture, references=references),
     ]
     summary = summarize(results)

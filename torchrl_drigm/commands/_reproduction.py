@@ -1,0 +1,282 @@
+"""What has to be trained and played for the paper's tables, and doing it."""
+
+from __future__ import annotations
+
+import functools
+import io
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+from omegaconf import DictConfig
+
+from torchrl_drigm.commands._runs import train_run
+from torchrl_drigm.commands._stacks import members_of, stack_overrides, train_stack
+from torchrl_drigm.config import compose_config
+from torchrl_drigm.evaluation.compare import evaluation_file
+from torchrl_drigm.evaluation.controls import control_discounts, has_controls
+from torchrl_drigm.evaluation.files import save_results
+from torchrl_drigm.evaluation.methods import name_of
+from torchrl_drigm.evaluation.report import evaluate_all
+from torchrl_drigm.tasks import Task
+from torchrl_drigm.tasks.version import environment_version
+from torchrl_drigm.trainers import load_team
+
+__all__ = ["BATTLES", "Job", "Played", "plan", "plan_battles", "run_job"]
+
+BATTLES = "battles"
+MOST_AT_ONCE = 16  # runs in one stack
+TEST_SEED = 11
+
+
+@dataclass(frozen=True)
+class Job:
+    """Runs that one process trains and plays: a stack, or one run after the other.
+
+    Attributes:
+        folder: of the runs, each in a folder below.
+        config: name of the config.
+        overrides: of its fields, with lists where runs differ.
+        label: what progress calls it.
+    """
+
+    folder: Path
+    config: str
+    overrides: tuple[str, ...]
+    label: str
+
+    def composed(self) -> DictConfig:
+        """The config of the stack."""
+        return compose_config(*stack_overrides(self.overrides), config=self.config)
+
+    def members(self) -> dict[Path, DictConfig]:
+        """The configs of its runs, by their folders."""
+        return {
+            self.folder / name: cfg
+            for name, cfg in members_of(self.composed(), self.is_stack).items()
+        }
+
+    @property
+    def is_stack(self) -> bool:
+        """Whether its runs are trained at once."""
+        return self.config != BATTLES and "uncertainty=group_dr" not in self.overrides
+
+
+@dataclass(frozen=True)
+class Played:
+    """What trained teams are played in: suites, and episodes of each of their shifts."""
+
+    suites: tuple[str, ...]
+    episodes: int
+
+
+def plan(
+    out: Path,
+    preset: str,
+    mixers: Sequence[str],
+    sets: Sequence[str],
+    seeds: Sequence[int],
+    controls: bool,
+    extra: Sequence[str] = (),
+) -> list[Job]:
+    """Jobs on buildings: a stack for each mixer and set, and for the discounts of the controls.
+
+    Args:
+        out (Path): folder of all runs.
+        preset (str): of all.
+        mixers (sequence of str): names.
+        sets (sequence of str): names of uncertainty sets, ``"none"`` among them.
+        seeds (sequence of int): of every algorithm.
+        controls (bool): whether nominal runs with the other discounts of the robust ones' controls
+            are trained too.
+        extra (sequence of str): further overrides of all runs.
+
+    Examples:
+        >>> jobs = plan(Path("out"), "fast", ["vdn"], ["none", "tv"], [0, 1], controls=True)
+        >>> [job.label for job in jobs]
+        ['vdn none', 'vdn tv', 'vdn discounts 1']
+        >>> jobs[2].overrides[-2:]  # γ(1-ρ), and 0.95, 0.9 and 0.5 of γ
+        ('optim.gamma=[0.9405,0.9405,0.891,0.891,0.693,0.693,0.495,0.495]', \
+'seed=[0,1,0,1,0,1,0,1]')
+    """
+
+    def job(name: str, mixer: str, kind: str, **lists: Sequence) -> Job:
+        fields = [f"{field}=[{','.join(map(str, values))}]" for field, values in lists.items()]
+        fixed = f"preset={preset}", f"mixer={mixer}", f"uncertainty={kind}"
+        overrides = *fixed, *extra, *(field.replace("optim_", "optim.") for field in fields)
+        return Job(out / f"{mixer}_{name}".replace(" ", "_"), "building", overrides, name)
+
+    jobs = []
+    for mixer in mixers:
+        gammas: set[float] = set()
+        for kind in sets:
+            own = job(kind, mixer, kind, seed=seeds)
+            jobs.append(own)
+            cfg = compose_config(*own.overrides[:-1])
+            if controls and has_controls(cfg):
+                gammas |= set(control_discounts(cfg)) - {cfg.optim.gamma}
+        discounts, at_once = sorted(gammas, reverse=True), max(1, MOST_AT_ONCE // len(seeds))
+        for i in range(0, len(discounts), at_once):
+            some = [gamma for gamma in discounts[i : i + at_once] for _ in seeds]
+            every = [*seeds] * (len(some) // len(seeds))
+            name = f"discounts {i // at_once + 1}"
+            jobs.append(job(name, mixer, "none", optim_gamma=some, seed=every))
+    return [Job(j.folder, j.config, j.overrides, f"{_mixer(j)} {j.label}") for j in jobs]
+
+
+def plan_battles(
+    out: Path,
+    mixers: Sequence[str],
+    sets: Sequence[str],
+    seeds: Sequence[int],
+    extra: Sequence[str],
+) -> list[Job]:
+    """Jobs on SMAX's 3s_vs_5z: one for each run, as battles cannot be stacked.
+
+    Args:
+        out (Path): folder of all runs.
+        mixers (sequence of str): names.
+        sets (sequence of str): names of uncertainty sets.
+        seeds (sequence of int): of every algorithm.
+        extra (sequence of str): further overrides of all runs.
+
+    Examples:
+        >>> job, = plan_battles(Path("out"), ["vdn"], ["tv"], [3], [])
+        >>> job.label, job.overrides
+        ('battles vdn tv 3', ('mixer=vdn', 'uncertainty=tv', 'seed=[3]'))
+    """
+    return [
+        Job(
+            out / f"{mixer}_{kind}",
+            BATTLES,
+            (f"mixer={mixer}", f"uncertainty={kind}", *extra, f"seed=[{seed}]"),
+            f"battles {mixer} {kind} {seed}",
+        )
+        for seed in seeds  # whoever stops early has whole seeds
+        for mixer in mixers
+        for kind in sets
+    ]
+
+
+def _mixer(job: Job) -> str:
+    return job.overrides[1].partition("=")[2]
+
+
+def run_job(job: Job, played: Played) -> list[str]:
+    """Train what is missing of a job, play what has not been played, in one thread.
+
+    Args:
+        job (Job): the job.
+        played (Played): where to play.
+
+    Returns:
+        list: what went wrong, a line for each run that diverged.
+
+    Raises:
+        ValueError: for results that are there and are torn, or of another version of the
+            environment or number of episodes; nothing is overwritten.
+    """
+    torch.set_num_threads(1)
+    wrong = []
+    members = job.members()
+    for folder, cfg in members.items():  # before anything is trained
+        for suite in played.suites:
+            is_played(result_file(folder, cfg, suite), played.episodes)
+    with redirect_stdout(io.StringIO()):
+        try:
+            if job.is_stack:
+                train_stack(job.composed(), job.folder)
+            else:
+                for folder, cfg in members.items():
+                    train_run(cfg, folder)
+        except RuntimeError as error:
+            if "diverged" not in str(error):
+                raise
+            wrong.append(str(error))
+        for folder, cfg in members.items():
+            play_run(folder, cfg, played)
+    return wrong
+
+
+def result_file(folder: Path, cfg: DictConfig, suite: str) -> Path:
+    """Where a run has its results of a suite: of its own, those that it ends with."""
+    own = cfg.evaluation.get("suite") == suite
+    return folder / evaluation_file(None if own else suite)
+
+
+def play_run(folder: Path, cfg: DictConfig, played: Played) -> None:
+    """Play the team of a run in the suites that it has no results of; references beside it."""
+    files = {suite: result_file(folder, cfg, suite) for suite in played.suites}
+    waiting = {s: f for s, f in files.items() if not is_played(f, played.episodes)}
+    if not waiting or not (folder / "checkpoint").exists():
+        return
+    team = load_team(folder)
+    for suite, file in waiting.items():
+        own = evaluate_all(
+            {name_of(team.cfg): team},
+            team.task,
+            suite,
+            episodes=played.episodes,
+            seed=TEST_SEED,
+        )
+        rows = pd.concat([own, _references(suite, played.episodes, _Task(team.task))])
+        rows["environment"] = environment_version()
+        save_results(rows, file)
+
+
+def is_played(file: Path, episodes: int) -> bool:
+    """Whether a file has whole results.
+
+    Raises:
+        ValueError: for a file that is torn, or of another version of the environment or number of
+            episodes.
+    """
+    if not file.exists():
+        return False
+    way = "Move it away, or name another folder with --out; nothing was changed."
+    if not file.read_text().endswith("\n"):
+        raise ValueError(f"{file} is torn: its last line has no end. {way}")
+    rows = pd.read_csv(file)
+    missing = [c for c in ("policy", "shift", "return", "environment") if c not in rows]
+    if missing or rows.empty:
+        raise ValueError(f"{file} lacks {missing or 'rows'}: it is no result of this. {way}")
+    versions = set(rows["environment"].astype(str)) - {environment_version()}
+    if versions:
+        raise ValueError(
+            f"{file} was played in another version of the environment, {versions.pop()!r}; this is "
+            f"{environment_version()!r}. {way}"
+        )
+    counts = rows.groupby(["policy", "shift"]).size()
+    if (counts != episodes).any():
+        (policy, shift), n = next(iter(counts[counts != episodes].items()))
+        raise ValueError(
+            f"{file} has {n} episodes of {policy!r} in {shift!r}, and {episodes} were asked for. "
+            f"{way}"
+        )
+    return True
+
+
+class _Task:
+    """A task as a key: all runs of one command have the same."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.key = type(task).__name__, getattr(task, "n_action_levels", None)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Task) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+
+@functools.lru_cache(maxsize=32)
+def _references(suite: str, episodes: int, task: _Task) -> pd.DataFrame:
+    """What policies without learning play: once in a process."""
+    policies = {label: make() for label, make in task.task.references.items()}
+    if not policies:
+        return pd.DataFrame()
+    return evaluate_all(policies, task.task, suite, episodes=episodes, seed=TEST_SEED)

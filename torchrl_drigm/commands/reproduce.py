@@ -1,0 +1,201 @@
+"""The paper's tables and figures, trained, played and judged by one command."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from importlib import import_module
+from multiprocessing import get_context
+from pathlib import Path
+
+from torchrl_drigm.commands._reproduction import BATTLES, Job, Played, plan, plan_battles, run_job
+from torchrl_drigm.commands._runs import about, results_of
+from torchrl_drigm.commands.compare import win_rates
+from torchrl_drigm.evaluation.reproduction import report_suite
+
+__all__ = ["HELP", "add_arguments", "main"]
+
+HELP = "train and judge what the paper's tables and figures show"
+
+#: What each part is played in, by protocol: as the paper's numbers were made, and as it says.
+PARTS: dict[str, dict[str, str]] = {
+    "climate": {"": "climate"},  # Figure 2
+    "season": {"paper": "season_paper", "strict": "season_strict"},  # Table 1
+    "climate_season": {"paper": "climate_season_paper", "strict": "climate_season_strict"},
+    "climate16": {"": "climate16"},
+    "physics": {"": "physics"},
+    "sensor": {"": "sensor"},
+    "actuator": {"": "actuator"},
+    BATTLES: {"": "noise_strength"},  # Figures 3 and 4
+}
+PROTOCOLS = ("paper", "strict")
+PAPER_PARTS = ("climate", "season", "climate_season")
+PRESETS = ("fast", "paper", "released")
+MIXERS = ("vdn", "qmix", "qtran")
+SETS = ("none", "contamination", "tv", "cvar", "group_dr")
+BATTLE_SETS = ("none", "contamination", "tv", "cvar")
+# Seconds of one core that a run took on a 2-core Intel Xeon, in a stack where it can be in one
+SECONDS = {"fast": 16.0, "paper": 1600.0, "released": 1600.0, BATTLES: 3600.0}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of this command."""
+    parser.description = (
+        "Figure 2 and Tables 1 and 2 of the paper, or other parts: trains what is missing, in "
+        "stacks of seeds, plays every team in the part's suites, and leaves CSV, Markdown and "
+        "pictures in OUT/results, with the paper's own numbers, policies that do not learn, and "
+        "the controls beside ours. Stopped anywhere it goes on when it is started again. Parts: "
+        "climate (Figure 2), season (Table 1), climate_season (Table 2); climate16, physics, "
+        "sensor and actuator, which the paper does not have; battles (Figures 3 and 4, on SMAX)."
+    )
+    parser.add_argument(
+        "--part", nargs="+", choices=PARTS, default=PAPER_PARTS, metavar="PART",
+        help=f"of {', '.join(PARTS)} ({' '.join(PAPER_PARTS)})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--protocol", choices=PROTOCOLS,
+        help="of the seasons: paper (days 400 to 599, wrapped into the year as they were played) or "
+        "strict (days 200 to 364, never trained on); both by default",
+    )  # fmt: skip
+    parser.add_argument("--preset", choices=PRESETS, default="fast", help="of all runs (fast)")
+    parser.add_argument("--seeds", type=int, default=5, help="runs of each algorithm (5)")
+    parser.add_argument("--mixers", nargs="+", choices=MIXERS, default=MIXERS, metavar="MIXER")
+    parser.add_argument(
+        "--sets", nargs="+", choices=SETS, default=SETS, metavar="SET",
+        help=f"of {', '.join(SETS)} (all; of battles all but group_dr)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--no-controls", action="store_true",
+        help="leave out nominal runs with the discounts γ(1-ρ) and 0.95, 0.9, 0.7 and 0.5 of γ",
+    )  # fmt: skip
+    parser.add_argument("--episodes", type=int, default=50, help="days in each shift (50)")
+    parser.add_argument("--out", type=Path, help="folder of it all (runs/reproduce/PRESET)")
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, help="processes, of one thread (all cores)"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="FIELD=VALUE", dest="fields",
+        help="a further field of all runs' configs, such as compile=true; may be repeated",
+    )  # fmt: skip
+    parser.add_argument("--dry-run", action="store_true", help="say what would be done, and stop")
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Plan, train, play, report."""
+    for name in ("seeds", "episodes", "jobs"):
+        if getattr(arguments, name) < 1:
+            raise ValueError(f"--{name}={getattr(arguments, name)} must be at least 1.")
+    out = arguments.out or Path("runs") / "reproduce" / arguments.preset
+    work = _work(arguments, out)
+    _announce(work, arguments, out)
+    if arguments.dry_run:
+        return
+    wrong = _do(work, arguments.jobs, tuple(arguments.modules))
+    files = []
+    for suite in _suites(arguments.part, arguments.protocol):
+        runs = out / (BATTLES if suite == PARTS[BATTLES][""] else "buildings")
+        files += report_suite(runs, suite, out / "results")
+    if BATTLES in arguments.part:
+        win_rates([out / BATTLES], out / "results", last=10)
+    print("\nWritten:", *(f"  {file}" for file in files), sep="\n")
+    if wrong:
+        print("\nDiverged, and missing above:", *wrong, sep="\n  ", file=sys.stderr)
+        raise SystemExit(1)
+
+
+def _suites(parts: Sequence[str], protocol: str | None) -> list[str]:
+    """Suites of the parts, in the order in which they are there.
+
+    Examples:
+        >>> _suites(["climate", "season"], None), _suites(["season"], "strict")
+        (['climate', 'season_paper', 'season_strict'], ['season_strict'])
+    """
+    wanted = ("", protocol) if protocol else ("", *PROTOCOLS)
+    return [s for part in dict.fromkeys(parts) for p, s in PARTS[part].items() if p in wanted]
+
+
+def _work(arguments: argparse.Namespace, out: Path) -> list[tuple[Job, Played]]:
+    suites = _suites([p for p in arguments.part if p != BATTLES], arguments.protocol)
+    seeds, work = range(arguments.seeds), []
+    if suites:
+        jobs = plan(
+            out / "buildings",
+            arguments.preset,
+            arguments.mixers,
+            arguments.sets,
+            seeds,
+            controls=not arguments.no_controls,
+            extra=[f"evaluation.episodes={arguments.episodes}", *arguments.fields],
+        )
+        work += [(job, Played(tuple(suites), arguments.episodes)) for job in jobs]
+    if BATTLES in arguments.part:
+        jobs = plan_battles(
+            out / BATTLES,
+            [mixer for mixer in arguments.mixers if mixer != "qtran"],  # as in the paper
+            [kind for kind in arguments.sets if kind in BATTLE_SETS],
+            seeds,
+            arguments.fields,
+        )
+        suite = PARTS[BATTLES][""]
+        work += [(job, Played((suite,), arguments.episodes)) for job in jobs]
+    if not work:
+        raise ValueError("nothing is left to train: battles have no qtran and no group_dr.")
+    return work
+
+
+def _announce(work: Sequence[tuple[Job, Played]], arguments: argparse.Namespace, out: Path) -> None:
+    n_runs, seconds = 0, 0.0
+    for job, _ in work:
+        members = job.members()  # also refuses what cannot be, before anything is trained
+        left = sum(not (folder / results_of(cfg)).exists() for folder, cfg in members.items())
+        if arguments.dry_run:
+            print(f"{job.label:28s} {left:3d} of {len(members)} runs to train  {job.folder}")
+        n_runs += left
+        seconds += left * SECONDS[BATTLES if job.config == BATTLES else arguments.preset]
+    print(
+        f"{n_runs} runs to train in {len(work)} jobs, {arguments.jobs} at a time: about "
+        f"{about(seconds / arguments.jobs)}, by what such runs took on a 2-core Xeon. In {out}.",
+        flush=True,
+    )
+
+
+def _do(work: Sequence[tuple[Job, Played]], jobs: int, modules: tuple[str, ...]) -> list[str]:
+    start, wrong = time.perf_counter(), []
+    for number, (job, told) in enumerate(_one_by_one(work, jobs, modules), 1):
+        wrong += told
+        passed = time.perf_counter() - start
+        left = passed / number * (len(work) - number)
+        more = f", about {about(left)} left" if number < len(work) else ""
+        print(
+            f"{number} of {len(work)}: {job.label}, {about(passed)} so far{more}.",
+            flush=True,
+        )
+    return wrong
+
+
+def _one_by_one(
+    work: Sequence[tuple[Job, Played]], jobs: int, modules: tuple[str, ...]
+) -> Iterator[tuple[Job, list[str]]]:
+    """Jobs in the order in which they end."""
+    if jobs == 1:
+        for job, played in work:
+            yield job, run_job(job, played)
+        return
+    # a fork would share locks of PyTorch's threads
+    with ProcessPoolExecutor(jobs, get_context("spawn"), _import, (modules,)) as pool:
+        started = {pool.submit(run_job, job, played): job for job, played in work}
+        try:
+            for future in as_completed(started):
+                yield started[future], future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _import(modules: tuple[str, ...]) -> None:
+    for module in modules:
+        import_module(module)

@@ -1,0 +1,183 @@
+"""What a reproduction comes to: tables and pictures of a suite, the paper's numbers beside ours."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from datetime import date
+from importlib import metadata
+from pathlib import Path
+
+import pandas as pd
+
+from torchrl_drigm._files import atomic_path
+from torchrl_drigm.evaluation.compare import compare_runs
+from torchrl_drigm.evaluation.controls import GAMMA, HINDSIGHT
+from torchrl_drigm.evaluation.files import save_results
+from torchrl_drigm.evaluation.measures import MEASURES, shown_measure
+from torchrl_drigm.evaluation.methods import mixer_label, read_config
+from torchrl_drigm.evaluation.paper import PAPER_TABLES, beside_paper
+from torchrl_drigm.evaluation.scores import seed_scores
+from torchrl_drigm.evaluation.seed_tables import (
+    format_improvements,
+    format_seeds,
+    improvements,
+    summarize_seeds,
+)
+from torchrl_drigm.evaluation.shift_plots import plot_shifts
+from torchrl_drigm.tasks.version import environment_version
+from torchrl_drigm.trainers.runs import read_duration
+
+__all__ = ["report_suite"]
+
+METHOD, CONTROL, REFERENCE = "method", "control", "reference"
+
+
+def report_suite(folder: str | Path, suite: str, out: str | Path) -> list[Path]:
+    """Leave CSV, Markdown and a picture of all runs' results in a suite.
+
+    Args:
+        folder: of the runs, at any depth.
+        suite: its name.
+        out: where to write ``SUITE.csv`` (a row for each run and shift, the mean over the
+            episodes), ``SUITE.md`` and ``SUITE.png``.
+
+    Returns:
+        The files.
+
+    Raises:
+        FileNotFoundError: the folder holds no run.
+        ValueError: no run has results, or they cannot be compared.
+    """
+    compared = compare_runs([folder], suite)
+    column, label = shown_measure(compared)
+    kinds = _kinds(compared)
+    rows = compared.merge(kinds, on="policy", how="left")
+    rows["run"] = [_relative(run, folder) for run in rows["run"]]
+    keep = [c for c in rows if c in ("return", column) or c not in MEASURES]
+    scores = seed_scores(compared)
+    parts = [f"# {suite}", _provenance(folder, compared)]
+    over_seeds = _over_seeds(rows, column)
+    if suite in PAPER_TABLES:
+        parts += ["## Beside the paper", _beside(over_seeds, suite)]
+    parts += [f"## {label.capitalize()} by shift, mean ± standard error over the runs"]
+    parts += [_by_shift(over_seeds, label)]
+    learned = {name: table for name, table in scores.items() if _is_learned(name, kinds)}
+    parts += ["## Over all shifts", format_seeds(summarize_seeds(learned))]
+    if controls := compared.attrs["controls"]:
+        table = improvements(scores, controls)
+        parts += ["## How probably a run is better than one of a control"]
+        parts += [format_improvements(table)]
+    if missing := compared.attrs["missing_controls"]:
+        parts += [missing]
+    out = Path(out)
+    with atomic_path(out / f"{suite}.md") as temporary:
+        temporary.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    return [
+        save_results(rows[keep], out / f"{suite}.csv"),
+        out / f"{suite}.md",
+        plot_shifts(_drawn(over_seeds), out / f"{suite}.png", label),
+    ]
+
+
+def _kinds(compared: pd.DataFrame) -> pd.DataFrame:
+    """By policy: what it is, its mixer and its set.
+
+    Of nominal methods the one with the largest discount is the algorithm, others are controls.
+    """
+    controls = [name for names in compared.attrs["controls"].values() for name in names]
+    rows = []
+    for policy, own in compared.groupby("policy", sort=False):
+        config = read_config(Path(own["run"].iloc[0]))
+        row = {"policy": policy, "kind": METHOD, "mixer": config["mixer.name"]}
+        row |= {"uncertainty": config["uncertainty.name"], "gamma": config.get(GAMMA)}
+        if policy.startswith(HINDSIGHT):
+            row |= {"kind": CONTROL, "uncertainty": HINDSIGHT, "gamma": None}
+        elif mixer_label(row["mixer"]) not in policy:
+            row = {"policy": policy, "kind": REFERENCE, "mixer": "", "uncertainty": ""}
+        rows.append(row)
+    kinds = pd.DataFrame(rows)
+    nominal = kinds[(kinds["kind"] == METHOD) & (kinds["uncertainty"] == "none")]
+    largest = nominal.groupby("mixer")["gamma"].transform("max")
+    smaller = nominal[(nominal["gamma"] < largest) & nominal["policy"].isin(controls)]
+    kinds.loc[smaller.index, "kind"] = CONTROL
+    return kinds
+
+
+def _is_learned(policy: str, kinds: pd.DataFrame) -> bool:
+    return kinds.set_index("policy")["kind"][policy] != REFERENCE
+
+
+def _over_seeds(rows: pd.DataFrame, column: str) -> pd.DataFrame:
+    keys = ["policy", "kind", "mixer", "uncertainty", "shift", "axis", "level", "location"]
+    keys = [key for key in keys if key in rows]
+    grouped = rows.groupby(keys, sort=False, dropna=False)[column]
+    return grouped.agg(mean="mean", standard_error="sem", n="size").reset_index()
+
+
+def _drawn(scores: pd.DataFrame) -> pd.DataFrame:
+    """Algorithms, the best discount, and references worth a line."""
+    best = scores["uncertainty"] == HINDSIGHT
+    return scores[(scores["kind"] != CONTROL) | best]
+
+
+def _beside(scores: pd.DataFrame, suite: str) -> str:
+    """Table 1 or 2: the shift that was not trained in, which is the last."""
+    last = scores["shift"].iloc[-1] if len(scores) else ""
+    own = scores[(scores["shift"] == last) & (scores["kind"] == METHOD)]
+    table = beside_paper(own, suite)
+    lines = ["| | ours | runs | paper | difference / its standard error |", "|---|---|---|---|---|"]
+    for row in table.itertuples():
+        paper = "-" if pd.isna(row.paper) else f"{row.paper:.3f} ± {row.paper_error:.3f}"
+        far = "-" if pd.isna(row.distance) else f"{row.distance:+.1f}"
+        lines.append(f"| {row.policy} | {_cell(row)} | {row.n} | {paper} | {far} |")
+    return "\n".join(lines)
+
+
+def _by_shift(scores: pd.DataFrame, label: str) -> str:
+    digits = 1 if label == MEASURES["return"] else 3
+    shifts = list(scores["shift"].unique())
+    places = dict.fromkeys(shifts, "")
+    if "location" in scores:
+        places |= {s: f" {p}" for s, p in zip(scores["shift"], scores["location"], strict=True)}
+    head = " | ".join(f"{shift}{places[shift]}" for shift in shifts)
+    lines = [f"| | runs | {head} |", "|---" * (len(shifts) + 2) + "|"]
+    for policy, own in scores.groupby("policy", sort=False):
+        cells = {row.shift: _cell(row, digits) for row in own.itertuples()}
+        values = " | ".join(cells.get(shift, "-") for shift in shifts)
+        lines.append(f"| {policy} | {own['n'].iloc[0]} | {values} |")
+    return "\n".join(lines)
+
+
+def _cell(row, digits: int = 3) -> str:
+    error = "" if pd.isna(row.standard_error) else f" ± {row.standard_error:.{digits}f}"
+    return f"{row.mean:.{digits}f}{error}"
+
+
+def _relative(run: str, folder: str | Path) -> str:
+    path = Path(run)
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else run
+
+
+def _provenance(folder: str | Path, compared: pd.DataFrame) -> str:
+    """What was run where, in the words of a table's caption."""
+    runs = [Path(run) for run in compared["run"].unique()]
+    durations = [duration for run in runs if (duration := read_duration(run))]
+    hours = sum(one.get("seconds", 0.0) for one in durations) / 3600
+    frames = sorted({int(read_config(run)["collector.total_frames"]) for run in runs})
+    return (
+        f"{len(runs)} runs below {Path(folder).name} of {', '.join(f'{n:,}' for n in frames)} "
+        f"steps each, {hours:.1f} hours of training in all ({platform.processor() or 'CPU'}, "
+        f"Python {platform.python_version()}, torch {metadata.version('torch')}). "
+        f"{environment_version()}; {_commit()}; {date.today().isoformat()}."
+    )
+
+
+def _commit() -> str:
+    """The commit of a checkout, or the version of an installed package."""
+    asked = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+    try:
+        done = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return f"torchrl_drigm {metadata.version('torchrl_drigm')}"
+    return f"commit {done.stdout.strip()}"
