@@ -3,7 +3,18 @@
 import pytest
 import torch
 
-from tests.trainers.test_stack import RELEASED, TOGETHER, members, train_all
+from tests.trainers.test_stack import (
+    RELEASED,
+    SETS,
+    SMALL,
+    TOGETHER,
+    assert_same,
+    member,
+    members,
+    train_all,
+)
+from torchrl_drigm.config import compose_config
+from torchrl_drigm.trainers import build
 from torchrl_drigm.trainers.stack import Stack
 
 
@@ -25,3 +36,16 @@ def test_episodes_that_do_not_end_together_cannot_lose_their_last_step(tmp_path)
     batch["next", "done"][1, 0] ^= True
     with pytest.raises(ValueError, match=r"replay.drop_last=true: the episodes of these runs do"):
         stack.replay.extend(batch)
+
+
+def test_a_run_that_was_stopped_goes_on_in_its_turns(tmp_path):
+    overrides = (*SETS["tv"], *RELEASED, "optim.lr_end_factor=1", "optim.updates_per_batch=6")
+    whole = member(tmp_path / "whole", *overrides, "collector.total_frames=64")
+    whole.train()
+    half = member(tmp_path / "half", *overrides, "collector.total_frames=32")
+    half.train()
+    cfg = compose_config(*SMALL, *overrides, "collector.total_frames=64", config="torchrl")
+    run = build(cfg, tmp_path / "half", tmp_path / "half" / "checkpoint")
+    run.train()
+    assert run.trainer.collected_frames == 64
+    assert_same(run, whole)

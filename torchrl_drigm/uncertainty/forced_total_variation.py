@@ -75,7 +75,8 @@ class ForcedTotalVariation(TotalVariation):
 
         Examples:
             >>> probs, ball = torch.tensor([0.5, 0.5]), ForcedTotalVariation(0.25, worst_value=0.0)
-            >>> ball.contains(probs, torch.tensor([[0.25, 0.5, 0.25], [0.5, 0.5, 0.0]]))
+            >>> others = torch.tensor([[0.25, 0.5, 0.25], [0.5, 0.5, 0.0]])
+            >>> ball.contains(probs.expand(2, 2), others)
             tensor([ True, False])
         """
         inside = super().contains(probs, other, atol)
