@@ -51,6 +51,11 @@ def test_ours_are_accepted(config, uncertainty, mixer):
         ("optim.lmbda=1.5", r"optim.lmbda=1.5 must be a number in \[0, 1\], or null"),
         ("optim.lmbda=nan", r"optim.lmbda=nan must be a number in \[0, 1\], or null"),
         ("+optim.learning_rate=1", r"optim.learning_rate is no field: those there are \['name', "),
+        (
+            "optim.dual_first=true optim.updates_per_batch=3",
+            r"optim.updates_per_batch=3 must be even with optim.dual_first=true: the first half",
+        ),
+        ("agent=recurrent replay.drop_last=true", r"replay.drop_last=true needs agent.recurrent"),
         ("uncertainty=own", r"uncertainty.name has no value: give one"),
     ],
 )

@@ -5,15 +5,25 @@ from itertools import product
 import pytest
 from omegaconf import OmegaConf
 
-from torchrl_drigm.config import compose_config, config_path
+from torchrl_drigm.config import check_config, compose_config, config_path
+from torchrl_drigm.trainers.builders import make_uncertainty
+from torchrl_drigm.uncertainty import ForcedTotalVariation
 
-CONFIGS = {"fast": "building", "paper": "building", "battles": "battles", "toy": "torchrl"}
+CONFIGS = {
+    "fast": "building",
+    "paper": "building",
+    "released": "building",
+    "battles": "battles",
+    "toy": "torchrl",
+}
 SETS = ("none", "contamination", "tv", "cvar", "kl", "chi2", "group_dr")
 AGENTS, MIXERS = ("drqn", "recurrent"), ("vdn", "qmix", "qtran")
 # ρ by preset and set; none of them for a set that has no size.
 RHO = {
     ("paper", "contamination"): 0.02,
     ("paper", "tv"): 0.2,
+    ("released", "contamination"): 0.02,
+    ("released", "tv"): 0.2,
     ("fast", "contamination"): 0.02,
     ("fast", "tv"): 0.3,
     ("battles", "contamination"): 0.005,
@@ -31,30 +41,37 @@ RHO = {
 # What a preset sets of learning: the values of each group in the order of its fields.
 LEARNING = {
     "paper": {
-        "optim": ("rmsprop", 5e-4, 1.0, 10.0, 0.997, 0, None, False, 8),
-        "replay": (10_000, 64),
-        "exploration": (1.0, 0.01, 120_000),
+        "optim": ("rmsprop", 5e-4, 1.0, 10.0, 0.997, 0, None, False, 8, False),
+        "replay": (10_000, 64, False),
+        "exploration": (1.0, 0.01, 120_000, "agent"),
         "target": (12_500, None),
         "collector": (16, 172_800, 64),
     },
+    "released": {
+        "optim": ("adam", 5e-4, 1.0, 10.0, 0.997, 0, None, False, 4, False),
+        "replay": (10_000, 64, True),
+        "exploration": (1.0, 0.01, 120_000, "team"),
+        "target": (12_500, None),
+        "collector": (8, 172_800, 64),
+    },
     "fast": {
-        "optim": ("adam", 8e-3, 0.0, 10.0, 0.99, 0, None, False, 1),
-        "replay": (100_000, 256),
-        "exploration": (1.0, 0.05, 10_000),
+        "optim": ("adam", 8e-3, 0.0, 10.0, 0.99, 0, None, False, 1, False),
+        "replay": (100_000, 256, False),
+        "exploration": (1.0, 0.05, 10_000, "agent"),
         "target": (None, 0.01),
         "collector": (64, 80_000, 512),
     },
     "battles": {
-        "optim": ("adam", 1e-3, 1.0, 10.0, 0.99, 0, 0.8, True, 16),
-        "replay": (6000, 32),
-        "exploration": (1.0, 0.05, 100_000),
+        "optim": ("adam", 1e-3, 1.0, 10.0, 0.99, 0, 0.8, True, 16, False),
+        "replay": (6000, 32, False),
+        "exploration": (1.0, 0.05, 100_000, "agent"),
         "target": (None, 0.02),
         "collector": (2048, 1_000_000, 0),
     },
     "toy": {
-        "optim": ("adam", 3e-3, 1.0, 10.0, 0.99, 0, None, False, 1),
-        "replay": (100_000, 1024),
-        "exploration": (1.0, 0.1, 64_000),
+        "optim": ("adam", 3e-3, 1.0, 10.0, 0.99, 0, None, False, 1, False),
+        "replay": (100_000, 1024, False),
+        "exploration": (1.0, 0.1, 64_000, "agent"),
         "target": (None, 0.05),
         "collector": (128, 128_000, 2048),
     },
@@ -112,7 +129,8 @@ def test_every_special_value_belongs_to_a_preset_and_a_choice(group):
 
 @pytest.mark.parametrize("preset", CONFIGS)
 def test_a_preset_sets_all_of_learning(preset):
-    cfg = composed(preset)
+    overrides = ("uncertainty=none",) if preset == "released" else ()
+    cfg = composed(preset, *overrides)
     for group, values in LEARNING[preset].items():
         assert tuple(cfg[group].values()) == values
 
@@ -126,3 +144,51 @@ def test_what_a_preset_sets_of_a_building_does_not_reach_other_environments():
     env = composed("fast", "env=smax").env
     assert env.num_envs == 64
     assert (env.loc, env.scale, env.reward_scale) == (0.0, 1.0, 10.0)
+
+
+# What the released code does for each mixer, and with total variation.
+RELEASED = {
+    ("vdn", "none"): ("rmsprop", 5e-4, None, 4, False, 12_500),
+    ("qmix", "none"): ("adam", 5e-4, 10.0, 4, False, 12_500),
+    ("qtran", "none"): ("adam", 1e-3, 10.0, 4, False, 12_500),
+    ("vdn", "tv"): ("rmsprop", 5e-4, None, 8, True, 25_000),
+    ("qmix", "tv"): ("adam", 5e-4, 10.0, 8, True, 25_000),
+    ("qtran", "tv"): ("adam", 1e-3, 10.0, 8, True, 25_000),
+}
+
+
+@pytest.mark.parametrize(("mixer", "uncertainty"), RELEASED)
+def test_the_released_configuration_has_optimizers_and_rounds_of_its_own(mixer, uncertainty):
+    cfg = composed("released", f"mixer={mixer}", f"uncertainty={uncertainty}")
+    check_config(cfg)
+    optim = cfg.optim
+    found = optim.name, optim.lr, optim.clip_norm, optim.updates_per_batch, optim.dual_first
+    assert (*found, cfg.target.interval) == RELEASED[mixer, uncertainty]
+    # updates of the values: one every two steps; target networks: every 25,000 steps
+    of_values = optim.updates_per_batch / (2 if optim.dual_first else 1)
+    steps = cfg.collector.frames_per_batch
+    assert steps / of_values == 2
+    assert cfg.target.interval * steps / optim.updates_per_batch == 25_000
+    if uncertainty == "tv":
+        assert cfg.uncertainty.dual_loss == "squared" and cfg.uncertainty.dual_lr == 1e-3
+        assert make_uncertainty(cfg) == ForcedTotalVariation(rho=0.2, worst_value=0.0)
+    # the networks see what the environment gives, and learn from its rewards
+    assert (cfg.env.loc, cfg.env.scale) == ([0.0] * 5, [1.0] * 5)
+    assert (cfg.env.reward_scale, cfg.env.reward_loc, cfg.env.num_envs) == (1.0, 0.0, 1)
+
+
+def test_the_released_configuration_differs_from_the_text_where_it_says_so():
+    text, released = (OmegaConf.to_container(composed(p)) for p in ("paper", "released"))
+    differing = {
+        f"{group}.{name}"
+        for group, fields in text.items()
+        if isinstance(fields, dict)
+        for name, value in fields.items()
+        if released[group][name] != value
+    }
+    assert differing == {
+        *("optim.name", "optim.dual_first", "replay.drop_last", "exploration.per"),
+        *("uncertainty.name", "uncertainty.dual_loss"),
+        # the same ratios
+        *("target.interval", "collector.frames_per_batch"),
+    }

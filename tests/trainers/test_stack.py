@@ -169,6 +169,9 @@ def test_what_cannot_be_compiled_goes_on_without(tmp_path, monkeypatch):
     assert stack.frames == 240
 
 
+# what the paper's released configuration does otherwise
+RELEASED = ("optim.dual_first=true", "replay.drop_last=true", "exploration.per=team")
+TOGETHER = ("env=machines", "env.max_steps=5")  # episodes of all runs end together
 RANDOM = ("exploration.eps_init=1", "exploration.eps_end=1")  # no rounding decides what is done
 
 
@@ -194,8 +197,9 @@ def assert_same(run, other, atol=1e-5):
         ("mixer=qmix",),
         ("mixer=qtran", "env=machines", "agent.share_params=true", "agent.agent_id=true"),
         ("mixer=vdn", "target.tau=null", "target.interval=7", "optim.name=rmsprop"),
+        (*RELEASED, *TOGETHER),
     ],
-    ids=["soft", "qtran, shared", "hard, rmsprop"],
+    ids=["soft", "qtran, shared", "hard, rmsprop", "released"],
 )
 def test_a_whole_run_is_the_run_alone(tmp_path, overrides):
     stack = train_all(tmp_path / "stack", *overrides, *RANDOM)

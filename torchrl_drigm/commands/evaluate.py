@@ -15,7 +15,13 @@ from torchrl_drigm.evaluation.measures import shown_measure
 from torchrl_drigm.evaluation.methods import name_of
 from torchrl_drigm.evaluation.report import evaluate_all, report_returns
 from torchrl_drigm.tasks import read_suite
-from torchrl_drigm.trainers import load_team
+from torchrl_drigm.trainers import (
+    Team,
+    is_released,
+    load_released_team,
+    load_team,
+    released_label,
+)
 
 __all__ = ["HELP", "add_arguments", "main"]
 
@@ -30,9 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "shifts: '- {name: summer, days: [150, 240]}'. A robust result says little by itself: part "
         "of it, or all, is what nominal training with a smaller discount gives. With --controls "
         "that is trained, five or six runs like this one in RUN/controls, and shown in the same "
-        "episodes; what is there already is shown without being asked for."
+        "episodes; what is there already is shown without being asked for. The networks that the "
+        "paper's authors published are evaluated alike: RUN is then a folder of theirs, which has "
+        "network_parameter/agent_0_q_network.pt and so on."
     )
-    parser.add_argument("run", type=Path, help="folder of the run")
+    parser.add_argument("run", type=Path, help="folder of the run, or of published networks")
     parser.add_argument("--suite", help="name of a suite, or a YAML file (the task's first)")
     parser.add_argument("--episodes", type=int, default=50, help="episodes in each shift (50)")
     parser.add_argument("--seed", type=int, default=11, help="of the episodes (11)")
@@ -55,9 +63,8 @@ def main(arguments: argparse.Namespace) -> None:
     if arguments.episodes < 1:  # before anything is trained
         raise ValueError(f"--episodes={arguments.episodes} must be at least 1.")
     torch.set_num_threads(1)
-    team = load_team(arguments.run, device=arguments.device)
+    name, team = _load(arguments)
     suite, shifts = read_suite(team.task, arguments.suite)
-    name = name_of(team.cfg)
     folders = None
     if arguments.controls:
         folders = train_controls(arguments.run, arguments.jobs, arguments.modules)
@@ -80,6 +87,20 @@ def main(arguments: argparse.Namespace) -> None:
     undrawn = [label for label in controls if label not in drawn]
     files = report_returns(results, arguments.run, drawn, f"evaluation_{suite}.csv", undrawn)
     print("\nWritten:", *(f"  {file}" for file in files), sep="\n")
+
+
+def _load(arguments: argparse.Namespace) -> tuple[str, Team]:
+    """The team, of a run or of published networks, and what tables call it."""
+    if not is_released(arguments.run):
+        team = load_team(arguments.run, device=arguments.device)
+        return name_of(team.cfg), team
+    if arguments.controls:
+        raise ValueError(
+            f"--controls: {arguments.run} holds published networks and no config.yaml, so there is "
+            "nothing to train their controls by. Leave --controls out."
+        )
+    team = load_released_team(arguments.run, device=arguments.device)
+    return released_label(arguments.run), team
 
 
 def _drawn(controls: list[str]) -> list[str]:

@@ -8,6 +8,9 @@ __all__ = ["ADDED"]
 ADDED: dict[str, Any] = {
     "uncertainty.joint_with_reward": False,
     "optim.lr_end_factor": 1.0,
+    "optim.dual_first": False,
+    "replay.drop_last": False,
+    "exploration.per": "agent",
     "env.failures": None,
     "env.random_weather": None,
     "env.action_failure": None,

@@ -87,6 +87,7 @@ def check_config(cfg: DictConfig) -> None:
                     raise ValueError(f"{name}={value!r} must be {relation}.")
     check_lmbda(cfg)
     check_target(cfg)
+    _check_released(cfg)
     if cfg.agent.core == "none" and (cfg.agent.recurrent or cfg.agent.window > 1):
         other = "recurrent=true" if cfg.agent.recurrent else f"window={cfg.agent.window}"
         raise ValueError(
@@ -134,6 +135,22 @@ def check_target(cfg: DictConfig) -> None:
         raise ValueError(
             "target needs exactly one of target.interval (updates between hard copies) and "
             f"target.tau (soft copy), got interval={cfg.target.interval} and tau={cfg.target.tau}."
+        )
+
+
+def _check_released(cfg: DictConfig) -> None:
+    """Refuses what the paper's released configuration does, where it cannot be done."""
+    updates = cfg.optim.updates_per_batch
+    if cfg.optim.get("dual_first", False) and updates % 2:
+        raise ValueError(
+            f"optim.updates_per_batch={updates} must be even with optim.dual_first=true: the first "
+            "half of them moves the dual network, the other half the rest."
+        )
+    if cfg.replay.get("drop_last", False) and cfg.agent.recurrent:
+        raise ValueError(
+            "replay.drop_last=true needs agent.recurrent=false: it leaves out single transitions, "
+            "and recurrent agents learn on sequences. Set replay.drop_last=false, or take "
+            "agent=drqn."
         )
 
 

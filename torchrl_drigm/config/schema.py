@@ -216,6 +216,7 @@ class OptimConfig:
     lmbda: float | None = MISSING
     double_dqn: bool = MISSING
     updates_per_batch: int = MISSING
+    dual_first: bool = MISSING
 
 
 @dataclass
@@ -224,6 +225,7 @@ class ReplayConfig:
 
     size: int = MISSING
     batch_size: int = MISSING
+    drop_last: bool = MISSING
 
 
 @dataclass
@@ -233,6 +235,7 @@ class ExplorationConfig:
     eps_init: float = MISSING
     eps_end: float = MISSING
     annealing_frames: int = MISSING
+    per: str = MISSING
 
 
 @dataclass

@@ -13,6 +13,11 @@ from torchrl_drigm.trainers.group_dr import fit_reward_model
 from torchrl_drigm.trainers.hooks import AnnealEpsilon, LogEpisodeReturn
 from torchrl_drigm.trainers.mixers import make_mixer
 from torchrl_drigm.trainers.progress import PrintProgress
+from torchrl_drigm.trainers.released import (
+    is_released,
+    load_released_team,
+    released_label,
+)
 from torchrl_drigm.trainers.replay import ReplayState
 from torchrl_drigm.trainers.runs import claim_run, is_done, locate_run, save_config
 from torchrl_drigm.trainers.sizes import Sizes
@@ -38,7 +43,9 @@ __all__ = [
     "export_team",
     "fit_reward_model",
     "is_done",
+    "is_released",
     "load_checkpoint",
+    "load_released_team",
     "load_team",
     "locate_run",
     "make_agents",
@@ -50,5 +57,6 @@ __all__ = [
     "make_test_envs",
     "make_trainer",
     "play_noise_levels",
+    "released_label",
     "save_config",
 ]

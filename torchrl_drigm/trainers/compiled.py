@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 import torch
@@ -112,21 +112,28 @@ class CompiledStepper(PerPartStepper):
 
     Args:
         optimizers (mapping of str to Optimizer): the optimizer of each part, by a name of it.
+        turns (sequence of sequence of str, optional): as :class:`PerPartStepper` takes them. The
+            graph has the gradients of all parts at each update.
     """
 
-    def __init__(self, optimizers: Mapping[str, torch.optim.Optimizer]) -> None:
-        super().__init__(optimizers)
+    def __init__(
+        self,
+        optimizers: Mapping[str, torch.optim.Optimizer],
+        turns: Sequence[Sequence[str]] | None = None,
+    ) -> None:
+        super().__init__(optimizers, turns)
         self._compiled: Compiled | None = None
 
     def _losses_and_gradients(
-        self, trainer: Trainer, sub_batch: TensorDictBase
+        self, trainer: Trainer, sub_batch: TensorDictBase, turn: Sequence[str]
     ) -> tuple[TensorDictBase, list[Tensor]]:
+        parts = list(self.optimizers)
         if self._compiled is None:
             loss = trainer.loss_module
 
             def compute(batch: TensorDictBase) -> LossesAndGradients:
                 losses = loss(batch)
-                return losses, self._gradients(losses)
+                return losses, self._gradients(losses, parts)
 
             self._compiled = Compiled(compute)
         losses, gradients = self._compiled(sub_batch)
@@ -136,4 +143,4 @@ class CompiledStepper(PerPartStepper):
         ):
             # names what is not finite
             trainer.compute_loss(sub_batch)
-        return metrics, gradients
+        return metrics, [own for part, own in zip(parts, gradients, strict=True) if part in turn]

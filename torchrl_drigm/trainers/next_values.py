@@ -80,18 +80,24 @@ def register_replay(
     if keeps_next_value(cfg):
         keep = KeepNextValue(loss, replay.replay_buffer, target_updater, next_history())
         keep.register(trainer)
-    trainer.register_op("batch_process", partial(_store, replay))
+    drop_last = cfg.replay.get("drop_last", False)
+    trainer.register_op("batch_process", partial(_store, replay, drop_last))
     trainer.register_op("process_optim_batch", replay.sample)
 
 
-def _store(replay: ReplayBufferTrainer, batch: TensorDictBase) -> None:
+def _store(replay: ReplayBufferTrainer, drop_last: bool, batch: TensorDictBase) -> None:
     """Put a batch into the replay buffer, also what is collected before the first update.
 
     As ``replay.extend`` does, without a detour over the CPU, which copies more than the buffer.
+    With ``drop_last`` without the steps that end an episode.
     """
     if replay.flatten_tensordicts:
         mask = batch.get(("collector", "mask"), None)
         batch = batch.reshape(-1) if mask is None else batch[mask]
+        if drop_last:
+            batch = batch[~batch["next", "done"].squeeze(-1)]
+            if not len(batch):
+                return
     replay.replay_buffer.extend(batch)
 
 

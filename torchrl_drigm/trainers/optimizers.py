@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 import torch
@@ -13,7 +13,7 @@ from torch.optim.adagrad import adagrad
 
 from torchrl_drigm.trainers._checks import check_choice
 
-__all__ = ["RMSprop", "make_optimizers"]
+__all__ = ["RMSprop", "make_optimizers", "make_turns"]
 
 
 class RMSprop(torch.optim.Optimizer):
@@ -111,3 +111,17 @@ def make_optimizers(cfg: DictConfig, loss: nn.Module) -> dict[str, torch.optim.O
     if loss.dual_network is not None:
         parts["dual"] = adam(of("dual"), lr=cfg.uncertainty.dual_lr)
     return parts
+
+
+def make_turns(cfg: DictConfig, parts: Iterable[str]) -> list[Sequence[str]] | None:
+    """Which parts of a learner step at each update of a round; ``None`` for all of them, always.
+
+    With ``optim.dual_first`` the dual network in the first half of ``optim.updates_per_batch``, and
+    all others in the second; the first half does nothing where there is no dual network, as in the
+    control of a run that has one.
+    """
+    if not cfg.optim.get("dual_first", False):
+        return None
+    half = cfg.optim.updates_per_batch // 2
+    dual = [part for part in parts if part == "dual"]
+    return [dual] * half + [[part for part in parts if part not in dual]] * half

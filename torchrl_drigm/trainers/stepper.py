@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -22,6 +22,9 @@ class PerPartStepper(OptimizationStepper):
 
     Args:
         optimizers (mapping of str to Optimizer): the optimizer of each part, by a name of it.
+        turns (sequence of sequence of str, optional): the parts that step at each update of a
+            round, after which the next one begins; the others stay as they are. Default: all of
+            them, at each.
 
     Examples:
         >>> from types import SimpleNamespace
@@ -39,15 +42,28 @@ class PerPartStepper(OptimizationStepper):
         (0.0, 0.7, 3.0)
     """
 
-    def __init__(self, optimizers: Mapping[str, torch.optim.Optimizer]) -> None:
+    def __init__(
+        self,
+        optimizers: Mapping[str, torch.optim.Optimizer],
+        turns: Sequence[Sequence[str]] | None = None,
+    ) -> None:
         self.optimizers = dict(optimizers)
+        self.turns = list(turns or [list(optimizers)])
+        self._updates = 0  # of this round or earlier ones; checkpoints are made between rounds
 
     def step(self, trainer: Trainer, sub_batch: TensorDictBase) -> TensorDictBase:
-        """Update every part once; returns the losses and the gradient norm of each part."""
-        metrics, gradients = self._losses_and_gradients(trainer, sub_batch)
+        """Update every part whose turn it is; returns losses and the gradient norm of each part."""
+        turn = self.turns[self._updates % len(self.turns)]
+        self._updates += 1
+        metrics, gradients = self._losses_and_gradients(trainer, sub_batch, turn)
         clip_norm = float("inf") if trainer.clip_norm is None else trainer.clip_norm
-        for (part, optimizer), gradient in zip(self.optimizers.items(), gradients, strict=True):
-            metrics[f"grad_norm_{part}"] = _clip(gradient, clip_norm)
+        gradients = dict(zip(turn, gradients, strict=True))
+        for part, optimizer in self.optimizers.items():
+            if part not in turn:
+                metrics[f"grad_norm_{part}"] = next(iter(metrics.values())).new_zeros(())
+                continue
+            gradient = gradients[part]
+            metrics[f"grad_norm_{part}"] = self.weight(part) * _clip(gradient, clip_norm)
             parameters = _parameters(optimizer)
             pieces = gradient.split([parameter.numel() for parameter in parameters])
             for parameter, piece in zip(parameters, pieces, strict=True):
@@ -57,17 +73,23 @@ class PerPartStepper(OptimizationStepper):
                 parameter.grad = None
         return metrics
 
-    def _losses_and_gradients(
-        self, trainer: Trainer, sub_batch: TensorDictBase
-    ) -> tuple[TensorDictBase, list[Tensor]]:
-        """The losses without gradient, and the gradient of every part."""
-        losses = trainer.compute_loss(sub_batch)
-        return losses.detach(), self._gradients(losses)
+    def weight(self, part: str) -> float:
+        """Of a part's norms, with 0 where it does not step: their mean is that over its steps."""
+        return len(self.turns) / max(sum(part in turn for turn in self.turns), 1)
 
-    def _gradients(self, losses: TensorDictBase) -> list[Tensor]:
-        """Gradient of every part as one vector, which is clipped in one go."""
+    def _losses_and_gradients(
+        self, trainer: Trainer, sub_batch: TensorDictBase, turn: Sequence[str]
+    ) -> tuple[TensorDictBase, list[Tensor]]:
+        """The losses without gradient, and the gradient of every part whose turn it is."""
+        losses = trainer.compute_loss(sub_batch)
+        return losses.detach(), self._gradients(losses, turn)
+
+    def _gradients(self, losses: TensorDictBase, turn: Sequence[str]) -> list[Tensor]:
+        """Gradient of each of these parts as one vector, which is clipped in one go."""
+        if not turn:
+            return []
         total = sum(value for key, value in losses.items() if key.startswith("loss"))
-        parts = [_parameters(optimizer) for optimizer in self.optimizers.values()]
+        parts = [_parameters(self.optimizers[part]) for part in turn]
         every = [parameter for part in parts for parameter in part]
         gradients = iter(torch.autograd.grad(total, every, materialize_grads=True))
         return [torch.cat([next(gradients).flatten() for _ in part]) for part in parts]

@@ -13,7 +13,6 @@ from torchrl.checkpoint import GlobalRNGState
 from torchrl.collectors import Collector
 from torchrl.data import ReplayBuffer
 from torchrl.envs import EnvBase, ExcludeTransform, Transform
-from torchrl.modules import EGreedyModule
 from torchrl.objectives import LossModule
 from torchrl.record.loggers import Logger, get_logger
 from torchrl.trainers import ReplayBufferTrainer, Trainer
@@ -26,13 +25,14 @@ from torchrl_drigm.trainers.checkpoint import CollectionState
 from torchrl_drigm.trainers.checkpoint_folder import RunCheckpoint
 from torchrl_drigm.trainers.compiled import CompiledStepper, check_compiler
 from torchrl_drigm.trainers.environments import training_task
+from torchrl_drigm.trainers.exploration import make_exploration
 from torchrl_drigm.trainers.hooks import AnnealEpsilon, AnnealLearningRate, LogEpisodeReturn
 from torchrl_drigm.trainers.next_values import leave_out_of_windows, register_replay
-from torchrl_drigm.trainers.optimizers import make_optimizers
+from torchrl_drigm.trainers.optimizers import make_optimizers, make_turns
 from torchrl_drigm.trainers.progress import PrintProgress
 from torchrl_drigm.trainers.replay import ReplayState, StepStorage
 from torchrl_drigm.trainers.runs import RUN, SIZES, run_identity
-from torchrl_drigm.trainers.sizes import ACTION, ACTION_MASK, Sizes
+from torchrl_drigm.trainers.sizes import ACTION, Sizes
 from torchrl_drigm.trainers.stepper import PerPartStepper
 from torchrl_drigm.trainers.targets import make_target_updater
 
@@ -44,10 +44,11 @@ LOST = ("info", "connection_lost")  # of environments whose connection to a game
 
 def _stepper(cfg: DictConfig, loss: nn.Module) -> PerPartStepper:
     optimizers = make_optimizers(cfg, loss)
+    turns = make_turns(cfg, optimizers)
     if not cfg.get("compile", False):
-        return PerPartStepper(optimizers)
+        return PerPartStepper(optimizers, turns)
     check_compiler(cfg.device)
-    return CompiledStepper(optimizers)
+    return CompiledStepper(optimizers, turns)
 
 
 def _logger(cfg: DictConfig, run_dir: Path) -> Logger:
@@ -82,14 +83,7 @@ def make_trainer(
     check_lmbda(cfg)
     task = training_task(cfg)
     run_dir = Path(run_dir)
-    greedy = EGreedyModule(
-        env.action_spec,
-        eps_init=float(cfg.exploration.eps_init),
-        eps_end=float(cfg.exploration.eps_end),
-        action_key=ACTION,
-        action_mask_key=ACTION_MASK if ACTION_MASK in agents.in_keys else None,
-        device=cfg.device,
-    )
+    greedy = make_exploration(cfg, env, agents)
     recurrent = cfg.agent.recurrent
     collector = Collector(
         env,

@@ -102,15 +102,25 @@ class StackedLearner:
         gradients = torch.autograd.grad(total, every, materialize_grads=True)
         return losses.detach(), list(gradients)
 
-    def step(self, gradients: Sequence[Tensor]) -> dict[str, Tensor]:
-        """Step every run along the gradient of its own losses; the gradients' norms, ``[R]``."""
+    def step(self, gradients: Sequence[Tensor], update: int = 0) -> dict[str, Tensor]:
+        """Step every run along the gradient of its own losses; the gradients' norms, ``[R]``.
+
+        Args:
+            gradients (sequence of Tensor): of all parts.
+            update (int): which one of a round it is, for parts that take turns.
+        """
         gradients = iter(gradients)
+        stepper = self.runs[0].trainer.optimization_stepper
+        turn = stepper.turns[update % len(stepper.turns)]
         norms = {}
         for part, parameters in self._parameters.items():
             own = [next(gradients) for _ in parameters]
+            if part not in turn:
+                norms[f"grad_norm_{part}"] = own[0].new_zeros(len(self.runs))
+                continue
             norm = torch.stack([torch.linalg.vector_norm(g.flatten(1), dim=1) for g in own])
             norm = torch.linalg.vector_norm(norm, dim=0)
-            norms[f"grad_norm_{part}"] = norm
+            norms[f"grad_norm_{part}"] = stepper.weight(part) * norm
             scale = (self.clip_norm / (norm + 1e-6)).clamp(max=1.0)
             for gradient, blocks in zip(own, self._blocks[part], strict=True):
                 # not in place, as two parameters may have one gradient; and in the parameter's

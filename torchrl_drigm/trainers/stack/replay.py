@@ -29,6 +29,7 @@ class StackedReplay:
     def __init__(self, runs: Sequence[Run], streams: Streams) -> None:
         self.buffers = [run.trainer.replay_buffer for run in runs]
         self.streams = streams
+        self.drop_last = runs[0].cfg.replay.get("drop_last", False)
         first = self.buffers[0]
         self.size, self.batch_size = first.storage.max_size, first._batch_size
         self.transform, self.device = first._transform, first.storage.device
@@ -42,8 +43,11 @@ class StackedReplay:
         """Store a batch ``[R, N]``, in the place of the oldest transitions where there is no other.
 
         Raises:
-            ValueError: for more transitions than the buffers have places.
+            ValueError: for more transitions than the buffers have places, or where the last steps
+                of episodes are to be left out, episodes that do not end together in all runs.
         """
+        if self.drop_last:
+            batch = self._without_last(batch)
         batch = self.transform.inv(batch).to(self.device)
         n = batch.shape[1]
         if n > self.size:
@@ -58,6 +62,18 @@ class StackedReplay:
             self.steps[:, : n - (end - self.cursor)].update_(batch[:, end - self.cursor :])
         self.cursor = (self.cursor + n) % self.size
         self.filled = min(self.filled + n, self.size)
+
+    def _without_last(self, batch: TensorDictBase) -> TensorDictBase:
+        """Without the steps that end an episode, of which each run must have the same ones."""
+        ends = batch["next", "done"].squeeze(-1)  # [R, N]
+        if (ends != ends[:1]).any():
+            raise ValueError(
+                "replay.drop_last=true: the episodes of these runs do not end together, so that "
+                "their replay buffers would no longer hold as much, as those of a stack do. Train "
+                "them side by side in processes, -m hydra/launcher=joblib seed=0,1,2, or set "
+                "replay.drop_last=false."
+            )
+        return batch[:, ~ends[0]]
 
     def sample(self) -> TensorDictBase:
         """A batch ``[R, B]``, drawn for each run as if it were alone."""

@@ -123,7 +123,7 @@ class Stack:
             sampled = self.replay.sample()
             losses, gradients = self.learner.losses_and_gradients(sampled)
             self._check_finite(losses, sampled)
-            norms = self.learner.step(gradients)
+            norms = self.learner.step(gradients, j)
             if self.keep is not None:
                 self.keep.renew()
             for name, value in {**losses, **norms}.items():
