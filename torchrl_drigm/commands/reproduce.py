@@ -58,8 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--protocol", choices=PROTOCOLS,
-        help="of the seasons: paper (days 400 to 599, wrapped into the year as they were played) or "
-        "strict (days 200 to 364, never trained on); both by default",
+        help="of the seasons: paper (days 400 to 599, wrapped into the year as they were played) "
+        "or strict (days 200 to 364, never trained on); both by default",
     )  # fmt: skip
     parser.add_argument("--preset", choices=PRESETS, default="fast", help="of all runs (fast)")
     parser.add_argument("--seeds", type=int, default=5, help="runs of each algorithm (5)")

@@ -63,8 +63,8 @@ def report_returns(
         results: rows of :func:`evaluate_all`.
         run_dir: folder of the run.
         learned: which of the policies were learned; the others are references.
-        name: file to write the rows into, with a column ``environment``, the version; the picture has the same name, ``returns.png`` for that
-            of the run itself.
+        name: file to write the rows into, with a column ``environment``, its version; the picture
+            has the same name, ``returns.png`` for that of the run itself.
         undrawn: policies of the table alone.
 
     Returns:

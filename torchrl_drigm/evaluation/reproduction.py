@@ -27,6 +27,7 @@ from torchrl_drigm.evaluation.seed_tables import (
 from torchrl_drigm.evaluation.shift_plots import plot_shifts
 from torchrl_drigm.tasks.version import environment_version
 from torchrl_drigm.trainers.runs import read_duration
+from torchrl_drigm.uncertainty import find_set
 
 __all__ = ["report_suite"]
 
@@ -90,7 +91,7 @@ def _kinds(compared: pd.DataFrame) -> pd.DataFrame:
     for policy, own in compared.groupby("policy", sort=False):
         config = read_config(Path(own["run"].iloc[0]))
         row = {"policy": policy, "kind": METHOD, "mixer": config["mixer.name"]}
-        row |= {"uncertainty": config["uncertainty.name"], "gamma": config.get(GAMMA)}
+        row |= {"uncertainty": _kind_of(config["uncertainty.name"]), "gamma": config.get(GAMMA)}
         if policy.startswith(HINDSIGHT):
             row |= {"kind": CONTROL, "uncertainty": HINDSIGHT, "gamma": None}
         elif mixer_label(row["mixer"]) not in policy:
@@ -102,6 +103,22 @@ def _kinds(compared: pd.DataFrame) -> pd.DataFrame:
     smaller = nominal[(nominal["gamma"] < largest) & nominal["policy"].isin(controls)]
     kinds.loc[smaller.index, "kind"] = CONTROL
     return kinds
+
+
+def _kind_of(name: str) -> str:
+    """The set's name, or that of what it is a kind of.
+
+    Examples:
+        >>> _kind_of("torchrl_drigm.uncertainty.ForcedTotalVariation"), _kind_of("group_dr")
+        ('tv', 'group_dr')
+    """
+    if "." not in name:
+        return name
+    try:
+        classes = find_set(name, may_import=False).__mro__
+    except ValueError:
+        return name
+    return next((own for cls in classes if (own := getattr(cls, "name", ""))), name)
 
 
 def _is_learned(policy: str, kinds: pd.DataFrame) -> bool:
