@@ -188,7 +188,7 @@ def test_the_released_configuration_differs_from_the_text_where_it_says_so():
     }
     assert differing == {
         *("optim.name", "optim.dual_first", "replay.drop_last", "exploration.per"),
-        *("uncertainty.name", "uncertainty.dual_loss"),
+        "uncertainty.dual_loss",
         # the same ratios
         *("target.interval", "collector.frames_per_batch"),
     }

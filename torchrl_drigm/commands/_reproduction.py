@@ -23,9 +23,18 @@ from torchrl_drigm.evaluation.methods import name_of
 from torchrl_drigm.evaluation.report import evaluate_all
 from torchrl_drigm.tasks import Task
 from torchrl_drigm.tasks.version import environment_version
-from torchrl_drigm.trainers import load_team
+from torchrl_drigm.trainers import load_released_team, load_team, released_label
 
-__all__ = ["BATTLES", "Job", "Played", "plan", "plan_battles", "run_job"]
+__all__ = [
+    "BATTLES",
+    "Job",
+    "Played",
+    "find_published",
+    "plan",
+    "plan_battles",
+    "run_job",
+    "run_published",
+]
 
 BATTLES = "battles"
 MOST_AT_ONCE = 16  # runs in one stack
@@ -199,6 +208,51 @@ def run_job(job: Job, played: Played) -> list[str]:
         for folder, cfg in members.items():
             play_run(folder, cfg, played)
     return wrong
+
+
+def run_published(folder: Path, place: Path, seed: int, played: Played) -> list[str]:
+    """Play published networks in the suites that there are no results of yet.
+
+    Args:
+        folder (Path): theirs.
+        place (Path): where results are written; nothing is written into theirs.
+        seed (int): of their training, as the folders tell it.
+        played (Played): where to play.
+    """
+    torch.set_num_threads(1)
+    files = {suite: place / evaluation_file(suite) for suite in played.suites}
+    waiting = {s: f for s, f in files.items() if not is_played(f, played.episodes)}
+    if not waiting:
+        return []
+    team, label = load_released_team(folder), released_label(folder)
+    for suite, file in waiting.items():
+        rows = evaluate_all(
+            {label: team}, team.task, suite, episodes=played.episodes, seed=TEST_SEED
+        )
+        save_results(rows.assign(seed=seed, environment=environment_version()), file)
+    return []
+
+
+def find_published(folder: Path) -> list[tuple[Path, int]]:
+    """Folders of published networks at any depth, and the seed of each by its number of its kind.
+
+    Raises:
+        FileNotFoundError: if there are none.
+        ValueError: if one is damaged or incomplete: before anything is trained.
+    """
+    found = sorted(path.parent for path in folder.rglob("network_parameter") if path.is_dir())
+    if not found:
+        raise FileNotFoundError(
+            f"no network_parameter below {folder}: name a folder with published networks."
+        )
+    seeds: dict[str, int] = {}
+    numbered = []
+    for one in found:
+        load_released_team(one)
+        label = released_label(one)
+        numbered.append((one, seeds.get(label, 0)))
+        seeds[label] = seeds.get(label, 0) + 1
+    return numbered
 
 
 def result_file(folder: Path, cfg: DictConfig, suite: str) -> Path:

@@ -6,18 +6,30 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
 from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
 
-from torchrl_drigm.commands._reproduction import BATTLES, Job, Played, plan, plan_battles, run_job
+from torchrl_drigm.commands._reproduction import (
+    BATTLES,
+    Job,
+    Played,
+    find_published,
+    plan,
+    plan_battles,
+    run_job,
+    run_published,
+)
 from torchrl_drigm.commands._runs import about, results_of
 from torchrl_drigm.commands.compare import win_rates
 from torchrl_drigm.evaluation.reproduction import report_suite
 
 __all__ = ["HELP", "add_arguments", "main"]
+
+Call = Callable[[], list[str]]  # says what went wrong
 
 HELP = "train and judge what the paper's tables and figures show"
 
@@ -81,6 +93,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--set", action="append", default=[], metavar="FIELD=VALUE", dest="fields",
         help="a further field of all runs' configs, such as compile=true; may be repeated",
     )  # fmt: skip
+    parser.add_argument(
+        "--published", type=Path, metavar="FOLDER",
+        help="with the networks that the paper's authors published, at any depth: rows of the "
+        "building parts' tables",
+    )  # fmt: skip
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and stop")
 
 
@@ -90,15 +107,16 @@ def main(arguments: argparse.Namespace) -> None:
         if getattr(arguments, name) < 1:
             raise ValueError(f"--{name}={getattr(arguments, name)} must be at least 1.")
     out = arguments.out or Path("runs") / "reproduce" / arguments.preset
-    work = _work(arguments, out)
+    work, published = _work(arguments, out), _published(arguments, out)
     _announce(work, arguments, out)
     if arguments.dry_run:
         return
-    wrong = _do(work, arguments.jobs, tuple(arguments.modules))
+    calls = [(job.label, partial(run_job, job, played)) for job, played in work] + published
+    wrong = _do(calls, arguments.jobs, tuple(arguments.modules))
     files = []
     for suite in _suites(arguments.part, arguments.protocol):
         runs = out / (BATTLES if suite == PARTS[BATTLES][""] else "buildings")
-        files += report_suite(runs, suite, out / "results")
+        files += report_suite(runs, suite, out / "results", out / "published")
     if BATTLES in arguments.part:
         win_rates([out / BATTLES], out / "results", last=10)
     print("\nWritten:", *(f"  {file}" for file in files), sep="\n")
@@ -147,6 +165,19 @@ def _work(arguments: argparse.Namespace, out: Path) -> list[tuple[Job, Played]]:
     return work
 
 
+def _published(arguments: argparse.Namespace, out: Path) -> list[tuple[str, Call]]:
+    """What plays published networks."""
+    suites = _suites([p for p in arguments.part if p != BATTLES], arguments.protocol)
+    if arguments.published is None or not suites:
+        return []
+    played = Played(tuple(suites), arguments.episodes)
+    calls = []
+    for folder, seed in find_published(arguments.published):
+        place = out / "published" / folder.relative_to(arguments.published)
+        calls.append((str(place), partial(run_published, folder, place, seed, played)))
+    return calls
+
+
 def _announce(work: Sequence[tuple[Job, Played]], arguments: argparse.Namespace, out: Path) -> None:
     n_runs, seconds = 0, 0.0
     for job, _ in work:
@@ -163,31 +194,28 @@ def _announce(work: Sequence[tuple[Job, Played]], arguments: argparse.Namespace,
     )
 
 
-def _do(work: Sequence[tuple[Job, Played]], jobs: int, modules: tuple[str, ...]) -> list[str]:
+def _do(calls: Sequence[tuple[str, Call]], jobs: int, modules: tuple[str, ...]) -> list[str]:
     start, wrong = time.perf_counter(), []
-    for number, (job, told) in enumerate(_one_by_one(work, jobs, modules), 1):
+    for number, (label, told) in enumerate(_one_by_one(calls, jobs, modules), 1):
         wrong += told
         passed = time.perf_counter() - start
-        left = passed / number * (len(work) - number)
-        more = f", about {about(left)} left" if number < len(work) else ""
-        print(
-            f"{number} of {len(work)}: {job.label}, {about(passed)} so far{more}.",
-            flush=True,
-        )
+        left = passed / number * (len(calls) - number)
+        more = f", about {about(left)} left" if number < len(calls) else ""
+        print(f"{number} of {len(calls)}: {label}, {about(passed)} so far{more}.", flush=True)
     return wrong
 
 
 def _one_by_one(
-    work: Sequence[tuple[Job, Played]], jobs: int, modules: tuple[str, ...]
-) -> Iterator[tuple[Job, list[str]]]:
-    """Jobs in the order in which they end."""
+    calls: Sequence[tuple[str, Call]], jobs: int, modules: tuple[str, ...]
+) -> Iterator[tuple[str, list[str]]]:
+    """What was told by each, in the order in which they end."""
     if jobs == 1:
-        for job, played in work:
-            yield job, run_job(job, played)
+        for label, call in calls:
+            yield label, call()
         return
     # a fork would share locks of PyTorch's threads
     with ProcessPoolExecutor(jobs, get_context("spawn"), _import, (modules,)) as pool:
-        started = {pool.submit(run_job, job, played): job for job, played in work}
+        started = {pool.submit(call): label for label, call in calls}
         try:
             for future in as_completed(started):
                 yield started[future], future.result()

@@ -32,7 +32,7 @@ __all__ = ["compare_runs"]
 
 _LEARNED = "learned"  # what the learned policy is called while several runs are read
 _COLUMNS = ["policy", "shift", "return"]
-_KEYS = ("policy", "suite", "shift", "axis", "level", "location")
+KEYS = ("policy", "suite", "shift", "axis", "level", "location")
 # What the returns of a policy that does not learn depend on.
 _JUDGED_ON = ("env.building", "env.n_action_levels", "evaluation.suite", "evaluation.episodes")
 _JUDGED_ON = (*_JUDGED_ON, "evaluation.seed")
@@ -205,7 +205,7 @@ def _rows(described: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> pd.DataFr
     for i, (run, method, seed) in enumerate(owners.itertuples(index=False, name=None)):
         known = ["return", "normalized_return", *([measure[0]] if measure else [])]
         measures = [column for column in known if column in tables[run]]
-        keys = [key for key in _KEYS if key in tables[run]]
+        keys = [key for key in KEYS if key in tables[run]]
         means = tables[run].groupby(keys, sort=False, dropna=False)[measures].mean().reset_index()
         for name, rows in means.assign(run=run, seed=seed).groupby("policy", sort=False):
             if name == _LEARNED:

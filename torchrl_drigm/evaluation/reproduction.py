@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from torchrl_drigm._files import atomic_path
-from torchrl_drigm.evaluation.compare import compare_runs
+from torchrl_drigm.evaluation.compare import KEYS, compare_runs, evaluation_file
 from torchrl_drigm.evaluation.controls import GAMMA, HINDSIGHT
 from torchrl_drigm.evaluation.files import save_results
 from torchrl_drigm.evaluation.measures import MEASURES, shown_measure
@@ -31,10 +31,12 @@ from torchrl_drigm.uncertainty import find_set
 
 __all__ = ["report_suite"]
 
-METHOD, CONTROL, REFERENCE = "method", "control", "reference"
+METHOD, CONTROL, REFERENCE, PUBLISHED = "method", "control", "reference", "published"
 
 
-def report_suite(folder: str | Path, suite: str, out: str | Path) -> list[Path]:
+def report_suite(
+    folder: str | Path, suite: str, out: str | Path, published: str | Path | None = None
+) -> list[Path]:
     """Leave CSV, Markdown and a picture of all runs' results in a suite.
 
     Args:
@@ -42,6 +44,7 @@ def report_suite(folder: str | Path, suite: str, out: str | Path) -> list[Path]:
         suite: its name.
         out: where to write ``SUITE.csv`` (a row for each run and shift, the mean over the
             episodes), ``SUITE.md`` and ``SUITE.png``.
+        published: folder with what the paper's published networks played, if there is any.
 
     Returns:
         The files.
@@ -55,6 +58,7 @@ def report_suite(folder: str | Path, suite: str, out: str | Path) -> list[Path]:
     kinds = _kinds(compared)
     rows = compared.merge(kinds, on="policy", how="left")
     rows["run"] = [_relative(run, folder) for run in rows["run"]]
+    rows = pd.concat([rows, *_published(published, suite, rows)], ignore_index=True)
     keep = [c for c in rows if c in ("return", column) or c not in MEASURES]
     scores = seed_scores(compared)
     parts = [f"# {suite}", _provenance(folder, compared)]
@@ -79,6 +83,20 @@ def report_suite(folder: str | Path, suite: str, out: str | Path) -> list[Path]:
         out / f"{suite}.md",
         plot_shifts(_drawn(over_seeds), out / f"{suite}.png", label),
     ]
+
+
+def _published(folder: str | Path | None, suite: str, rows: pd.DataFrame) -> list[pd.DataFrame]:
+    """Means over the episodes of what published networks played, as rows of the others' kind."""
+    tables = []
+    for file in sorted(Path(folder).rglob(evaluation_file(suite))) if folder is not None else []:
+        played = pd.read_csv(file)
+        keys = [key for key in ("policy", "seed", *KEYS) if key in played]
+        keys = list(dict.fromkeys(keys))
+        values = [c for c in played if c in rows and c in MEASURES]
+        means = played.groupby(keys, sort=False, dropna=False)[values].mean().reset_index()
+        own = {"kind": PUBLISHED, "mixer": "", "uncertainty": "", "run": file.parent.name}
+        tables.append(means.assign(**own))
+    return tables
 
 
 def _kinds(compared: pd.DataFrame) -> pd.DataFrame:
@@ -135,7 +153,7 @@ def _over_seeds(rows: pd.DataFrame, column: str) -> pd.DataFrame:
 def _drawn(scores: pd.DataFrame) -> pd.DataFrame:
     """Algorithms, the best discount, and references worth a line."""
     best = scores["uncertainty"] == HINDSIGHT
-    return scores[(scores["kind"] != CONTROL) | best]
+    return scores[~scores["kind"].isin([CONTROL, PUBLISHED]) | best]
 
 
 def _beside(scores: pd.DataFrame, suite: str) -> str:

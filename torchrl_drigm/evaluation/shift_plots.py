@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 
 import pandas as pd
@@ -18,7 +19,8 @@ __all__ = ["plot_shifts"]
 
 # One colour for a set in every picture; black and grey are for what is no robust training.
 _SETS = ("tv", "contamination", "cvar", "group_dr", "kl", "chi2")
-_NOMINAL, _CONTROL, _REFERENCE = "#000000", "#777777", "#AAAAAA"
+_NOMINAL, _CONTROL, _REFERENCE = "#000000", "#777777", "#999999"
+_DOTS = (":", (0, (1, 3)), "-.", (0, (5, 1, 1, 1, 1, 1)))
 
 
 def plot_shifts(scores: pd.DataFrame, path: str | os.PathLike, label: str) -> Path:
@@ -34,6 +36,8 @@ def plot_shifts(scores: pd.DataFrame, path: str | os.PathLike, label: str) -> Pa
             and ``level`` where the suite has them.
         path: where to write; the ending decides the format.
         label: of what is drawn.
+
+    Policies that do not learn are drawn where they are no worse than the worst that did.
 
     Returns:
         The path.
@@ -56,7 +60,7 @@ def plot_shifts(scores: pd.DataFrame, path: str | os.PathLike, label: str) -> Pa
         low, high = learned["mean"].min(), max(learned["mean"].max(), some["mean"].max())
         margin = 0.06 * (high - low) or 0.05
         for mixer, panel in zip(mixers, line, strict=True):
-            _draw(panel, some[some["mixer"].isin([mixer, ""])], axis)
+            _draw(panel, some[some["mixer"].isin([mixer, ""])], axis, low - margin)
             panel.set_ylim(low - margin, high + margin)
             panel.set_title(mixer_label(mixer))
             panel.grid(alpha=0.3)
@@ -67,18 +71,21 @@ def plot_shifts(scores: pd.DataFrame, path: str | os.PathLike, label: str) -> Pa
             if name not in seen:
                 seen.add(name)
                 handles.append(handle)
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
+    columns = max(1, int(figure.get_figwidth() // 3.2))
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False)
     return save_figure(figure, path)
 
 
-def _draw(panel: Axes, scores: pd.DataFrame, axis: str | None) -> None:
-    shifts = list(scores["shift"].unique())
+def _draw(panel: Axes, scores: pd.DataFrame, axis: str | None, bottom: float) -> None:
+    shifts, dots = list(scores["shift"].unique()), cycle(_DOTS)
     for policy, own in scores.groupby("policy", sort=False):
         kind, name = own["kind"].iloc[0], own["uncertainty"].iloc[0]
         own = own.sort_values("level") if axis is not None else own
         x = own["level"] if axis is not None else own["shift"].map(shifts.index)
         if kind == "reference":
-            panel.plot(x, own["mean"], ":", lw=1.2, color=_REFERENCE, label=policy)
+            style = next(dots)
+            if (own["mean"] >= bottom).all():  # others are no lines to compare with
+                panel.plot(x, own["mean"], ls=style, lw=1.2, color=_REFERENCE, label=policy)
             continue
         if kind == "control":
             panel.plot(x, own["mean"], "--", lw=1.3, color=_CONTROL, label="best discount")

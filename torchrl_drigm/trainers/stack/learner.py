@@ -75,12 +75,30 @@ class StackedLearner:
     # ---- an update
 
     def losses_and_gradients(
-        self, batch: TensorDictBase
-    ) -> tuple[Mapping[str, Tensor], list[Tensor]]:
-        """Losses and logged values ``[R]`` each, of a batch ``[R, B]``, and their gradients.
+        self, batch: TensorDictBase, update: int = 0
+    ) -> tuple[dict[str, Tensor], list[Tensor]]:
+        """Losses, logged values and norms of gradients, and the gradients, clipped.
 
         With ``compile=true`` as one graph; where there is no such graph it says so, once.
+
+        Args:
+            batch (TensorDictBase): ``[R, B]``.
+            update (int): which one of a round it is, for parts that take turns.
+
+        Returns:
+            tuple: numbers ``[R]`` by name, and the gradients of all parts.
         """
+        values, gradients = self._values_and_gradients(batch)
+        values, stepper = dict(values), self.runs[0].trainer.optimization_stepper
+        turn = stepper.turns[update % len(stepper.turns)]
+        for part in self._parameters:
+            norm = values.pop(f"grad_norm_{part}")
+            values[f"grad_norm_{part}"] = norm * (stepper.weight(part) if part in turn else 0)
+        return values, gradients
+
+    def _values_and_gradients(
+        self, batch: TensorDictBase
+    ) -> tuple[Mapping[str, Tensor], list[Tensor]]:
         if self._compiled is not None:
             try:
                 return self._compiled(batch)
@@ -99,41 +117,40 @@ class StackedLearner:
         losses = self.loss(batch)
         total = sum(value.sum() for key, value in losses.items() if key.startswith("loss"))
         every = [parameter for part in self._parameters.values() for parameter in part]
-        gradients = torch.autograd.grad(total, every, materialize_grads=True)
-        return losses.detach(), list(gradients)
+        found = iter(torch.autograd.grad(total, every, materialize_grads=True))
+        values, gradients = dict(losses.detach().items()), []
+        for part, parameters in self._parameters.items():
+            own = [next(found) for _ in parameters]
+            norm = torch.stack([torch.linalg.vector_norm(g.flatten(1), dim=1) for g in own])
+            values[f"grad_norm_{part}"] = norm = torch.linalg.vector_norm(norm, dim=0)
+            scale = (self.clip_norm / (norm + 1e-6)).clamp(max=1.0)
+            # not in place, as two parameters may have one gradient; and in the parameter's layout,
+            # which fused optimizers take for granted
+            gradients += [(g * scale.view(-1, *[1] * (g.ndim - 1))).contiguous() for g in own]
+        return values, gradients
 
-    def step(self, gradients: Sequence[Tensor], update: int = 0) -> dict[str, Tensor]:
-        """Step every run along the gradient of its own losses; the gradients' norms, ``[R]``.
+    def step(self, gradients: Sequence[Tensor], update: int = 0) -> None:
+        """Step every run along its own gradient.
 
         Args:
-            gradients (sequence of Tensor): of all parts.
+            gradients (sequence of Tensor): of all parts, clipped.
             update (int): which one of a round it is, for parts that take turns.
         """
         gradients = iter(gradients)
         stepper = self.runs[0].trainer.optimization_stepper
         turn = stepper.turns[update % len(stepper.turns)]
-        norms = {}
         for part, parameters in self._parameters.items():
             own = [next(gradients) for _ in parameters]
             if part not in turn:
-                norms[f"grad_norm_{part}"] = own[0].new_zeros(len(self.runs))
                 continue
-            norm = torch.stack([torch.linalg.vector_norm(g.flatten(1), dim=1) for g in own])
-            norm = torch.linalg.vector_norm(norm, dim=0)
-            norms[f"grad_norm_{part}"] = stepper.weight(part) * norm
-            scale = (self.clip_norm / (norm + 1e-6)).clamp(max=1.0)
             for gradient, blocks in zip(own, self._blocks[part], strict=True):
-                # not in place, as two parameters may have one gradient; and in the parameter's
-                # layout, which fused optimizers take for granted
-                gradient = (gradient * scale.view(-1, *[1] * (gradient.ndim - 1))).contiguous()
                 for block, rows in blocks:
-                    block.grad = gradient[rows]
+                    block.grad = gradient if len(blocks) == 1 else gradient[rows]
             self.optimizers[part].step()
             for blocks in self._blocks[part]:
                 for block, _ in blocks:
                     block.grad = None
         self.target_updater.step()
-        return norms
 
     def follow_rates(self) -> None:
         """Take over the learning rates of the runs, which may fall."""

@@ -121,12 +121,12 @@ class Stack:
         updates = self.cfg.optim.updates_per_batch
         for j in range(updates):
             sampled = self.replay.sample()
-            losses, gradients = self.learner.losses_and_gradients(sampled)
-            self._check_finite(losses, sampled)
-            norms = self.learner.step(gradients, j)
+            values, gradients = self.learner.losses_and_gradients(sampled, j)
+            self._check_finite(values, sampled)
+            self.learner.step(gradients, j)
             if self.keep is not None:
                 self.keep.renew()
-            for name, value in {**losses, **norms}.items():
+            for name, value in values.items():
                 before = average.get(name)
                 average[name] = (
                     value if before is None else before * (j / (j + 1)) + value / (j + 1)
@@ -139,9 +139,10 @@ class Stack:
             own = {name: values[index] for name, values in logged.items()}
             run.trainer._post_optim_complete_log_hook(run.trainer._optim_count, own)
 
-    def _check_finite(self, losses: Mapping[str, Tensor], sampled: TensorDictBase) -> None:
+    def _check_finite(self, values: Mapping[str, Tensor], sampled: TensorDictBase) -> None:
         """Let runs end whose losses are not finite, with what the loss alone says about it."""
-        finite = torch.stack([value.isfinite() for value in losses.values()]).all(0)
+        losses = [value for name, value in values.items() if not name.startswith("grad_norm")]
+        finite = torch.stack(losses).isfinite().all(0)
         if bool(finite.all()):
             return
         for index, run in self._going_on():

@@ -1,0 +1,173 @@
+"""The command that makes the paper's tables."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from torchrl_drigm.__main__ import main
+from torchrl_drigm.commands import _reproduction, reproduce
+from torchrl_drigm.evaluation.paper import PAPER_TABLES
+from torchrl_drigm.tasks import BuildingTask
+from torchrl_drigm.tasks.version import environment_version
+
+pytestmark = pytest.mark.sustaingym
+
+SMALL = ["--mixers", "vdn", "--seeds", "2", "--episodes", "1", "--jobs", "1"]
+SMALL += ["--set", "collector.total_frames=640", "--set", "agent.hidden_size=8"]
+
+
+def made(out, *words):
+    main(["reproduce", *SMALL, "--part", "season", "--out", str(out), *words])
+
+
+@pytest.fixture(scope="module")
+def reproduced(tmp_path_factory):
+    out = tmp_path_factory.mktemp("reproduced")
+    made(out, "--sets", "none", "tv")
+    return out
+
+
+def files_below(folder):
+    return {path: path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
+
+
+def test_every_suite_has_a_table_of_runs_references_and_controls(reproduced):
+    for suite in ("season_paper", "season_strict"):
+        rows = pd.read_csv(reproduced / "results" / f"{suite}.csv")
+        assert list(rows["suite"].unique()) == [suite]
+        assert list(rows["shift"].unique()) == [s["name"] for s in BuildingTask.suites[suite]]
+        methods = rows[rows["kind"] == "method"]
+        assert sorted(methods["uncertainty"].unique()) == ["none", "tv"]
+        assert (
+            (methods.groupby(["policy", "shift"])["seed"].unique().map(list).map(sorted))
+            .map(lambda seeds: seeds == [0, 1])
+            .all()
+        )
+        # γ(1-ρ), and 0.95, 0.9 and 0.5 of γ: 0.7 of it is γ(1-ρ) with the preset's ρ
+        controls = rows[(rows["kind"] == "control") & rows["gamma"].notna()]
+        assert sorted(controls["gamma"].unique()) == [0.495, 0.693, 0.891, 0.9405]
+        assert set(rows[rows["kind"] == "reference"]["policy"]) == set(BuildingTask().references)
+        assert (reproduced / "results" / f"{suite}.png").stat().st_size > 10_000
+
+
+def test_the_papers_numbers_stand_beside_ours(reproduced):
+    text = (reproduced / "results" / "season_paper.md").read_text()
+    for uncertainty in ("none", "tv"):
+        mean, error = PAPER_TABLES["season_paper"]["vdn", uncertainty]
+        assert re.search(rf"\| 2 \| {mean:.3f} ± {error:.3f} \|", text)
+    assert "Beside the paper" not in (reproduced / "results" / "season_strict.md").read_text()
+    assert environment_version() in text
+
+
+def test_a_second_time_nothing_is_trained_or_played(reproduced, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise AssertionError("trained or played")
+
+    for name in ("evaluate_all", "train_run"):
+        monkeypatch.setattr(_reproduction, name, refuse)
+    before = files_below(reproduced / "buildings")
+    made(reproduced, "--sets", "none", "tv")
+    assert files_below(reproduced / "buildings") == before
+
+
+def test_what_was_stopped_goes_on(reproduced, tmp_path, monkeypatch):
+    """Stopped after the second run was played once: the rest is as of a whole one."""
+    calls = []
+    whole = _reproduction.play_run
+
+    def play_run(folder, cfg, played):
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        calls.append(folder)
+        whole(folder, cfg, played)
+
+    monkeypatch.setattr(_reproduction, "play_run", play_run)
+    with pytest.raises(KeyboardInterrupt):
+        made(tmp_path, "--sets", "none", "--no-controls")
+    monkeypatch.setattr(_reproduction, "play_run", whole)
+    made(tmp_path, "--sets", "none", "--no-controls")
+    own, other = (
+        pd.read_csv(folder / "results" / "season_strict.csv").query("uncertainty == 'none'")
+        for folder in (tmp_path, reproduced)
+    )
+    other = other[other["kind"] == "method"]
+    pd.testing.assert_frame_equal(
+        own[["seed", "shift", "return"]].reset_index(drop=True),
+        other[["seed", "shift", "return"]].reset_index(drop=True),
+    )
+
+
+def test_dry_run_says_what_would_be_done_and_writes_nothing(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    main(["reproduce", "--seeds", "3", "--preset", "paper", "--jobs", "2", "--dry-run"])
+    told = capsys.readouterr().out
+    assert "qtran group_dr" in told and "3 of 3 runs to train" in told
+    # 3 mixers x (5 sets + the discounts that are not γ itself: 0.95, 0.9, 0.7 and 0.5 of it, and
+    # γ(1-ρ) of ρ = 0.02 and 0.2), 3 seeds
+    assert "99 runs to train" in told and "2 at a time" in told
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda text: text[:-20], "is torn: its last line has no end"),
+        (lambda text: text.replace("sustaingym 0.1.7", "sustaingym 0.1.6"), "another version of"),
+        (lambda text: text + text.splitlines()[-1] + "\n", "has 2 episodes of"),
+        (lambda text: text.replace(",return,", ",reward,"), r"lacks \['return'\]"),
+    ],
+)
+def test_results_that_do_not_fit_are_refused_and_stay(reproduced, change, told, capsys):
+    file = next(reproduced.glob("buildings/vdn_tv/*/evaluation_season_paper.csv"))
+    whole = file.read_text()
+    try:
+        file.write_text(change(whole))
+        before = files_below(reproduced)
+        with pytest.raises(SystemExit):
+            made(reproduced, "--sets", "none", "tv")
+        error = capsys.readouterr().err
+        assert re.search(told, error) and str(file) in error and "nothing was changed" in error
+        assert files_below(reproduced) == before
+    finally:
+        file.write_text(whole)
+
+
+def test_other_episodes_are_refused(reproduced, capsys):
+    with pytest.raises(SystemExit):
+        made(reproduced, "--sets", "none", "--episodes", "2")
+    assert "collector" not in (error := capsys.readouterr().err) and "episodes" in error
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--part", "seasons"], "invalid choice: 'seasons'"),
+        (["--protocol", "loose"], "invalid choice: 'loose'"),
+        (["--preset", "best"], "invalid choice: 'best'"),
+        (["--seeds", "0"], "--seeds=0 must be at least 1"),
+        (["--part", "battles", "--mixers", "qtran"], "battles have no qtran"),
+        (["--set", "optim.learning_rate=1"], "learning_rate"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_written(
+    words, told, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        main(["reproduce", *words])
+    assert told in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_battles_are_one_job_for_each_run():
+    jobs = _reproduction.plan_battles(Path("out"), ["vdn", "qmix"], ["none", "tv"], range(2), [])
+    assert len(jobs) == 8 and len({folder for job in jobs for folder in job.members()}) == 8
+    assert not any(job.is_stack for job in jobs)
+
+
+def test_parts_name_suites_that_there_are():
+    for part, suites in reproduce.PARTS.items():
+        for suite in suites.values():
+            assert part == "battles" or suite in BuildingTask.suites
