@@ -27,6 +27,7 @@ from torchrl import logger as torchrl_logger
 from torchrl_drigm.evaluation import evaluate
 from torchrl_drigm.trainers import build
 from torchrl_drigm.trainers.stack import Stack, check_memory
+from torchrl_drigm.trainers.stack import stack as stack_module
 
 
 def members(folder, n_runs, overrides):
@@ -89,11 +90,16 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=30)
     parser.add_argument("--whole", action="store_true", help="train to the end instead")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument(
+        "--hand-back", action="store_true", help="let the allocator hand freed memory back"
+    )
     parser.add_argument("--overrides", nargs="*", default=[], help="fields of the config")
     args = parser.parse_args()
     torch.set_num_threads(1)
     torchrl_logger.setLevel("WARNING")
     overrides = ["preset=fast", f"device={args.device}", *args.overrides]
+    if args.hand_back:
+        stack_module.keep_freed_memory = bool
     if args.whole:
         print_header("Whole runs in one stack")
         columns = {"runs": 6, "s in all": 10, "s a run": 10, "return in training's world": 28}
