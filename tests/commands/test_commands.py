@@ -49,7 +49,8 @@ def test_bad_input_is_one_line(arguments, message, capsys):
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c != "train"])
 def test_modules_of_ones_own_are_imported_when_they_are_named(command, tmp_path, capsys):
     with pytest.raises(SystemExit, match="1"):
-        main([command, "--import", "json", "--import", "no_such_module", str(tmp_path)])
+        words = ["--out"] if command == "reproduce" else []
+        main([command, "--import", "json", "--import", "no_such_module", *words, str(tmp_path)])
     assert f"{command}: No module named 'no_such_module'" in capsys.readouterr().err
 
 

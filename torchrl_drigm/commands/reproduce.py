@@ -13,6 +13,8 @@ from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
 
+from hydra.errors import HydraException
+
 from torchrl_drigm.commands._reproduction import (
     BATTLES,
     Job,
@@ -107,8 +109,11 @@ def main(arguments: argparse.Namespace) -> None:
         if getattr(arguments, name) < 1:
             raise ValueError(f"--{name}={getattr(arguments, name)} must be at least 1.")
     out = arguments.out or Path("runs") / "reproduce" / arguments.preset
-    work, published = _work(arguments, out), _published(arguments, out)
-    _announce(work, arguments, out)
+    try:
+        work, published = _work(arguments, out), _published(arguments, out)
+        _announce(work, arguments, out)
+    except HydraException as error:
+        raise ValueError(f"--set: {error.__cause__ or error}".splitlines()[0]) from error
     if arguments.dry_run:
         return
     calls = [(job.label, partial(run_job, job, played)) for job, played in work] + published

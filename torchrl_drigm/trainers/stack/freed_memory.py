@@ -1,7 +1,7 @@
 """Memory that is freed stays with the process, where its C library is glibc.
 
-An update of a stack takes blocks of several megabytes, and frees them. glibc hands those back to the
-kernel, which has to fill new pages with zeros for the next update: up to a fifth of its time.
+An update of a stack takes blocks of several megabytes, and frees them. glibc hands those back to
+the kernel, which has to fill new pages with zeros for the next update: up to a fifth of its time.
 """
 
 from __future__ import annotations
