@@ -15,7 +15,7 @@ from tests.fresh_python import FreshPython
 torch.set_num_threads(1)
 
 # What JAX compiles runs for a second at most, and takes ten to compile as well as it can.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=2")
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1")
 
 # Docstring examples by module: the package they need, and the extra that installs it.
 DOCTESTS = {

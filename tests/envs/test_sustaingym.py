@@ -1,6 +1,4 @@
 import io
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -292,7 +290,7 @@ class TestErrors:
         with pytest.raises(ImportError, match="SustainGymWrapper needs SustainGym"):
             SustainGymWrapper(env)
 
-    def test_import_without_sustaingym(self):
+    def test_import_without_sustaingym(self, python, tmp_path):
         code = (
             "import sys\n"
             "missing = dict.fromkeys(['sustaingym', 'pettingzoo', 'gymnasium', 'pvlib'])\n"
@@ -300,4 +298,5 @@ class TestErrors:
             "import torchrl_drigm.envs\n"
             "assert not torchrl_drigm.envs.libs._building._has_sustaingym\n"
         )
-        subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+        done = python("-c", code, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
