@@ -27,7 +27,7 @@ from torchrl_drigm.commands._reproduction import (
 )
 from torchrl_drigm.commands._runs import about, results_of
 from torchrl_drigm.commands.compare import win_rates
-from torchrl_drigm.evaluation.reproduction import report_suite
+from torchrl_drigm.evaluation.reproduction import report_published, report_suite
 
 __all__ = ["HELP", "add_arguments", "main"]
 
@@ -98,7 +98,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--published", type=Path, metavar="FOLDER",
         help="with the networks that the paper's authors published, at any depth: rows of the "
-        "building parts' tables",
+        "building parts' tables; with --seeds 0 they alone",
     )  # fmt: skip
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and stop")
 
@@ -106,7 +106,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> None:
     """Plan, train, play, report."""
     for name in ("seeds", "episodes", "jobs"):
-        if getattr(arguments, name) < 1:
+        alone = name == "seeds" and arguments.published is not None  # published networks, no runs
+        if getattr(arguments, name) < (0 if alone else 1):
             raise ValueError(f"--{name}={getattr(arguments, name)} must be at least 1.")
     out = arguments.out or Path("runs") / "reproduce" / arguments.preset
     try:
@@ -120,9 +121,12 @@ def main(arguments: argparse.Namespace) -> None:
     wrong = _do(calls, arguments.jobs, tuple(arguments.modules))
     files = []
     for suite in _suites(arguments.part, arguments.protocol):
+        if arguments.seeds == 0:
+            files += report_published(out / "published", suite, out / "results")
+            continue
         runs = out / (BATTLES if suite == PARTS[BATTLES][""] else "buildings")
         files += report_suite(runs, suite, out / "results", out / "published")
-    if BATTLES in arguments.part:
+    if BATTLES in arguments.part and arguments.seeds:
         win_rates([out / BATTLES], out / "results", last=10)
     print("\nWritten:", *(f"  {file}" for file in files), sep="\n")
     if wrong:
@@ -144,6 +148,8 @@ def _suites(parts: Sequence[str], protocol: str | None) -> list[str]:
 def _work(arguments: argparse.Namespace, out: Path) -> list[tuple[Job, Played]]:
     suites = _suites([p for p in arguments.part if p != BATTLES], arguments.protocol)
     seeds, work = range(arguments.seeds), []
+    if not seeds:
+        return work
     if suites:
         jobs = plan(
             out / "buildings",

@@ -29,7 +29,7 @@ from torchrl_drigm.tasks.version import environment_version
 from torchrl_drigm.trainers.runs import read_duration
 from torchrl_drigm.uncertainty import find_set
 
-__all__ = ["report_suite"]
+__all__ = ["report_published", "report_suite"]
 
 METHOD, CONTROL, REFERENCE, PUBLISHED = "method", "control", "reference", "published"
 
@@ -97,6 +97,39 @@ def _published(folder: str | Path | None, suite: str, rows: pd.DataFrame) -> lis
         own = {"kind": PUBLISHED, "mixer": "", "uncertainty": "", "run": file.parent.name}
         tables.append(means.assign(**own))
     return tables
+
+
+def report_published(published: str | Path, suite: str, out: str | Path) -> list[Path]:
+    """Leave CSV and Markdown of what the published networks alone played in a suite.
+
+    Args:
+        published: folder with what they played.
+        suite: its name.
+        out: where to write ``SUITE_published.csv`` (a row for each team and shift, the mean over
+            the episodes) and ``SUITE_published.md``.
+
+    Returns:
+        The files.
+
+    Raises:
+        FileNotFoundError: nothing was played in that suite.
+    """
+    columns = pd.DataFrame(columns=[*KEYS, *MEASURES])
+    tables = _published(published, suite, columns)
+    if not tables:
+        raise FileNotFoundError(f"no {evaluation_file(suite)} below {published}.")
+    rows = pd.concat(tables, ignore_index=True)
+    rows["policy"] = pd.Categorical(rows["policy"], sorted(rows["policy"].unique()))
+    column, label = shown_measure(rows)
+    scores = _over_seeds(rows.sort_values("policy", kind="stable"), column)
+    title = f"# {suite}: the published networks"
+    text = f"{label.capitalize()} by shift, mean ± standard error over the runs. "
+    parts = [title, text + f"{environment_version()}; {_commit()}.", _by_shift(scores, label)]
+    name = f"{suite}_published"
+    with atomic_path(Path(out) / f"{name}.md") as temporary:
+        temporary.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    kept = rows[["policy", "seed", "suite", "shift", "location", column]].round(4)
+    return [save_results(kept, Path(out) / f"{name}.csv"), Path(out) / f"{name}.md"]
 
 
 def _kinds(compared: pd.DataFrame) -> pd.DataFrame:
