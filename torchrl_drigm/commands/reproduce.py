@@ -27,7 +27,8 @@ from torchrl_drigm.commands._reproduction import (
 )
 from torchrl_drigm.commands._runs import about, results_of
 from torchrl_drigm.commands.compare import win_rates
-from torchrl_drigm.evaluation.reproduction import report_published, report_suite
+from torchrl_drigm.evaluation.published import report_published
+from torchrl_drigm.evaluation.reproduction import report_suite
 
 __all__ = ["HELP", "add_arguments", "main"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import subprocess
 from datetime import date
 from importlib import metadata
 from pathlib import Path
@@ -11,12 +10,13 @@ from pathlib import Path
 import pandas as pd
 
 from torchrl_drigm._files import atomic_path
-from torchrl_drigm.evaluation.compare import KEYS, compare_runs, evaluation_file
+from torchrl_drigm.evaluation.compare import compare_runs
 from torchrl_drigm.evaluation.controls import GAMMA, HINDSIGHT
 from torchrl_drigm.evaluation.files import save_results
 from torchrl_drigm.evaluation.measures import MEASURES, shown_measure
 from torchrl_drigm.evaluation.methods import mixer_label, read_config
 from torchrl_drigm.evaluation.paper import PAPER_TABLES, beside_paper
+from torchrl_drigm.evaluation.published import PUBLISHED, published_rows
 from torchrl_drigm.evaluation.scores import seed_scores
 from torchrl_drigm.evaluation.seed_tables import (
     format_improvements,
@@ -25,13 +25,14 @@ from torchrl_drigm.evaluation.seed_tables import (
     summarize_seeds,
 )
 from torchrl_drigm.evaluation.shift_plots import plot_shifts
+from torchrl_drigm.evaluation.shift_tables import by_shift, cell, checkout, over_the_seeds
 from torchrl_drigm.tasks.version import environment_version
 from torchrl_drigm.trainers.runs import read_duration
 from torchrl_drigm.uncertainty import find_set
 
-__all__ = ["report_published", "report_suite"]
+__all__ = ["report_suite"]
 
-METHOD, CONTROL, REFERENCE, PUBLISHED = "method", "control", "reference", "published"
+METHOD, CONTROL, REFERENCE = "method", "control", "reference"
 
 
 def report_suite(
@@ -58,15 +59,15 @@ def report_suite(
     kinds = _kinds(compared)
     rows = compared.merge(kinds, on="policy", how="left")
     rows["run"] = [_relative(run, folder) for run in rows["run"]]
-    rows = pd.concat([rows, *_published(published, suite, rows)], ignore_index=True)
+    rows = pd.concat([rows, *published_rows(published, suite, rows)], ignore_index=True)
     keep = [c for c in rows if c in ("return", column) or c not in MEASURES]
     scores = seed_scores(compared)
     parts = [f"# {suite}", _provenance(folder, compared)]
-    over_seeds = _over_seeds(rows, column)
+    over_seeds = over_the_seeds(rows, column)
     if suite in PAPER_TABLES:
         parts += ["## Beside the paper", _beside(over_seeds, suite)]
     parts += [f"## {label.capitalize()} by shift, mean ± standard error over the runs"]
-    parts += [_by_shift(over_seeds, label)]
+    parts += [by_shift(over_seeds, label)]
     learned = {name: table for name, table in scores.items() if _is_learned(name, kinds)}
     parts += ["## Over all shifts", format_seeds(summarize_seeds(learned))]
     if controls := compared.attrs["controls"]:
@@ -83,53 +84,6 @@ def report_suite(
         out / f"{suite}.md",
         plot_shifts(_drawn(over_seeds), out / f"{suite}.png", label),
     ]
-
-
-def _published(folder: str | Path | None, suite: str, rows: pd.DataFrame) -> list[pd.DataFrame]:
-    """Means over the episodes of what published networks played, as rows of the others' kind."""
-    tables = []
-    for file in sorted(Path(folder).rglob(evaluation_file(suite))) if folder is not None else []:
-        played = pd.read_csv(file)
-        keys = [key for key in ("policy", "seed", *KEYS) if key in played]
-        keys = list(dict.fromkeys(keys))
-        values = [c for c in played if c in rows and c in MEASURES]
-        means = played.groupby(keys, sort=False, dropna=False)[values].mean().reset_index()
-        own = {"kind": PUBLISHED, "mixer": "", "uncertainty": "", "run": file.parent.name}
-        tables.append(means.assign(**own))
-    return tables
-
-
-def report_published(published: str | Path, suite: str, out: str | Path) -> list[Path]:
-    """Leave CSV and Markdown of what the published networks alone played in a suite.
-
-    Args:
-        published: folder with what they played.
-        suite: its name.
-        out: where to write ``SUITE_published.csv`` (a row for each team and shift, the mean over
-            the episodes) and ``SUITE_published.md``.
-
-    Returns:
-        The files.
-
-    Raises:
-        FileNotFoundError: nothing was played in that suite.
-    """
-    columns = pd.DataFrame(columns=[*KEYS, *MEASURES])
-    tables = _published(published, suite, columns)
-    if not tables:
-        raise FileNotFoundError(f"no {evaluation_file(suite)} below {published}.")
-    rows = pd.concat(tables, ignore_index=True)
-    rows["policy"] = pd.Categorical(rows["policy"], sorted(rows["policy"].unique()))
-    column, label = shown_measure(rows)
-    scores = _over_seeds(rows.sort_values("policy", kind="stable"), column)
-    title = f"# {suite}: the published networks"
-    text = f"{label.capitalize()} by shift, mean ± standard error over the runs. "
-    parts = [title, text + f"{environment_version()}; {_commit()}.", _by_shift(scores, label)]
-    name = f"{suite}_published"
-    with atomic_path(Path(out) / f"{name}.md") as temporary:
-        temporary.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
-    kept = rows[["policy", "seed", "suite", "shift", "location", column]].round(4)
-    return [save_results(kept, Path(out) / f"{name}.csv"), Path(out) / f"{name}.md"]
 
 
 def _kinds(compared: pd.DataFrame) -> pd.DataFrame:
@@ -176,13 +130,6 @@ def _is_learned(policy: str, kinds: pd.DataFrame) -> bool:
     return kinds.set_index("policy")["kind"][policy] != REFERENCE
 
 
-def _over_seeds(rows: pd.DataFrame, column: str) -> pd.DataFrame:
-    keys = ["policy", "kind", "mixer", "uncertainty", "shift", "axis", "level", "location"]
-    keys = [key for key in keys if key in rows]
-    grouped = rows.groupby(keys, sort=False, dropna=False)[column]
-    return grouped.agg(mean="mean", standard_error="sem", n="size").reset_index()
-
-
 def _drawn(scores: pd.DataFrame) -> pd.DataFrame:
     """Algorithms, the best discount, and references worth a line."""
     best = scores["uncertainty"] == HINDSIGHT
@@ -198,28 +145,8 @@ def _beside(scores: pd.DataFrame, suite: str) -> str:
     for row in table.itertuples():
         paper = "-" if pd.isna(row.paper) else f"{row.paper:.3f} ± {row.paper_error:.3f}"
         far = "-" if pd.isna(row.distance) else f"{row.distance:+.1f}"
-        lines.append(f"| {row.policy} | {_cell(row)} | {row.n} | {paper} | {far} |")
+        lines.append(f"| {row.policy} | {cell(row)} | {row.n} | {paper} | {far} |")
     return "\n".join(lines)
-
-
-def _by_shift(scores: pd.DataFrame, label: str) -> str:
-    digits = 1 if label == MEASURES["return"] else 3
-    shifts = list(scores["shift"].unique())
-    places = dict.fromkeys(shifts, "")
-    if "location" in scores:
-        places |= {s: f" {p}" for s, p in zip(scores["shift"], scores["location"], strict=True)}
-    head = " | ".join(f"{shift}{places[shift]}" for shift in shifts)
-    lines = [f"| | runs | {head} |", "|---" * (len(shifts) + 2) + "|"]
-    for policy, own in scores.groupby("policy", sort=False):
-        cells = {row.shift: _cell(row, digits) for row in own.itertuples()}
-        values = " | ".join(cells.get(shift, "-") for shift in shifts)
-        lines.append(f"| {policy} | {own['n'].iloc[0]} | {values} |")
-    return "\n".join(lines)
-
-
-def _cell(row, digits: int = 3) -> str:
-    error = "" if pd.isna(row.standard_error) else f" ± {row.standard_error:.{digits}f}"
-    return f"{row.mean:.{digits}f}{error}"
 
 
 def _relative(run: str, folder: str | Path) -> str:
@@ -237,15 +164,5 @@ def _provenance(folder: str | Path, compared: pd.DataFrame) -> str:
         f"{len(runs)} runs below {Path(folder).name} of {', '.join(f'{n:,}' for n in frames)} "
         f"steps each, {hours:.1f} hours of training in all ({platform.processor() or 'CPU'}, "
         f"Python {platform.python_version()}, torch {metadata.version('torch')}). "
-        f"{environment_version()}; {_commit()}; {date.today().isoformat()}."
+        f"{environment_version()}; {checkout()}; {date.today().isoformat()}."
     )
-
-
-def _commit() -> str:
-    """The commit of a checkout, or the version of an installed package."""
-    asked = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
-    try:
-        done = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=10)
-    except (OSError, subprocess.SubprocessError):
-        return f"torchrl_drigm {metadata.version('torchrl_drigm')}"
-    return f"commit {done.stdout.strip()}"

@@ -1,0 +1,53 @@
+"""Markdown tables of means over runs, a column for each shift, and where they come from."""
+
+from __future__ import annotations
+
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+import pandas as pd
+
+from torchrl_drigm.evaluation.measures import MEASURES
+
+__all__ = ["by_shift", "cell", "checkout", "over_the_seeds"]
+
+
+def over_the_seeds(rows: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Mean, standard error and number of runs of each policy in each shift."""
+    keys = ["policy", "kind", "mixer", "uncertainty", "shift", "axis", "level", "location"]
+    keys = [key for key in keys if key in rows]
+    grouped = rows.groupby(keys, sort=False, dropna=False)[column]
+    return grouped.agg(mean="mean", standard_error="sem", n="size").reset_index()
+
+
+def by_shift(scores: pd.DataFrame, label: str) -> str:
+    """A row per policy: its runs, and mean ± standard error of each shift."""
+    digits = 1 if label == MEASURES["return"] else 3
+    shifts = list(scores["shift"].unique())
+    places = dict.fromkeys(shifts, "")
+    if "location" in scores:
+        places |= {s: f" {p}" for s, p in zip(scores["shift"], scores["location"], strict=True)}
+    head = " | ".join(f"{shift}{places[shift]}" for shift in shifts)
+    lines = [f"| | runs | {head} |", "|---" * (len(shifts) + 2) + "|"]
+    for policy, own in scores.groupby("policy", sort=False):
+        cells = {row.shift: cell(row, digits) for row in own.itertuples()}
+        values = " | ".join(cells.get(shift, "-") for shift in shifts)
+        lines.append(f"| {policy} | {own['n'].iloc[0]} | {values} |")
+    return "\n".join(lines)
+
+
+def cell(row, digits: int = 3) -> str:
+    """Mean ± standard error; of one run the mean alone."""
+    error = "" if pd.isna(row.standard_error) else f" ± {row.standard_error:.{digits}f}"
+    return f"{row.mean:.{digits}f}{error}"
+
+
+def checkout() -> str:
+    """The commit of a checkout, or the version of an installed package."""
+    asked = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+    try:
+        done = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return f"torchrl_drigm {metadata.version('torchrl_drigm')}"
+    return f"commit {done.stdout.strip()}"
