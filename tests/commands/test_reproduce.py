@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tests.trainers.published import networks, write
 from torchrl_drigm.__main__ import main
 from torchrl_drigm.commands import _reproduction, reproduce
 from torchrl_drigm.evaluation.paper import PAPER_TABLES
@@ -171,3 +172,44 @@ def test_parts_name_suites_that_there_are():
     for part, suites in reproduce.PARTS.items():
         for suite in suites.values():
             assert part == "battles" or suite in BuildingTask.suites
+
+
+@pytest.fixture
+def published(tmp_path):
+    """A folder of networks as the authors published them, of two seeds."""
+    for seed in (0, 1):
+        place = tmp_path / f"results_seeds_{seed}" / "robust_vdn_g_rho_0.2_20250101_000000"
+        write(place, networks(seed))
+    return tmp_path
+
+
+def test_published_networks_are_rows_of_the_tables(reproduced, published, tmp_path):
+    before = files_below(published)
+    made(reproduced, "--sets", "none", "tv", "--published", str(published))
+    assert files_below(published) == before
+    rows = pd.read_csv(reproduced / "results" / "season_strict.csv")
+    own = rows[rows["kind"] == "published"]
+    assert set(own["policy"]) == {"released TV VDN, ρ = 0.2"}
+    assert sorted(own["seed"].unique()) == [0, 1] and own["return"].notna().all()
+    assert (
+        "released TV VDN, ρ = 0.2 | 2" in (reproduced / "results" / "season_strict.md").read_text()
+    )
+
+
+def test_published_networks_alone(published, tmp_path):
+    out = tmp_path / "out"
+    words = ["--seeds", "0", "--episodes", "1", "--jobs", "1", "--protocol", "strict"]
+    main(
+        ["reproduce", *words, "--part", "season", "--published", str(published), "--out", str(out)]
+    )
+    rows = pd.read_csv(out / "results" / "season_strict_published.csv")
+    assert len(rows) == 4 and not (out / "buildings").exists()
+
+
+def test_an_incomplete_team_is_refused_before_anything_is_trained(published, tmp_path, capsys):
+    agent = next(published.rglob("agent_3_q_network.pt"))
+    agent.unlink()
+    with pytest.raises(SystemExit):
+        made(tmp_path / "out", "--sets", "none", "--published", str(published))
+    assert f"{agent.parent} lacks {agent.name}" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
