@@ -8,7 +8,7 @@ import pytest
 
 from tests.trainers.published import networks, write
 from torchrl_drigm.__main__ import main
-from torchrl_drigm.commands import _reproduction, reproduce
+from torchrl_drigm.commands import _paper_plan, _reproduction, reproduce
 from torchrl_drigm.evaluation.paper import PAPER_TABLES
 from torchrl_drigm.tasks import BuildingTask
 from torchrl_drigm.tasks.version import environment_version
@@ -163,7 +163,7 @@ def test_bad_input_is_refused_before_anything_is_written(
 
 
 def test_battles_are_one_job_for_each_run():
-    jobs = _reproduction.plan_battles(Path("out"), ["vdn", "qmix"], ["none", "tv"], range(2), [])
+    jobs = _paper_plan.plan_battles(Path("out"), ["vdn", "qmix"], ["none", "tv"], range(2), [])
     assert len(jobs) == 8 and len({folder for job in jobs for folder in job.members()}) == 8
     assert not any(job.is_stack for job in jobs)
 
@@ -213,3 +213,14 @@ def test_an_incomplete_team_is_refused_before_anything_is_trained(published, tmp
         made(tmp_path / "out", "--sets", "none", "--published", str(published))
     assert f"{agent.parent} lacks {agent.name}" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_how_far_runs_have_come_is_told_once_a_minute(monkeypatch, capsys):
+    minutes = iter([0.0, 30.0, 61.0, 61.0, 100.0, 121.5, 121.5])
+    monkeypatch.setattr(_reproduction.time, "monotonic", lambda: next(minutes))
+    now = _reproduction._Now("vdn tv")
+    for steps in range(1, 5):
+        print(f"{steps} of 9 steps, about {9 - steps} s left", file=now)
+        print("a table of returns", file=now)
+    told = capsys.readouterr().err.splitlines()
+    assert told == [f"  vdn tv: {n} of 9 steps, about {9 - n} s left" for n in (2, 4)]

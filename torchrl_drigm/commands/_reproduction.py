@@ -1,10 +1,11 @@
-"""What has to be trained and played for the paper's tables, and doing it."""
+"""Training and playing what the paper's tables show, one job at a time."""
 
 from __future__ import annotations
 
 import functools
 import io
-from collections.abc import Sequence
+import sys
+import time
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +14,10 @@ import pandas as pd
 import torch
 from omegaconf import DictConfig
 
+from torchrl_drigm.commands._paper_plan import Job
 from torchrl_drigm.commands._runs import train_run
-from torchrl_drigm.commands._stacks import members_of, stack_overrides, train_stack
-from torchrl_drigm.config import compose_config
+from torchrl_drigm.commands._stacks import train_stack
 from torchrl_drigm.evaluation.compare import evaluation_file
-from torchrl_drigm.evaluation.controls import control_discounts, has_controls
 from torchrl_drigm.evaluation.files import save_results
 from torchrl_drigm.evaluation.methods import name_of
 from torchrl_drigm.evaluation.report import evaluate_all
@@ -26,52 +26,13 @@ from torchrl_drigm.tasks.version import environment_version
 from torchrl_drigm.trainers import load_released_team, load_team, released_label
 
 __all__ = [
-    "BATTLES",
-    "Job",
     "Played",
     "find_published",
-    "plan",
-    "plan_battles",
     "run_job",
     "run_published",
 ]
 
-BATTLES = "battles"
-MOST_AT_ONCE = 16  # runs in one stack
 TEST_SEED = 11
-
-
-@dataclass(frozen=True)
-class Job:
-    """Runs that one process trains and plays: a stack, or one run after the other.
-
-    Attributes:
-        folder: of the runs, each in a folder below.
-        config: name of the config.
-        overrides: of its fields, with lists where runs differ.
-        label: what progress calls it.
-    """
-
-    folder: Path
-    config: str
-    overrides: tuple[str, ...]
-    label: str
-
-    def composed(self) -> DictConfig:
-        """The config of the stack."""
-        return compose_config(*stack_overrides(self.overrides), config=self.config)
-
-    def members(self) -> dict[Path, DictConfig]:
-        """The configs of its runs, by their folders."""
-        return {
-            self.folder / name: cfg
-            for name, cfg in members_of(self.composed(), self.is_stack).items()
-        }
-
-    @property
-    def is_stack(self) -> bool:
-        """Whether its runs are trained at once."""
-        return self.config != BATTLES and "uncertainty=group_dr" not in self.overrides
 
 
 @dataclass(frozen=True)
@@ -80,98 +41,6 @@ class Played:
 
     suites: tuple[str, ...]
     episodes: int
-
-
-def plan(
-    out: Path,
-    preset: str,
-    mixers: Sequence[str],
-    sets: Sequence[str],
-    seeds: Sequence[int],
-    controls: bool,
-    extra: Sequence[str] = (),
-) -> list[Job]:
-    """Jobs on buildings: a stack for each mixer and set, and for the discounts of the controls.
-
-    Args:
-        out (Path): folder of all runs.
-        preset (str): of all.
-        mixers (sequence of str): names.
-        sets (sequence of str): names of uncertainty sets, ``"none"`` among them.
-        seeds (sequence of int): of every algorithm.
-        controls (bool): whether nominal runs with the other discounts of the robust ones' controls
-            are trained too.
-        extra (sequence of str): further overrides of all runs.
-
-    Examples:
-        >>> jobs = plan(Path("out"), "fast", ["vdn"], ["none", "tv"], [0, 1], controls=True)
-        >>> [job.label for job in jobs]
-        ['vdn none', 'vdn tv', 'vdn discounts 1']
-        >>> jobs[2].overrides[-2:]  # γ(1-ρ), and 0.95, 0.9 and 0.5 of γ
-        ('optim.gamma=[0.9405,0.9405,0.891,0.891,0.693,0.693,0.495,0.495]', \
-'seed=[0,1,0,1,0,1,0,1]')
-    """
-
-    def job(name: str, mixer: str, kind: str, **lists: Sequence) -> Job:
-        fields = [f"{field}=[{','.join(map(str, values))}]" for field, values in lists.items()]
-        fixed = f"preset={preset}", f"mixer={mixer}", f"uncertainty={kind}"
-        overrides = *fixed, *extra, *(field.replace("optim_", "optim.") for field in fields)
-        return Job(out / f"{mixer}_{name}".replace(" ", "_"), "building", overrides, name)
-
-    jobs = []
-    for mixer in mixers:
-        gammas: set[float] = set()
-        for kind in sets:
-            own = job(kind, mixer, kind, seed=seeds)
-            jobs.append(own)
-            cfg = compose_config(*own.overrides[:-1])
-            if controls and has_controls(cfg):
-                gammas |= set(control_discounts(cfg)) - {cfg.optim.gamma}
-        discounts, at_once = sorted(gammas, reverse=True), max(1, MOST_AT_ONCE // len(seeds))
-        for i in range(0, len(discounts), at_once):
-            some = [gamma for gamma in discounts[i : i + at_once] for _ in seeds]
-            every = [*seeds] * (len(some) // len(seeds))
-            name = f"discounts {i // at_once + 1}"
-            jobs.append(job(name, mixer, "none", optim_gamma=some, seed=every))
-    return [Job(j.folder, j.config, j.overrides, f"{_mixer(j)} {j.label}") for j in jobs]
-
-
-def plan_battles(
-    out: Path,
-    mixers: Sequence[str],
-    sets: Sequence[str],
-    seeds: Sequence[int],
-    extra: Sequence[str],
-) -> list[Job]:
-    """Jobs on SMAX's 3s_vs_5z: one for each run, as battles cannot be stacked.
-
-    Args:
-        out (Path): folder of all runs.
-        mixers (sequence of str): names.
-        sets (sequence of str): names of uncertainty sets.
-        seeds (sequence of int): of every algorithm.
-        extra (sequence of str): further overrides of all runs.
-
-    Examples:
-        >>> job, = plan_battles(Path("out"), ["vdn"], ["tv"], [3], [])
-        >>> job.label, job.overrides
-        ('battles vdn tv 3', ('mixer=vdn', 'uncertainty=tv', 'seed=[3]'))
-    """
-    return [
-        Job(
-            out / f"{mixer}_{kind}",
-            BATTLES,
-            (f"mixer={mixer}", f"uncertainty={kind}", *extra, f"seed=[{seed}]"),
-            f"battles {mixer} {kind} {seed}",
-        )
-        for seed in seeds  # whoever stops early has whole seeds
-        for mixer in mixers
-        for kind in sets
-    ]
-
-
-def _mixer(job: Job) -> str:
-    return job.overrides[1].partition("=")[2]
 
 
 def run_job(job: Job, played: Played) -> list[str]:
@@ -194,7 +63,7 @@ def run_job(job: Job, played: Played) -> list[str]:
     for folder, cfg in members.items():  # before anything is trained
         for suite in played.suites:
             is_played(result_file(folder, cfg, suite), played.episodes)
-    with redirect_stdout(io.StringIO()):
+    with redirect_stdout(_Now(job.label)):
         try:
             if job.is_stack:
                 train_stack(job.composed(), job.folder)
@@ -208,6 +77,22 @@ def run_job(job: Job, played: Played) -> list[str]:
         for folder, cfg in members.items():
             play_run(folder, cfg, played)
     return wrong
+
+
+class _Now(io.TextIOBase):
+    """Of what runs print, how far they have come: a line a minute, on the standard error."""
+
+    EVERY = 60.0  # seconds
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self.last = time.monotonic()
+
+    def write(self, text: str) -> int:
+        if "steps" in text and "left" in text and time.monotonic() - self.last >= self.EVERY:
+            self.last = time.monotonic()
+            print(f"  {self.label}: {text.strip()}", file=sys.stderr, flush=True)
+        return len(text)
 
 
 def run_published(folder: Path, place: Path, seed: int, played: Played) -> list[str]:

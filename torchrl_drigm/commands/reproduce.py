@@ -15,16 +15,8 @@ from pathlib import Path
 
 from hydra.errors import HydraException
 
-from torchrl_drigm.commands._reproduction import (
-    BATTLES,
-    Job,
-    Played,
-    find_published,
-    plan,
-    plan_battles,
-    run_job,
-    run_published,
-)
+from torchrl_drigm.commands._paper_plan import BATTLES, Job, plan, plan_battles
+from torchrl_drigm.commands._reproduction import Played, find_published, run_job, run_published
 from torchrl_drigm.commands._runs import about, results_of
 from torchrl_drigm.commands.compare import win_rates
 from torchrl_drigm.evaluation.published import report_published
