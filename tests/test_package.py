@@ -15,8 +15,8 @@ print(torchrl_drigm.__version__)
 """
 
 
-def test_imports_without_simulators():
-    done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, timeout=120)
+def test_imports_without_simulators(python, tmp_path):
+    done = python("-c", CODE, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
 

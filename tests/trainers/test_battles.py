@@ -56,7 +56,9 @@ def test_a_resumed_run_is_the_run_itself(tmp_path):
 
 
 def test_exploration_never_takes_an_unavailable_action(tmp_path):
-    trainer = build(tmp_path, "exploration.eps_end=0.5", "collector.total_frames=10_048")
+    many = ["env.num_envs=64", "collector.frames_per_batch=2048", "replay.size=100"]
+    overrides = ["exploration.eps_end=0.5", "collector.total_frames=10_240", *many]
+    trainer = build(tmp_path, *overrides)
     taken = 0
     for batch in trainer.collector:
         agents = batch["agents"]
