@@ -70,7 +70,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--preset", choices=PRESETS, default="fast", help="of all runs (fast)")
     parser.add_argument("--seeds", type=int, default=5, help="runs of each algorithm (5)")
-    parser.add_argument("--mixers", nargs="+", choices=MIXERS, default=MIXERS, metavar="MIXER")
+    parser.add_argument(
+        "--mixers", nargs="+", choices=MIXERS, default=MIXERS, metavar="MIXER",
+        help=f"of {', '.join(MIXERS)} (all)",
+    )  # fmt: skip
     parser.add_argument(
         "--sets", nargs="+", choices=SETS, default=SETS, metavar="SET",
         help=f"of {', '.join(SETS)} (all; of battles all but group_dr)",
