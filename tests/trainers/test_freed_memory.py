@@ -6,9 +6,18 @@ import pytest
 
 PROGRAM = """
 import resource, sys, torch
-if sys.argv[1] == "kept":
-    from torchrl_drigm.trainers.stack.freed_memory import keep_freed_memory
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
+from torchrl_drigm.trainers.stack.freed_memory import hand_back_memory, keep_freed_memory
+if sys.argv[1] != "left alone":
     assert keep_freed_memory()
+if sys.argv[1] == "handed back":
+    blocks = [torch.ones(2**20, dtype=torch.uint8) for _ in range(600)]
+    large, blocks = resident(), None
+    assert resident() > large - 50 * 2**20
+    assert hand_back_memory()
+    assert resident() < large - 500 * 2**20
 for i in range(22):
     if i == 2:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -18,12 +27,13 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc's allocator")
-def test_blocks_that_come_and_go_cost_no_new_pages(python, tmp_path):
+def test_blocks_that_come_and_go_cost_no_new_pages_until_memory_is_handed_back(python, tmp_path):
     """Twenty blocks of 48 MB: at 4 kB a page, 12,288 each; huge pages would make them fewer."""
     faults = {}
-    for how in ("kept", "handed back"):
+    for how in ("kept", "handed back", "left alone"):
         done = python("-c", PROGRAM, how, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         faults[how] = int(done.stdout)
     assert faults["kept"] < 100
-    assert faults["handed back"] > 10 * faults["kept"] + 400
+    for how in ("handed back", "left alone"):
+        assert faults[how] > 10 * faults["kept"] + 400

@@ -16,7 +16,7 @@ from torchrl_drigm.trainers.build import Run
 from torchrl_drigm.trainers.next_values import keeps_next_value
 from torchrl_drigm.trainers.runs import save_config, save_duration
 from torchrl_drigm.trainers.stack.collection import StackedCollection
-from torchrl_drigm.trainers.stack.freed_memory import keep_freed_memory
+from torchrl_drigm.trainers.stack.freed_memory import hand_back_memory, keep_freed_memory
 from torchrl_drigm.trainers.stack.learner import StackedLearner
 from torchrl_drigm.trainers.stack.randomness import Streams
 from torchrl_drigm.trainers.stack.replay import KeepNextValues, StackedReplay
@@ -90,6 +90,7 @@ class Stack:
         self.collection.close()
         for run in self.runs:
             run.close()
+        hand_back_memory()
 
     def _going_on(self) -> list[tuple[int, Run]]:
         return [(i, run) for i, run in enumerate(self.runs) if i not in self.errors]
