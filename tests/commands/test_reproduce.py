@@ -135,10 +135,60 @@ def test_results_that_do_not_fit_are_refused_and_stay(reproduced, change, told, 
         file.write_text(whole)
 
 
-def test_other_episodes_are_refused(reproduced, capsys):
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--episodes", "2"], "has episodes=1, and this would be episodes=2"),
+        (["--preset", "paper"], "has preset='fast', and this would be preset='paper'"),
+        (["--set", "collector.total_frames=1280"], "has fields=['collector.total_frames=640'"),
+    ],
+)
+def test_a_folder_has_one_kind_of_results(words, told, reproduced, capsys):
+    before = files_below(reproduced)
+    for dry in ([], ["--dry-run"]):
+        with pytest.raises(SystemExit):
+            made(reproduced, "--sets", "none", *words, *dry)
+        error = capsys.readouterr().err
+        assert told in error and "--out" in error
+    assert files_below(reproduced) == before
+
+
+def test_results_of_another_version_of_the_environment_are_refused(reproduced, monkeypatch, capsys):
+    monkeypatch.setattr(_reproduction, "environment_version", lambda: "another")
     with pytest.raises(SystemExit):
-        made(reproduced, "--sets", "none", "--episodes", "2")
-    assert "collector" not in (error := capsys.readouterr().err) and "episodes" in error
+        made(reproduced, "--sets", "none")
+    assert "this would be environment='another'" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore:Left out")
+def test_what_diverged_is_in_no_table(tmp_path, capsys):
+    wild = ["optim.lr=1e30", "optim.lr_end_factor=1.0", "optim.clip_norm=null"]
+    wild += ["checkpoint_interval=128"]
+    words = [word for field in wild for word in ("--set", field)]
+    with pytest.raises(SystemExit):
+        made(tmp_path, "--sets", "none", "--no-controls", *words)
+    told = capsys.readouterr().err
+    assert "Diverged, and in no table" in told and "vdn_none/seed_0" in told
+    assert not list(tmp_path.rglob("evaluation*.csv"))
+
+
+def test_controls_of_a_preset_that_trains_a_set_otherwise_train_so_too():
+    sets = ["none", "contamination", "tv"]
+    jobs = _paper_plan.plan(Path("out"), "released", ["qmix"], sets, [0], controls=True)
+    (robust,) = (job for job in jobs if job.label == "qmix tv")
+    fields = ("updates_per_batch", "dual_first", "gamma")
+    values = {
+        tuple(getattr(cfg.optim, field) for field in fields)
+        for job in jobs
+        if "discount1" in job.label
+        for cfg in job.members().values()
+    }
+    (cfg,) = robust.members().values()
+    expected = {(cfg.optim.updates_per_batch, cfg.optim.dual_first, gamma) for gamma in GAMMAS}
+    assert values == expected
+
+
+GAMMAS = (0.997, 0.94715, 0.8973, 0.7976, 0.6979, 0.4985)
 
 
 @pytest.mark.parametrize(
@@ -150,6 +200,7 @@ def test_other_episodes_are_refused(reproduced, capsys):
         (["--seeds", "0"], "--seeds=0 must be at least 1"),
         (["--part", "battles", "--mixers", "qtran"], "battles have no qtran"),
         (["--set", "optim.learning_rate=1"], "learning_rate"),
+        (["--set", "mixer=qmix"], "--set mixer=qmix: the plan itself sets"),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_written(

@@ -11,12 +11,16 @@ from omegaconf import DictConfig
 from torchrl_drigm.commands._stacks import members_of, stack_overrides
 from torchrl_drigm.config import compose_config
 from torchrl_drigm.evaluation.controls import control_discounts, has_controls
+from torchrl_drigm.evaluation.methods import flat_config
 from torchrl_drigm.trainers.environments import GROUP_DR
 
-__all__ = ["BATTLES", "Job", "plan", "plan_battles"]
+__all__ = ["BATTLES", "Job", "check_fields", "plan", "plan_battles"]
 
 BATTLES = "battles"
-MOST_AT_ONCE = 16  # runs in one stack
+DISCOUNT = "discount"
+# what --set may not change
+PLANNED = ("preset", "mixer", "uncertainty", "uncertainty.name", "mixer.name", "seed")
+PLANNED = (*PLANNED, "optim.gamma", "evaluation.episodes", "evaluation.suite")
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,19 @@ class Job:
         return self.config != BATTLES and f"uncertainty={GROUP_DR}" not in self.overrides
 
 
+def check_fields(fields: Sequence[str]) -> None:
+    """Refuse overrides of what the plan itself sets.
+
+    Raises:
+        ValueError: naming the override.
+    """
+    if taken := [field for field in fields if field.partition("=")[0].lstrip("+~") in PLANNED]:
+        raise ValueError(
+            f"--set {taken[0]}: the plan itself sets {', '.join(PLANNED)}; see --preset, --mixers, "
+            "--sets, --seeds and --episodes."
+        )
+
+
 def plan(
     out: Path,
     preset: str,
@@ -61,7 +78,7 @@ def plan(
     controls: bool,
     extra: Sequence[str] = (),
 ) -> list[Job]:
-    """Jobs on buildings: a stack for each mixer and set, and for the discounts of the controls.
+    """Jobs on buildings: a stack for each mixer and set, and for each discount of the controls.
 
     Args:
         out (Path): folder of all runs.
@@ -75,37 +92,57 @@ def plan(
 
     Examples:
         >>> jobs = plan(Path("out"), "fast", ["vdn"], ["none", "tv"], [0, 1], controls=True)
-        >>> [job.label for job in jobs]
-        ['vdn none', 'vdn tv', 'vdn discounts 1']
-        >>> jobs[2].overrides[-2:]  # γ(1-ρ), and 0.95, 0.9 and 0.5 of γ
-        ('optim.gamma=[0.9405,0.9405,0.891,0.891,0.693,0.693,0.495,0.495]', \
-'seed=[0,1,0,1,0,1,0,1]')
+        >>> [job.label for job in jobs]  # γ(1-ρ), and 0.95, 0.9 and 0.5 of γ
+        ['vdn none', 'vdn tv', 'vdn discount 0.9405', 'vdn discount 0.891', 'vdn discount 0.693', \
+'vdn discount 0.495']
+        >>> jobs[2].overrides[-2:]
+        ('optim.gamma=0.9405', 'seed=[0,1]')
     """
 
-    def job(name: str, mixer: str, kind: str, **lists: Sequence) -> Job:
-        fields = [f"{field}=[{','.join(map(str, values))}]" for field, values in lists.items()]
+    def job(name: str, mixer: str, kind: str, *fields: str, **lists: Sequence) -> Job:
         fixed = f"preset={preset}", f"mixer={mixer}", f"uncertainty={kind}"
         if kind == GROUP_DR:  # bars of several processes would overwrite each other
             fixed = *fixed, "progress_bar=false"
-        overrides = *fixed, *extra, *(field.replace("optim_", "optim.") for field in fields)
-        return Job(out / f"{mixer}_{name}".replace(" ", "_"), "building", overrides, name)
+        every = [f"{field}=[{','.join(map(str, values))}]" for field, values in lists.items()]
+        return Job(
+            out / f"{mixer}_{name}".replace(" ", "_"),
+            "building",
+            (*fixed, *extra, *fields, *every),
+            f"{mixer} {name}",
+        )
 
     jobs = []
     for mixer in mixers:
-        gammas: set[float] = set()
+        # by what else a robust run's preset sets: the discounts of its controls
+        discounts: dict[tuple[str, ...], dict[float, None]] = {}
+        nominal = compose_config(*job("none", mixer, "none").overrides)
         for kind in sets:
             own = job(kind, mixer, kind, seed=seeds)
             jobs.append(own)
             cfg = compose_config(*own.overrides[:-1])
-            if controls and has_controls(cfg):
-                gammas |= set(control_discounts(cfg)) - {cfg.optim.gamma}
-        discounts, at_once = sorted(gammas, reverse=True), max(1, MOST_AT_ONCE // len(seeds))
-        for i in range(0, len(discounts), at_once):
-            some = [gamma for gamma in discounts[i : i + at_once] for _ in seeds]
-            every = [*seeds] * (len(some) // len(seeds))
-            name = f"discounts {i // at_once + 1}"
-            jobs.append(job(name, mixer, "none", optim_gamma=some, seed=every))
-    return [Job(j.folder, j.config, j.overrides, f"{_mixer(j)} {j.label}") for j in jobs]
+            if not controls or not has_controls(cfg):
+                continue
+            rhythm = _differing(nominal, cfg)
+            gammas = dict.fromkeys(control_discounts(cfg))
+            if "none" in sets and not rhythm:  # that is the algorithm itself
+                gammas.pop(cfg.optim.gamma)
+            discounts[rhythm] = discounts.get(rhythm, {}) | gammas
+        for number, (rhythm, gammas) in enumerate(discounts.items()):
+            for gamma in sorted(gammas, reverse=True):
+                name = f"{DISCOUNT}{number or ''} {gamma:g}"
+                fields = *rhythm, f"optim.gamma={gamma}"
+                jobs.append(job(name, mixer, "none", *fields, seed=seeds))
+    return jobs
+
+
+def _differing(nominal: DictConfig, robust: DictConfig) -> tuple[str, ...]:
+    """What a preset sets otherwise for a set, and its controls have in common with it."""
+    one, other = (flat_config(cfg) for cfg in (nominal, robust))
+    return tuple(
+        f"{field}={value}"
+        for field, value in other.items()
+        if field.split(".")[0] != "uncertainty" and one.get(field, value) != value
+    )
 
 
 def plan_battles(
@@ -140,7 +177,3 @@ def plan_battles(
         for mixer in mixers
         for kind in sets
     ]
-
-
-def _mixer(job: Job) -> str:
-    return job.overrides[1].partition("=")[2]

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import functools
 import io
+import re
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
+from torchrl_drigm._files import atomic_path
 from torchrl_drigm.commands._paper_plan import Job
-from torchrl_drigm.commands._runs import train_run
+from torchrl_drigm.commands._runs import results_of, train_run
 from torchrl_drigm.commands._stacks import train_stack
 from torchrl_drigm.evaluation.compare import evaluation_file
 from torchrl_drigm.evaluation.files import save_results
@@ -23,10 +27,18 @@ from torchrl_drigm.evaluation.methods import name_of
 from torchrl_drigm.evaluation.report import evaluate_all
 from torchrl_drigm.tasks import Task
 from torchrl_drigm.tasks.version import environment_version
-from torchrl_drigm.trainers import load_released_team, load_team, released_label
+from torchrl_drigm.trainers import (
+    is_done,
+    load_released_team,
+    load_team,
+    locate_run,
+    released_label,
+)
 
 __all__ = [
     "Played",
+    "check_manifest",
+    "check_results",
     "find_published",
     "run_job",
     "run_published",
@@ -60,23 +72,40 @@ def run_job(job: Job, played: Played) -> list[str]:
     torch.set_num_threads(1)
     wrong = []
     members = job.members()
-    for folder, cfg in members.items():  # before anything is trained
+    check_results(members, played)
+    with redirect_stdout(_Now(job.label)):
+        if job.is_stack:
+            try:
+                train_stack(job.composed(), job.folder)
+            except RuntimeError as error:
+                if "diverged" not in str(error):
+                    raise
+                wrong.append(str(error))
+        else:
+            for folder, cfg in members.items():
+                try:
+                    train_run(cfg, folder)
+                except ValueError as error:
+                    if "not finite" not in str(error):
+                        raise
+                    wrong.append(f"{folder}: {error}")
+        for folder, cfg in members.items():
+            if is_done(cfg, folder, results_of(cfg)):  # not what diverged
+                play_run(folder, cfg, played)
+    return wrong
+
+
+def check_results(members: Mapping[Path, DictConfig], played: Played) -> None:
+    """Refuse, before anything is trained, what will not fit.
+
+    Raises:
+        ValueError: for a folder that is that of another run, or results that are torn, or of
+            another version of the environment or number of episodes.
+    """
+    for folder, cfg in members.items():
+        locate_run(cfg, folder)
         for suite in played.suites:
             is_played(result_file(folder, cfg, suite), played.episodes)
-    with redirect_stdout(_Now(job.label)):
-        try:
-            if job.is_stack:
-                train_stack(job.composed(), job.folder)
-            else:
-                for folder, cfg in members.items():
-                    train_run(cfg, folder)
-        except RuntimeError as error:
-            if "diverged" not in str(error):
-                raise
-            wrong.append(str(error))
-        for folder, cfg in members.items():
-            play_run(folder, cfg, played)
-    return wrong
 
 
 class _Now(io.TextIOBase):
@@ -119,7 +148,7 @@ def run_published(folder: Path, place: Path, seed: int, played: Played) -> list[
 
 
 def find_published(folder: Path) -> list[tuple[Path, int]]:
-    """Folders of published networks at any depth, and the seed of each by its number of its kind.
+    """Folders of published networks at any depth, and the seed of each: of ``results_seeds_N``.
 
     Raises:
         FileNotFoundError: if there are none.
@@ -130,14 +159,46 @@ def find_published(folder: Path) -> list[tuple[Path, int]]:
         raise FileNotFoundError(
             f"no network_parameter below {folder}: name a folder with published networks."
         )
-    seeds: dict[str, int] = {}
-    numbered = []
+    numbered: list[tuple[Path, int]] = []
+    seen: dict[tuple[str, int], Path] = {}
     for one in found:
         load_released_team(one)
-        label = released_label(one)
-        numbered.append((one, seeds.get(label, 0)))
-        seeds[label] = seeds.get(label, 0) + 1
+        numbers = [m[1] for part in one.parts if (m := re.fullmatch(r"results_seeds_(\d+)", part))]
+        key = released_label(one), int(numbers[-1]) if numbers else 0
+        if key in seen:
+            raise ValueError(
+                f"{one} and {seen[key]} are both seed {key[1]} of {key[0]!r}, by the names of "
+                "their folders: leave one of them out, or call its folder results_seeds_N."
+            )
+        seen[key] = one
+        numbered.append((one, key[1]))
     return numbered
+
+
+def check_manifest(out: Path, settings: Mapping[str, Any], write: bool) -> None:
+    """What all runs and results of a folder have in common, written down in ``reproduce.yaml``.
+
+    Args:
+        out (Path): the folder.
+        settings (mapping): preset, fields, episodes; the version of the environment is added.
+        write (bool): whether it is written where it is missing.
+
+    Raises:
+        ValueError: if the folder is one of other settings, naming the first that differs.
+    """
+    file = out / "reproduce.yaml"
+    settings = {**settings, "environment": environment_version()}
+    if file.exists():
+        there = OmegaConf.to_container(OmegaConf.load(file))
+        for name, value in settings.items():
+            if there.get(name) != value:
+                raise ValueError(
+                    f"{file}: what is in {out} has {name}={there.get(name)!r}, and this would be "
+                    f"{name}={value!r}. One table has one of them: name another folder with --out."
+                )
+    elif write:
+        with atomic_path(file) as temporary:
+            OmegaConf.save(OmegaConf.create(settings), temporary)
 
 
 def result_file(folder: Path, cfg: DictConfig, suite: str) -> Path:
@@ -150,7 +211,7 @@ def play_run(folder: Path, cfg: DictConfig, played: Played) -> None:
     """Play the team of a run in the suites that it has no results of; references beside it."""
     files = {suite: result_file(folder, cfg, suite) for suite in played.suites}
     waiting = {s: f for s, f in files.items() if not is_played(f, played.episodes)}
-    if not waiting or not (folder / "checkpoint").exists():
+    if not waiting:
         return
     team = load_team(folder)
     for suite, file in waiting.items():

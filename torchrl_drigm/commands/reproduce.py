@@ -15,12 +15,20 @@ from pathlib import Path
 
 from hydra.errors import HydraException
 
-from torchrl_drigm.commands._paper_plan import BATTLES, Job, plan, plan_battles
-from torchrl_drigm.commands._reproduction import Played, find_published, run_job, run_published
+from torchrl_drigm.commands._paper_plan import BATTLES, Job, check_fields, plan, plan_battles
+from torchrl_drigm.commands._reproduction import (
+    Played,
+    check_manifest,
+    check_results,
+    find_published,
+    run_job,
+    run_published,
+)
 from torchrl_drigm.commands._runs import about, results_of
 from torchrl_drigm.commands.compare import win_rates
 from torchrl_drigm.evaluation.published import report_published
 from torchrl_drigm.evaluation.reproduction import report_suite
+from torchrl_drigm.trainers import is_done
 
 __all__ = ["HELP", "add_arguments", "main"]
 
@@ -107,26 +115,32 @@ def main(arguments: argparse.Namespace) -> None:
             raise ValueError(f"--{name}={getattr(arguments, name)} must be at least 1.")
     out = arguments.out or Path("runs") / "reproduce" / arguments.preset
     try:
+        check_fields(arguments.fields)
+        settings = {n: getattr(arguments, n) for n in ("preset", "fields", "episodes")}
+        check_manifest(out, settings, write=False)
         work, published = _work(arguments, out), _published(arguments, out)
         _announce(work, arguments, out)
     except HydraException as error:
         raise ValueError(f"--set: {error.__cause__ or error}".splitlines()[0]) from error
     if arguments.dry_run:
         return
+    check_manifest(out, settings, write=True)
     calls = [(job.label, partial(run_job, job, played)) for job, played in work] + published
     wrong = _do(calls, arguments.jobs, tuple(arguments.modules))
+    if wrong:
+        print("\nDiverged, and in no table:", *wrong, sep="\n  ", file=sys.stderr)
     files = []
-    for suite in _suites(arguments.part, arguments.protocol):
+    for suite in _suites([p for p in arguments.part if p != BATTLES], arguments.protocol):
         if arguments.seeds == 0:
             files += report_published(out / "published", suite, out / "results")
-            continue
-        runs = out / (BATTLES if suite == PARTS[BATTLES][""] else "buildings")
-        files += report_suite(runs, suite, out / "results", out / "published")
-    if BATTLES in arguments.part and arguments.seeds:
+        else:
+            runs = out / "buildings"
+            files += report_suite(runs, suite, out / "results", out / "published")
+    if any(job.config == BATTLES for job, _ in work):
+        files += report_suite(out / BATTLES, PARTS[BATTLES][""], out / "results")
         win_rates([out / BATTLES], out / "results", last=10)
     print("\nWritten:", *(f"  {file}" for file in files), sep="\n")
     if wrong:
-        print("\nDiverged, and missing above:", *wrong, sep="\n  ", file=sys.stderr)
         raise SystemExit(1)
 
 
@@ -187,9 +201,10 @@ def _published(arguments: argparse.Namespace, out: Path) -> list[tuple[str, Call
 
 def _announce(work: Sequence[tuple[Job, Played]], arguments: argparse.Namespace, out: Path) -> None:
     n_runs, seconds = 0, 0.0
-    for job, _ in work:
-        members = job.members()  # also refuses what cannot be, before anything is trained
-        left = sum(not (folder / results_of(cfg)).exists() for folder, cfg in members.items())
+    for job, played in work:
+        members = job.members()
+        check_results(members, played)  # of all, before anything is trained
+        left = sum(not is_done(cfg, folder, results_of(cfg)) for folder, cfg in members.items())
         if arguments.dry_run:
             print(f"{job.label:28s} {left:3d} of {len(members)} runs to train  {job.folder}")
         n_runs += left

@@ -89,9 +89,8 @@ def report_suite(
 def _kinds(compared: pd.DataFrame) -> pd.DataFrame:
     """By policy: what it is, its mixer and its set.
 
-    Of nominal methods the one with the largest discount is the algorithm, others are controls.
+    Nominal runs in folders of discounts are controls, others the algorithm itself.
     """
-    controls = [name for names in compared.attrs["controls"].values() for name in names]
     rows = []
     for policy, own in compared.groupby("policy", sort=False):
         config = read_config(Path(own["run"].iloc[0]))
@@ -101,12 +100,10 @@ def _kinds(compared: pd.DataFrame) -> pd.DataFrame:
             row |= {"kind": CONTROL, "uncertainty": HINDSIGHT, "gamma": None}
         elif mixer_label(row["mixer"]) not in policy:
             row = {"policy": policy, "kind": REFERENCE, "mixer": "", "uncertainty": ""}
+        elif "_discount" in Path(own["run"].iloc[0]).parent.name:
+            row["kind"] = CONTROL
         rows.append(row)
     kinds = pd.DataFrame(rows)
-    nominal = kinds[(kinds["kind"] == METHOD) & (kinds["uncertainty"] == "none")]
-    largest = nominal.groupby("mixer")["gamma"].transform("max")
-    smaller = nominal[(nominal["gamma"] < largest) & nominal["policy"].isin(controls)]
-    kinds.loc[smaller.index, "kind"] = CONTROL
     return kinds
 
 
