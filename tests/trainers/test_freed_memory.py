@@ -26,7 +26,9 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc's allocator")
+@pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc", reason="of glibc's allocator: run on Linux with glibc"
+)
 def test_blocks_that_come_and_go_cost_no_new_pages(python, tmp_path):
     """Twenty blocks of 48 MB: at 4 kB a page, 12,288 each; huge pages would make them fewer."""
     faults = {}

@@ -5,10 +5,8 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import redirect_stdout
-from importlib import import_module
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +14,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torchrl import logger as torchrl_logger
 
+from torchrl_drigm.commands._processes import one_by_one
 from torchrl_drigm.evaluation.methods import name_of
 from torchrl_drigm.evaluation.report import (
     RESULTS,
@@ -117,39 +116,17 @@ def train_runs(
     one_or_more = "run" if len(waiting) == 1 else "runs"
     print(f"{len(waiting)} {one_or_more} to train{known}; {done} done already.", flush=True)
     start = time.perf_counter()
-    for number, folder in enumerate(_one_by_one(waiting, jobs, tuple(modules)), 1):
+    # bars of several processes would overwrite each other
+    bars = {} if jobs == 1 else {"progress_bar": False}
+    calls = [
+        (folder, partial(_train_quietly, OmegaConf.to_yaml(OmegaConf.merge(cfg, bars)), folder))
+        for folder, cfg in waiting.items()
+    ]
+    for number, (folder, _) in enumerate(one_by_one(calls, jobs, tuple(modules)), 1):
         passed = time.perf_counter() - start
         left = passed / number * (len(waiting) - number)
         more = f", about {about(left)} left" if number < len(waiting) else ""
         print(f"{number} of {len(waiting)}: {folder}, {about(passed)} so far{more}.", flush=True)
-
-
-def _one_by_one(waiting: Mapping[Path, DictConfig], jobs: int, modules: tuple[str, ...]):
-    """Folders in the order in which their runs end."""
-    if jobs == 1:
-        for folder, cfg in waiting.items():
-            _train_quietly(OmegaConf.to_yaml(cfg), folder)
-            yield folder
-        return
-    # a fork would share locks of PyTorch's threads
-    with ProcessPoolExecutor(jobs, get_context("spawn"), _import, (modules,)) as pool:
-        started = {}
-        for folder, cfg in waiting.items():
-            # bars of several processes would overwrite each other
-            quiet = OmegaConf.merge(cfg, {"progress_bar": False})
-            started[pool.submit(_train_quietly, OmegaConf.to_yaml(quiet), folder)] = folder
-        try:
-            for future in as_completed(started):
-                future.result()
-                yield started[future]
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _import(modules: tuple[str, ...]) -> None:
-    for module in modules:
-        import_module(module)
 
 
 def _train_quietly(config: str, folder: Path) -> None:

@@ -6,16 +6,14 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Sequence
 from functools import partial
-from importlib import import_module
-from multiprocessing import get_context
 from pathlib import Path
 
 from hydra.errors import HydraException
 
 from torchrl_drigm.commands._paper_plan import BATTLES, Job, check_fields, plan, plan_battles
+from torchrl_drigm.commands._processes import one_by_one
 from torchrl_drigm.commands._reproduction import (
     Played,
     check_manifest,
@@ -218,34 +216,10 @@ def _announce(work: Sequence[tuple[Job, Played]], arguments: argparse.Namespace,
 
 def _do(calls: Sequence[tuple[str, Call]], jobs: int, modules: tuple[str, ...]) -> list[str]:
     start, wrong = time.perf_counter(), []
-    for number, (label, told) in enumerate(_one_by_one(calls, jobs, modules), 1):
+    for number, (label, told) in enumerate(one_by_one(calls, jobs, modules), 1):
         wrong += told
         passed = time.perf_counter() - start
         left = passed / number * (len(calls) - number)
         more = f", about {about(left)} left" if number < len(calls) else ""
         print(f"{number} of {len(calls)}: {label}, {about(passed)} so far{more}.", flush=True)
     return wrong
-
-
-def _one_by_one(
-    calls: Sequence[tuple[str, Call]], jobs: int, modules: tuple[str, ...]
-) -> Iterator[tuple[str, list[str]]]:
-    """What was told by each, in the order in which they end."""
-    if jobs == 1:
-        for label, call in calls:
-            yield label, call()
-        return
-    # a fork would share locks of PyTorch's threads
-    with ProcessPoolExecutor(jobs, get_context("spawn"), _import, (modules,)) as pool:
-        started = {pool.submit(call): label for label, call in calls}
-        try:
-            for future in as_completed(started):
-                yield started[future], future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _import(modules: tuple[str, ...]) -> None:
-    for module in modules:
-        import_module(module)
