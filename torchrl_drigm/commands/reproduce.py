@@ -27,6 +27,7 @@ from torchrl_drigm.commands.compare import win_rates
 from torchrl_drigm.evaluation.published import report_published
 from torchrl_drigm.evaluation.reproduction import report_suite
 from torchrl_drigm.trainers import is_done
+from torchrl_drigm.trainers.runs import read_duration
 
 __all__ = ["HELP", "add_arguments", "main"]
 
@@ -127,13 +128,13 @@ def main(arguments: argparse.Namespace) -> None:
     wrong = _do(calls, arguments.jobs, tuple(arguments.modules))
     if wrong:
         print("\nDiverged, and in no table:", *wrong, sep="\n  ", file=sys.stderr)
-    files = []
+    files, seconds = [], _trained(work)
     for suite in _suites([p for p in arguments.part if p != BATTLES], arguments.protocol):
         if arguments.seeds == 0:
             files += report_published(out / "published", suite, out / "results")
         else:
             runs = out / "buildings"
-            files += report_suite(runs, suite, out / "results", out / "published")
+            files += report_suite(runs, suite, out / "results", out / "published", seconds)
     if any(job.config == BATTLES for job, _ in work):
         files += report_suite(out / BATTLES, PARTS[BATTLES][""], out / "results")
         win_rates([out / BATTLES], out / "results", last=10)
@@ -212,6 +213,12 @@ def _announce(work: Sequence[tuple[Job, Played]], arguments: argparse.Namespace,
         f"{about(seconds / arguments.jobs)}, by what such runs took on a 2-core Xeon. In {out}.",
         flush=True,
     )
+
+
+def _trained(work: Sequence[tuple[Job, Played]]) -> float:
+    """Seconds that all runs took, as they noted themselves."""
+    noted = [read_duration(folder) for job, _ in work for folder in job.members()]
+    return sum(duration["seconds"] for duration in noted if duration is not None)
 
 
 def _do(calls: Sequence[tuple[str, Call]], jobs: int, modules: tuple[str, ...]) -> list[str]:

@@ -27,7 +27,6 @@ from torchrl_drigm.evaluation.seed_tables import (
 from torchrl_drigm.evaluation.shift_plots import plot_shifts
 from torchrl_drigm.evaluation.shift_tables import by_shift, cell, checkout, over_the_seeds
 from torchrl_drigm.tasks.version import environment_version
-from torchrl_drigm.trainers.runs import read_duration
 from torchrl_drigm.uncertainty import find_set
 
 __all__ = ["report_suite"]
@@ -36,7 +35,11 @@ METHOD, CONTROL, REFERENCE = "method", "control", "reference"
 
 
 def report_suite(
-    folder: str | Path, suite: str, out: str | Path, published: str | Path | None = None
+    folder: str | Path,
+    suite: str,
+    out: str | Path,
+    published: str | Path | None = None,
+    seconds: float = 0.0,
 ) -> list[Path]:
     """Leave CSV, Markdown and a picture of all runs' results in a suite.
 
@@ -46,6 +49,7 @@ def report_suite(
         out: where to write ``SUITE.csv`` (a row for each run and shift, the mean over the
             episodes), ``SUITE.md`` and ``SUITE.png``.
         published: folder with what the paper's published networks played, if there is any.
+        seconds: that the runs were trained for, all together.
 
     Returns:
         The files.
@@ -62,7 +66,7 @@ def report_suite(
     rows = pd.concat([rows, *published_rows(published, suite, rows)], ignore_index=True)
     keep = [c for c in rows if c in ("return", column) or c not in MEASURES]
     scores = seed_scores(compared)
-    parts = [f"# {suite}", _provenance(folder, compared)]
+    parts = [f"# {suite}", _provenance(folder, compared, seconds)]
     over_seeds = over_the_seeds(rows, column)
     if suite in PAPER_TABLES:
         parts += ["## Beside the paper", _beside(over_seeds, suite)]
@@ -151,15 +155,13 @@ def _relative(run: str, folder: str | Path) -> str:
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else run
 
 
-def _provenance(folder: str | Path, compared: pd.DataFrame) -> str:
+def _provenance(folder: str | Path, compared: pd.DataFrame, seconds: float) -> str:
     """What was run where, in the words of a table's caption."""
     runs = [Path(run) for run in compared["run"].unique()]
-    durations = [duration for run in runs if (duration := read_duration(run))]
-    hours = sum(one.get("seconds", 0.0) for one in durations) / 3600
     frames = sorted({int(read_config(run)["collector.total_frames"]) for run in runs})
     return (
         f"{len(runs)} runs below {Path(folder).name} of {', '.join(f'{n:,}' for n in frames)} "
-        f"steps each, {hours:.1f} hours of training in all ({platform.processor() or 'CPU'}, "
-        f"Python {platform.python_version()}, torch {metadata.version('torch')}). "
+        f"steps each, {seconds / 3600:.1f} hours of training in all "
+        f"({platform.processor() or 'CPU'}, Python {platform.python_version()}, torch {metadata.version('torch')}). "
         f"{environment_version()}; {checkout()}; {date.today().isoformat()}."
     )
