@@ -159,9 +159,10 @@ def _provenance(folder: str | Path, compared: pd.DataFrame, seconds: float) -> s
     """What was run where, in the words of a table's caption."""
     runs = [Path(run) for run in compared["run"].unique()]
     frames = sorted({int(read_config(run)["collector.total_frames"]) for run in runs})
+    machine = f"{platform.processor() or 'CPU'}, Python {platform.python_version()}"
     return (
         f"{len(runs)} runs below {Path(folder).name} of {', '.join(f'{n:,}' for n in frames)} "
         f"steps each, {seconds / 3600:.1f} hours of training in all "
-        f"({platform.processor() or 'CPU'}, Python {platform.python_version()}, torch {metadata.version('torch')}). "
+        f"({machine}, torch {metadata.version('torch')}). "
         f"{environment_version()}; {checkout()}; {date.today().isoformat()}."
     )
