@@ -164,20 +164,20 @@ class TestQTRAN:
     def test_non_monotone_game(self, uncertainty, others):
         game = matrix_game(NON_MONOTONE_GAME)
 
-        def train(mixer, seeds):
+        def train(mixer, seeds, steps):
             return [
-                train_against_exact(game, uncertainty, mixer, seed=seed, steps=200, samples=1)
+                train_against_exact(game, uncertainty, mixer, seed=seed, steps=steps, samples=1)
                 for seed in seeds
             ]
 
         def optimal(found):
             return sum(one.joint_action[0].tolist() == [0, 0] for one in found)
 
-        qtran = train("qtran", range(10))
+        qtran = train("qtran", range(10), steps=200)
         assert optimal(qtran) >= 9
         assert all(one.error < 0.03 for one in qtran)
         for mixer in ("vdn", "qmix"):
-            found = train(mixer, others)
+            found = train(mixer, others, steps=100)  # as near as with 200
             assert optimal(found) == 0
             assert min(one.error for one in found) > 0.3
             assert min(one.regret for one in found) > 0.3

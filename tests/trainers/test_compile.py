@@ -149,7 +149,9 @@ def refuses_what_is_not_finite(trainer, batch):
     ],
     ids=["hard copies, LSTM", "soft copies, GRU, double"],
 )
-def test_checkpoints(tmp_path, overrides, updates):
+def test_checkpoints(tmp_path, monkeypatch, overrides, updates):
+    """Of the graphs alone: what is generated for them is compared above."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
     overrides = ["uncertainty=none", "target.interval=20", *overrides]
     expected = build(tmp_path / "eager", *overrides)
     expected.train()

@@ -39,5 +39,5 @@ def test_a_stopped_sweep_goes_on(python, tmp_path):
     assert results[0].stat().st_mtime_ns == written
     assert results[1].read_text() == second
     assert "holds another run. Differing: seed: 0 there, 5 here" in sweep(
-        python, tmp_path, "5", code=1
+        python, tmp_path, "5", jobs=1, code=1
     )
