@@ -7,18 +7,19 @@ from types import SimpleNamespace
 import pytest
 import torch
 from omegaconf import OmegaConf
-from tensordict import TensorDict
 
 pytest.importorskip(
     "sustaingym", reason='needs sustaingym: pip install "torchrl_drigm[sustaingym]"'
 )
 
+import torchrl_drigm
 from tests.trainers import small_battles
 from tests.trainers.small_building import config
 from torchrl_drigm import trainers
 from torchrl_drigm.evaluation import evaluate
-from torchrl_drigm.trainers import RunCheckpoint, export_team, load_checkpoint, load_team
+from torchrl_drigm.trainers import RunCheckpoint, load_checkpoint, load_team
 from torchrl_drigm.trainers.builders import make_agents
+from torchrl_drigm.trainers.checkpoint_files import _as_text
 from torchrl_drigm.trainers.runs import RUN, SIZES
 from torchrl_drigm.trainers.team import _load_agents
 
@@ -61,6 +62,16 @@ def test_a_loaded_team_plays_as_the_run_does(tmp_path, overrides):
     assert team.task.n_action_levels == 10, "the task is the run's own"
 
 
+def test_it_acts_for_a_day_in_its_own_environment(run):
+    """Which is what evaluation plays, on the days that were asked for."""
+    env = torchrl_drigm.load_team(run.run_dir).make_env(2, {"days": (150, 152)}, seed=5)
+    day = env.rollout(288, run.team)
+    assert day["agents", "action"].shape == (2, 288, 6)
+    assert set(env.base_env.day.tolist()) <= {150, 151}
+    with pytest.raises(ValueError, match=r"'acting' has \['wether'\], which the task 'building'"):
+        run.team.make_env(shift={"wether": "fine"})
+
+
 @pytest.mark.smax
 def test_a_team_of_battles_is_loaded_without_its_simulator(tmp_path, monkeypatch):
     pytest.importorskip("jaxmarl", reason='needs jaxmarl: pip install "torchrl_drigm[smax]"')
@@ -85,6 +96,45 @@ class TestRefusals:
         shutil.copy(run.run_dir / "config.yaml", tmp_path)
         with pytest.raises(FileNotFoundError, match="no checkpoint at"):
             load_team(tmp_path)
+
+    def test_another_folder_is_told_which_one_may_be_meant(self, run, tmp_path):
+        shutil.copytree(run.run_dir, own := tmp_path / "run")
+        for folder, words in {tmp_path: "such as", own / "checkpoint": "which is"}.items():
+            with pytest.raises(FileNotFoundError, match=rf"folder of a run, {words} {own}\."):
+                load_team(folder)
+
+    def test_a_checkpoint_whose_first_save_was_killed(self, run, tmp_path):
+        shutil.copy(run.run_dir / "config.yaml", tmp_path)
+        shutil.copytree(run.run_dir / "checkpoint", tmp_path / ".checkpoint.saving" / "part")
+        with pytest.raises(
+            FileNotFoundError, match=rf"before it wrote .* hydra.run.dir={tmp_path},"
+        ):
+            load_team(tmp_path)
+        (tmp_path / ".checkpoint.saving" / "part").rename(tmp_path / ".checkpoint.saving" / "new")
+        assert load_team(tmp_path).sizes == run.team.sizes, "what is whole is found"
+
+    @pytest.mark.parametrize("version", ["1.0.0", "0.20.1"])
+    def test_a_newer_version(self, run, tmp_path, version):
+        """Whatever else it has in its config, the version is what is told."""
+        shutil.copytree(run.run_dir, newer := tmp_path / "run")
+        cfg = OmegaConf.load(newer / "config.yaml")
+        cfg.env.unheard_of = 1
+        OmegaConf.save(cfg, newer / "config.yaml")
+        listed = newer / "checkpoint" / "files.json"
+        listed.write_text(json.dumps(json.loads(listed.read_text()) | {"version": version}))
+        with pytest.raises(ValueError, match=rf"files.json has version='{version}', .* Install"):
+            load_team(newer)
+
+    def test_a_version_of_the_same_kind_or_none_is_believed(self, run, tmp_path):
+        shutil.copytree(run.run_dir, other := tmp_path / "run")
+        listed = other / "checkpoint" / "files.json"
+        files = json.loads(listed.read_text())["files"]
+        for version in ({}, {"version": "0.1.7"}, {"version": "0.0.3"}):
+            listed.write_text(_as_text(files, **version))
+            assert load_team(other).sizes == run.team.sizes
+        listed.write_text(_as_text(files, version="new"))
+        with pytest.raises(ValueError, match=r"it is damaged .files.json has version='new'"):
+            load_team(other)
 
     def test_a_damaged_checkpoint(self, run, tmp_path):
         shutil.copytree(run.run_dir, damaged := tmp_path / "run")
@@ -146,52 +196,3 @@ class TestRefusals:
         before = {p: p.stat().st_mtime_ns for p in run.run_dir.rglob("*")}
         load_team(run.run_dir)
         assert {p: p.stat().st_mtime_ns for p in run.run_dir.rglob("*")} == before
-
-
-class TestExport:
-    """The program acts as the team does, for any number of copies, and says what it takes."""
-
-    @pytest.mark.parametrize(
-        "overrides",
-        [["uncertainty=none"], ["agent=recurrent", "agent.hidden_size=8"], ["mixer=qtran"]],
-        ids=["windows", "sequences", "qtran"],
-    )
-    def test_the_program_acts_as_the_team(self, tmp_path, overrides):
-        trained(tmp_path, *overrides)
-        path = export_team(tmp_path)
-        assert path == tmp_path / "team.pt2"
-        program = torch.export.load(path).module()
-        what = json.loads(path.with_suffix(".json").read_text())
-        team = load_team(tmp_path)
-        for n in (1, 5):
-            inputs = [self.random(entry, n) for entry in what["inputs"]]
-            action, *state = program(*inputs)
-            td = TensorDict(dict(zip(team.in_keys, inputs, strict=True)), [n])
-            played = team(td)
-            assert torch.equal(action, played["agents", "action"])
-            if state:
-                torch.testing.assert_close(
-                    state[0], played["next", "agents", "recurrent_state"], rtol=0, atol=1e-6
-                )
-
-    @staticmethod
-    def random(entry, n):
-        shape = [n, *entry["shape"][1:]]
-        if entry["dtype"] == "int64":
-            return torch.randint(10, shape)
-        return torch.randn(shape) if entry["dtype"] == "float32" else torch.zeros(shape).bool()
-
-    def test_another_ending_is_refused(self, run, tmp_path):
-        with pytest.raises(ValueError, match=r"must end in .pt2"):
-            export_team(run.run_dir, tmp_path / "team.onnx")
-        assert not list(tmp_path.iterdir())
-
-    def test_a_program_that_acts_otherwise_is_not_written(self, run, tmp_path, monkeypatch):
-        from torchrl_drigm.trainers import export
-
-        monkeypatch.setattr(
-            export._Program, "_greedy", staticmethod(lambda value, given: value.argmin(-1))
-        )
-        with pytest.raises(RuntimeError, match="does not act as the team of"):
-            export_team(run.run_dir, tmp_path / "team.pt2")
-        assert not list(tmp_path.iterdir())

@@ -22,9 +22,10 @@ from typing import Any
 
 import torch
 
+from torchrl_drigm import __version__
 from torchrl_drigm._files import atomic_path
 
-__all__ = ["check_folder", "seal_folder"]
+__all__ = ["check_folder", "check_written_version", "seal_folder"]
 
 LIST = "files.json"
 MANIFEST = "manifest.json"
@@ -36,7 +37,7 @@ TENSORDICT = "<class 'tensordict._td.TensorDict'>"
 
 
 def seal_folder(folder: Path) -> None:
-    """Write ``files.json``: size and hash (BLAKE2b, 128 bits) of every file in the folder.
+    """Write ``files.json``: size and hash (BLAKE2b, 128 bits) of every file, and our version.
 
     Raises:
         ValueError: if the folder holds what :func:`check_folder` would refuse to load.
@@ -46,7 +47,7 @@ def seal_folder(folder: Path) -> None:
         for name in sorted(_walk(folder) - {LIST})
     }
     with atomic_path(folder / LIST) as temporary:
-        temporary.write_text(_as_text(files), encoding="utf-8")
+        temporary.write_text(_as_text(files, version=__version__), encoding="utf-8")
     _check_kinds(folder, {*files, LIST})
 
 
@@ -71,6 +72,7 @@ def check_folder(folder: Path) -> None:
             f"cannot load {folder}: it is damaged, not one of a torchrl_drigm run, or from a "
             f"version that wrote no {LIST}. Name the 'checkpoint' folder of a run."
         )
+    check_written_version(folder)
     _check_hashes(folder, names)
     _check_kinds(folder, names)
 
@@ -110,15 +112,45 @@ def _digest(file: Path) -> str:
         return hashlib.file_digest(opened, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
-def _as_text(files: dict[str, list]) -> str:
+def _as_text(files: dict[str, list], **version: Any) -> str:
     """The list as it is written, with the hash of itself."""
     digest = hashlib.blake2b(json.dumps(files).encode(), digest_size=16).hexdigest()
-    return json.dumps({"files": files, "list": digest}, indent=1) + "\n"
+    return json.dumps({**version, "files": files, "list": digest}, indent=1) + "\n"
+
+
+def check_written_version(folder: Path) -> None:
+    """Refuse what a newer version wrote, which may mean something else by it.
+
+    Args:
+        folder (Path): of a checkpoint, with its list.
+
+    Raises:
+        ValueError: for a newer version, or a list that cannot be read.
+    """
+    written = _read_json(folder, LIST).get("version")
+    if written is None:  # as versions wrote it that named none
+        return
+    if not isinstance(written, str) or not re.match(r"\d+\.\d+(\.|$)", written):
+        raise _damaged(folder, f"{LIST} has version={written!r}, which is none")
+    if _major_minor(written) > _major_minor(__version__):
+        raise ValueError(
+            f"cannot load {folder}: {LIST} has version={written!r}, and this is torchrl_drigm "
+            f"{__version__}, which does not know what a newer one writes. Install "
+            f"torchrl_drigm>={written}."
+        )
+
+
+def _major_minor(version: str) -> tuple[int, int]:
+    major, minor = version.split(".")[:2]
+    return int(major), int(minor)
 
 
 def _check_hashes(folder: Path, names: set[str]) -> None:
-    files = _read_json(folder, LIST).get("files")
-    if not isinstance(files, dict) or (folder / LIST).read_bytes() != _as_text(files).encode():
+    found = _read_json(folder, LIST)
+    files = found.get("files")
+    version = {key: found[key] for key in ("version",) if key in found}
+    written = _as_text(files, **version) if isinstance(files, dict) else None
+    if written is None or (folder / LIST).read_bytes() != written.encode():
         raise _damaged(folder, f"{LIST} is not as it was written")
     missing, unlisted = sorted(files.keys() - names), sorted(names - files.keys() - {LIST})
     if missing:

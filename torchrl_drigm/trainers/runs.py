@@ -226,7 +226,9 @@ def read_config(run_dir: str | Path) -> DictConfig:
     """
     path = Path(run_dir) / CONFIG
     if not path.exists():
-        raise FileNotFoundError(f"no {CONFIG} in {run_dir}: name the folder of a run.")
+        raise FileNotFoundError(
+            f"no {CONFIG} in {run_dir}: name the folder of a run{_meant(path)}."
+        )
     try:
         there = OmegaConf.load(path)
         fields = (*IDENTITY, "collector.total_frames")
@@ -236,6 +238,14 @@ def read_config(run_dir: str | Path) -> DictConfig:
     if missing:
         raise ValueError(f"{path} lacks {missing}: {_DAMAGED}")
     return there
+
+
+def _meant(path: Path) -> str:
+    """Which folder of a run may be meant by another one."""
+    if path.parent.name == "checkpoint" and path.parent.with_name(CONFIG).exists():
+        return f", which is {path.parent.parent}"
+    below = sorted(path.parent.glob(f"*/{CONFIG}"))
+    return f", such as {below[-1].parent}" if below else ""
 
 
 def save_config(cfg: DictConfig, run_dir: str | Path) -> None:

@@ -10,13 +10,14 @@ import torch
 from omegaconf import DictConfig
 from tensordict import TensorDict, TensorDictBase
 from tensordict.nn import TensorDictModuleBase
-from torch import nn
+from torch import Tensor, nn
 from torchrl.checkpoint import CheckpointError
-from torchrl.envs import Transform
+from torchrl.envs import Transform, TransformedEnv
 
-from torchrl_drigm.tasks import Task, make_task
+from torchrl_drigm.tasks import Task, make_task, read_suite
 from torchrl_drigm.trainers.builders import make_agents
-from torchrl_drigm.trainers.checkpoint_folder import RunCheckpoint
+from torchrl_drigm.trainers.checkpoint_files import LIST, check_written_version
+from torchrl_drigm.trainers.checkpoint_folder import RunCheckpoint, find_checkpoint
 from torchrl_drigm.trainers.environments import make_memory
 from torchrl_drigm.trainers.runs import (
     RUN,
@@ -30,7 +31,7 @@ from torchrl_drigm.trainers.sizes import Sizes
 
 __all__ = ["Team", "load_team"]
 
-_AGENTS = "local_value_network_params."
+AGENTS = "local_value_network_params."  # of a loss's state, what belongs to them
 
 
 class Team(TensorDictModuleBase):
@@ -67,6 +68,26 @@ class Team(TensorDictModuleBase):
         """New transforms that the team needs on an environment: windows, or state and action."""
         return make_memory(self.cfg, self.agents)
 
+    def make_env(
+        self, num_envs: int = 1, shift: Mapping[str, Any] | None = None, seed: int = 11
+    ) -> TransformedEnv:
+        """An environment of the team's task to act in, with what the team needs on it.
+
+        Args:
+            num_envs (int): number of copies. Default: 1.
+            shift (mapping, optional): what differs from training, in words of the task, such as
+                ``{"days": (150, 240)}``. Default: nothing.
+            seed (int): of all that is random there. Default: 11.
+
+        Raises:
+            ValueError: for a shift with an entry or a value that the task does not know.
+        """
+        _, (shift,) = read_suite(self.task, [{"name": "acting", **(shift or {})}])
+        env = self.task.make_env(num_envs, "test", seed, shift)
+        for transform in self.memory():
+            env.append_transform(transform)
+        return env
+
 
 def load_team(
     run_dir: str | Path, task: Task | None = None, device: torch.device | str = "cpu"
@@ -99,24 +120,57 @@ def load_team(
     run_dir = Path(run_dir)
     cfg = read_config(run_dir)
     cfg.device = str(device)
+    _check_there(run_dir, cfg)
     task = task or make_task(cfg, may_import=False)
+    sizes = Sizes(**read_identity(run_dir, cfg)[SIZES])
+    agents = make_agents(cfg, sizes)
+    _load_agents(agents, run_dir / "checkpoint")
+    return Team(cfg, agents.eval(), task, sizes)
+
+
+def _check_there(run_dir: Path, cfg: DictConfig) -> None:
+    """Refuse a folder without a checkpoint, or with one of a newer version, whose config differs.
+
+    Raises:
+        FileNotFoundError: if there is no checkpoint.
+        ValueError: if it was written by a newer version.
+    """
+    path = run_dir / "checkpoint"
+    try:
+        folder = find_checkpoint(path)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"no checkpoint at {path}: the run was stopped before it wrote its first one "
+            f"(checkpoint_interval={cfg.get('checkpoint_interval')} steps), or was copied without "
+            f"it. Train it once more in that folder, with hydra.run.dir={run_dir}, or copy all of "
+            "it."
+        ) from error
+    if (folder / LIST).is_file():
+        check_written_version(folder)
+
+
+def read_identity(run_dir: Path, cfg: DictConfig) -> dict[str, Any]:
+    """Whose the checkpoint in a run's folder is, if it is that of the config there.
+
+    Raises:
+        ValueError: if it is damaged, of another version, or of another run.
+    """
+    refusal = f"cannot load a team from {run_dir}"
     identity: dict[str, Any] = {}
     found = RunCheckpoint(**{RUN: identity}).load(run_dir / "checkpoint", strict="ignore")
     if RUN not in found.loaded:
         raise ValueError(
-            f"cannot load a team from {run_dir}: its checkpoint is not one of a torchrl_drigm run."
+            f"{refusal}: its checkpoint is not one of a torchrl_drigm run. Name the folder of one, "
+            "with config.yaml and checkpoint."
         )
-    check_version(f"cannot load a team from {run_dir}", identity)
+    check_version(refusal, identity)
     differing = differences({k: v for k, v in identity.items() if k != SIZES}, run_identity(cfg))
     if differing:
         raise ValueError(
-            f"cannot load a team from {run_dir}: its config.yaml is not that of its checkpoint. "
-            f"Differing: {'; '.join(differing)} (there: the checkpoint). Put back the run's config."
+            f"{refusal}: its config.yaml is not that of its checkpoint. Differing: "
+            f"{'; '.join(differing)} (there: the checkpoint). Put back the run's config."
         )
-    sizes = Sizes(**identity[SIZES])
-    agents = make_agents(cfg, sizes)
-    _load_agents(agents, run_dir / "checkpoint")
-    return Team(cfg, agents.eval(), task, sizes)
+    return identity
 
 
 def _load_agents(agents: nn.Module, path: Path) -> None:
@@ -133,6 +187,12 @@ def _load_agents(agents: nn.Module, path: Path) -> None:
         raise ValueError(f"cannot load a team from {path.parent}: {error}") from error
 
 
+def parameters_of(agents: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers of agents, by what a loss's state calls them behind :data:`AGENTS`."""
+    state = TensorDict.from_module(agents, as_module=True).state_dict()
+    return {key: value for key, value in state.items() if torch.is_tensor(value)}
+
+
 class _AgentsOf:
     """Takes of a loss's state what belongs to its agents."""
 
@@ -141,13 +201,12 @@ class _AgentsOf:
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         state = {
-            key.removeprefix(_AGENTS): value
+            key.removeprefix(AGENTS): value
             for key, value in state_dict.items()
-            if key.startswith(_AGENTS)
+            if key.startswith(AGENTS)
         }
-        params = TensorDict.from_module(self.agents, as_module=True)
         # by hand, as TensorDictParams takes what fits and leaves the rest as it was
-        own = {key: value for key, value in params.state_dict().items() if torch.is_tensor(value)}
+        own = parameters_of(self.agents)
         given = {key: value for key, value in state.items() if torch.is_tensor(value)}
         wrong = sorted(
             key
@@ -160,7 +219,7 @@ class _AgentsOf:
                 f"{len(wrong)}, is not on both sides or has another shape. Put back the run's "
                 "config.yaml and checkpoint."
             )
-        params.load_state_dict(state)
+        TensorDict.from_module(self.agents, as_module=True).load_state_dict(state)
 
     def state_dict(self) -> dict[str, Any]:
         return {}
