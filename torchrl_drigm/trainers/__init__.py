@@ -12,6 +12,7 @@ from torchrl_drigm.trainers.export import export_team
 from torchrl_drigm.trainers.group_dr import fit_reward_model
 from torchrl_drigm.trainers.hooks import AnnealEpsilon, LogEpisodeReturn
 from torchrl_drigm.trainers.mixers import make_mixer
+from torchrl_drigm.trainers.policy_only import keep_policy
 from torchrl_drigm.trainers.progress import PrintProgress
 from torchrl_drigm.trainers.released import (
     is_released,
@@ -44,6 +45,7 @@ __all__ = [
     "fit_reward_model",
     "is_done",
     "is_released",
+    "keep_policy",
     "load_checkpoint",
     "load_released_team",
     "load_team",

@@ -90,6 +90,11 @@ def load_checkpoint(trainer: Trainer, path: str | Path) -> None:
         found = RunCheckpoint(**{RUN: saved}, trainer_state=progress).load(path, strict="ignore")
     except CheckpointError as error:
         raise ValueError(f"{refusal}: it is no readable checkpoint ({error}).") from error
+    if found.loaded == {RUN}:
+        raise ValueError(
+            f"{refusal}: it holds the policy alone, as `export --keep policy` leaves it, and "
+            "nothing to learn on with. Start the run anew in another folder."
+        )
     if found.loaded != {RUN, "trainer_state"}:
         raise ValueError(
             f"{refusal}: it is a checkpoint, but not one of a torchrl_drigm run. Name the "

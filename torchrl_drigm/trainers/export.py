@@ -1,62 +1,57 @@
-"""A trained team as one file that PyTorch alone runs."""
+"""A trained team as a file that PyTorch or an ONNX runtime runs, without this package."""
 
 from __future__ import annotations
 
+import importlib.util
+import io
 import json
+import logging
 import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
-from tensordict import TensorDict
-from torch import Tensor, nn
-from torchrl.envs.utils import ExplorationType, set_exploration_type
+from torch import Tensor
 
 from torchrl_drigm._files import atomic_path
-from torchrl_drigm.modules import DRQN
-from torchrl_drigm.trainers.sizes import ACTION
+from torchrl_drigm.trainers.agreement import (
+    Disagreement,
+    Program,
+    on_random_inputs,
+    on_real_inputs,
+)
+from torchrl_drigm.trainers.program import StepProgram
 from torchrl_drigm.trainers.team import Team, load_team
 
 __all__ = ["export_team"]
 
-
-class _Program(nn.Module):
-    """Inputs by position to greedy actions, and to the next state of agents that carry one."""
-
-    def __init__(self, team: Team) -> None:
-        super().__init__()
-        (self.drqn,) = (module for module in team.modules() if isinstance(module, DRQN))
-        self.names = [_name(key) for key in team.in_keys]
-
-    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        given = dict(zip(self.names, inputs, strict=True))
-        if "recurrent_state" not in given:
-            value = self.drqn(given["history_observation"], given["history_action"])
-            value = value[0] if isinstance(value, tuple) else value
-            return (self._greedy(value, given),)
-        step = (given[name].unsqueeze(1) for name in ("observation", "previous_action"))
-        is_init = given["is_init"].unsqueeze(1)
-        value, states = self.drqn.unroll(*step, given["recurrent_state"], is_init)
-        return self._greedy(value.squeeze(1), given), states.squeeze(1)
-
-    @staticmethod
-    def _greedy(value: Tensor, given: dict[str, Tensor]) -> Tensor:
-        if "action_mask" in given:
-            value = value.masked_fill(~given["action_mask"], torch.finfo(value.dtype).min)
-        return value.argmax(-1)
+ONNX = ("onnx", "onnxscript", "onnxruntime")
+_REMEMBER = (
+    "at the first step of an episode an input with an 'initial' value is filled with it; from then "
+    "on it is what the last call gave as 'next_' and its name"
+)
 
 
 def export_team(run_dir: str | Path, path: str | os.PathLike | None = None) -> Path:
-    """Write the trained team of a run as a program of :mod:`torch.export`, and what it takes.
+    """Write the trained team of a run as a program, and what it takes.
 
-    The program runs without this package: ``torch.export.load(path).module()(*inputs)``. A JSON
-    file beside it, of the same name, says what each input and output is, with its shape and type.
-    Before either file is written, the program's actions are compared with the team's.
+    One call is one step of an episode: observations in, greedy actions out. What agents remember,
+    their window or their recurrent state, goes in and comes out beside these. A JSON file of the
+    same name says what each input and output is, with its shape and type.
+
+    The path's ending is the format:
+
+    - ``.pt2``: of :mod:`torch.export`; ``torch.export.load(path).module()(*inputs)`` runs it.
+    - ``.onnx``: of ONNX, for any of its runtimes; the extra ``onnx`` writes and checks it.
+
+    Before a file is written, the program is compared with the team, on random inputs and along an
+    episode of the team's task; the outcome stands in the JSON file.
 
     Args:
         run_dir (str or Path): folder of the run.
-        path (str or Path, optional): where to write; ends in ``.pt2``. Default: ``team.pt2`` in the
-            run's folder.
+        path (str or Path, optional): where to write. Default: ``team.pt2`` in the run's folder.
 
     Returns:
         Path: of the program.
@@ -64,94 +59,142 @@ def export_team(run_dir: str | Path, path: str | os.PathLike | None = None) -> P
     Raises:
         FileNotFoundError: if the run has no config or no checkpoint.
         ValueError: if the path has another ending, or the run is damaged.
-        RuntimeError: if the program does not act as the team does.
+        ImportError: if a package is missing that writes ONNX.
+        RuntimeError: if the program does not act as the team does; nothing is written then.
     """
     path = Path(run_dir) / "team.pt2" if path is None else Path(path)
-    if path.suffix != ".pt2":
-        raise ValueError(f"path={str(path)!r} must end in .pt2, as programs of torch.export do.")
-    team = load_team(run_dir)
-    program = _Program(team.to("cpu"))
-    batch = torch.export.Dim("batch", min=1)
-    inputs = _examples(team, 2)
-    with torch.no_grad(), set_exploration_type(ExplorationType.DETERMINISTIC):
-        exported = torch.export.export(
-            program, tuple(inputs.values()), dynamic_shapes=(tuple({0: batch} for _ in inputs),)
-        )
-        for n in (1, 7):
-            fresh = _examples(team, n)
-            found, *_ = exported.module()(*fresh.values())
-            given = TensorDict({}, [n])
-            for key, value in zip(team.in_keys, fresh.values(), strict=True):
-                given.set(key, value)
-            if not torch.equal(found, team(given).get(ACTION)):
-                raise RuntimeError(
-                    f"the exported program does not act as the team of {run_dir} does: nothing was "
-                    "written. Please report it, with the run's config.yaml."
-                )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as temporary:
-        torch.export.save(exported, temporary)
-    with atomic_path(path.with_suffix(".json")) as temporary:
-        temporary.write_text(json.dumps(_describe(team, inputs), indent=2) + "\n", encoding="utf-8")
+    write_programs(run_dir, [path])
     return path
 
 
-def _examples(team: Team, n: int) -> dict[str, Tensor]:
-    """Random inputs for ``n`` copies, by name."""
-    found = {}
-    for key in team.in_keys:
-        name, (shape, kind) = _name(key), _what(team)[_name(key)]
-        if kind == "float32":
-            found[name] = torch.randn(n, *shape)
-        elif kind == "int64":
-            found[name] = torch.randint(team.sizes.n_actions, (n, *shape))
-        else:  # masks that allow all, flags that start nothing
-            found[name] = torch.full((n, *shape), name == "action_mask")
+def write_programs(run_dir: str | Path, paths: Sequence[Path]) -> dict[str, dict[str, str]]:
+    """:func:`export_team` to several files of one folder: all of them, or none.
+
+    Args:
+        run_dir (str or Path): folder of the run.
+        paths (sequence of Path): where to write, of the same name but for the ending.
+
+    Returns:
+        dict: of each program's name, what was compared where.
+    """
+    for path in paths:
+        if path.suffix not in _WRITERS:
+            raise ValueError(
+                f"path={str(path)!r} must end in .pt2, as programs of torch.export do, or in .onnx."
+            )
+        if path.suffix == ".onnx" and (missing := missing_for_onnx()):
+            raise ImportError(
+                f"{path} cannot be written: {', '.join(missing)} missing. "
+                'pip install "torchrl_drigm[onnx]", or name a file *.pt2, which needs nothing more.'
+            )
+    team = load_team(run_dir)
+    step = StepProgram(team).eval()
+    exported, contents, compared = _exported(step), {}, {}
+    for path in paths:
+        contents[path], program = _WRITERS[path.suffix](step, exported)
+        try:
+            compared[path.name] = _compared(team, step, program)
+        except Disagreement as error:
+            raise Disagreement(
+                f"{path} was not written: the program does not act as the team of {run_dir} does: "
+                f"{error} Please report it, with the run's config.yaml."
+            ) from error
+    for path, content in contents.items():
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(content)
+    with atomic_path(paths[0].with_suffix(".json")) as temporary:
+        told = json.dumps(_describe(team, step, compared), indent=2)
+        temporary.write_text(f"{told}\n", encoding="utf-8")
+    return compared
+
+
+def _compared(team: Team, step: StepProgram, program: Program) -> dict[str, str]:
+    """How many actions are the team's, by where; of a missing simulator, that it is missing."""
+    found = {"random inputs": str(on_random_inputs(team, step, program))}
+    episode = f"an episode of {team.task.name}"
+    try:
+        found[episode] = str(on_real_inputs(team, step, program))
+    except (ImportError, FileNotFoundError) as error:
+        found[episode] = f"not compared: {error}"
     return found
 
 
-def _what(team: Team) -> dict[str, tuple[tuple[int, ...], str]]:
-    """Shape without batch dimension, and type, of every input there may be."""
-    sizes, agent = team.sizes, team.cfg.agent
-    n, window = sizes.n_agents, agent.get("window", 1)
-    states = agent.hidden_size * {"lstm": 2, "gru": 1}.get(agent.core, 0)
-    return {
-        "history_observation": ((n, window, sizes.observation_size), "float32"),
-        "history_action": ((n, window), "int64"),
-        "observation": ((n, sizes.observation_size), "float32"),
-        "previous_action": ((n,), "int64"),
-        "recurrent_state": ((n, states), "float32"),
-        "is_init": ((1,), "bool"),
-        "action_mask": ((n, sizes.n_actions), "bool"),
-    }
+def missing_for_onnx() -> list[str]:
+    """Packages that writing ONNX needs, and that are not installed."""
+    return [name for name in ONNX if importlib.util.find_spec(name) is None]
 
 
-def _name(key: Any) -> str:
-    parts = (key,) if isinstance(key, str) else key
-    return "_".join(part for part in parts if part != "agents")
+def _exported(step: StepProgram) -> torch.export.ExportedProgram:
+    given = [entry for entry in step.entries if entry.initial is None]
+    kinds = {"float32": torch.zeros, "bool": torch.ones}
+    inputs = [kinds[e.dtype](2, *e.shape, dtype=getattr(torch, e.dtype)) for e in given]
+    inputs += step.first(2)
+    batch = torch.export.Dim("batch", min=1)
+    with torch.no_grad():
+        return torch.export.export(
+            step, tuple(inputs), dynamic_shapes=(tuple({0: batch} for _ in inputs),)
+        )
 
 
-def _describe(team: Team, inputs: dict[str, Tensor]) -> dict[str, Any]:
-    what = _what(team)
-    outputs = [{"name": "action", "shape": ["batch", team.sizes.n_agents], "dtype": "int64"}]
-    if "recurrent_state" in inputs:
-        shape, dtype = what["recurrent_state"]
-        outputs.append({"name": "next_state", "shape": ["batch", *shape], "dtype": dtype})
+def _pt2(step: StepProgram, exported: torch.export.ExportedProgram) -> tuple[bytes, Program]:
+    file = io.BytesIO()
+    torch.export.save(exported, file)
+    file.seek(0)  # what is compared is what the file holds
+    return file.getvalue(), torch.export.load(file).module()
+
+
+def _onnx(step: StepProgram, exported: torch.export.ExportedProgram) -> tuple[bytes, Program]:
+    import onnxruntime
+
+    named = step.describe()
+    inputs, outputs = ([e["name"] for e in named[kind]] for kind in ("inputs", "outputs"))
+    with _quiet_exporter():
+        program = torch.onnx.export(
+            exported, dynamo=True, input_names=inputs, output_names=outputs, verbose=False
+        )
+    model = program.model_proto
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    content = model.SerializeToString()
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+
+    def run(*given: Tensor) -> Sequence[Tensor]:
+        arrays = {name: x.numpy() for name, x in zip(inputs, given, strict=True)}
+        return [torch.from_numpy(found) for found in session.run(outputs, arrays)]
+
+    return content, run
+
+
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Without what torch 2.13's exporter says of torchvision, and of its own deprecated calls."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+_WRITERS: dict[
+    str, Callable[[StepProgram, torch.export.ExportedProgram], tuple[bytes, Program]]
+] = {".pt2": _pt2, ".onnx": _onnx}
+
+
+def _describe(team: Team, step: StepProgram, compared: dict[str, dict[str, str]]) -> dict:
     return {
         "task": team.task.name,
         "n_agents": team.sizes.n_agents,
         "n_actions": team.sizes.n_actions,
-        "inputs": [
-            {"name": name, "shape": ["batch", *what[name][0]], "dtype": what[name][1]}
-            for name in inputs
-        ],
-        "outputs": outputs,
+        **step.describe(),
         "notes": {
-            "history": "the last observations of each agent and, at each, the action taken just "
-            "before it; newest last, zeros before the first",
-            "previous_action": "n_actions where there was none, at the first step of an episode",
-            "recurrent_state": "zeros at the first step, then the next_state of the last call",
+            "memory": _REMEMBER,
+            "past_action": "the action before each observation of the window, newest last",
             "scaling": "observations are in the environment's own units",
         },
+        "compared_with_pytorch": compared,
         "torch": torch.__version__,
     }
