@@ -10,11 +10,11 @@ import torch
 from torchrl import logger as torchrl_logger
 
 from torchrl_drigm.commands._controls import load_controls, train_controls
+from torchrl_drigm.commands._shifts import asked_shifts
 from torchrl_drigm.evaluation.controls import HINDSIGHT, best_in_hindsight, has_controls
 from torchrl_drigm.evaluation.measures import shown_measure
 from torchrl_drigm.evaluation.methods import name_of
 from torchrl_drigm.evaluation.report import evaluate_all, report_returns
-from torchrl_drigm.tasks import read_suite
 from torchrl_drigm.trainers import (
     Team,
     is_released,
@@ -32,16 +32,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of this command."""
     parser.description = (
         "Plays the trained team of a run in every shift of a suite, prints a table, and leaves "
-        "rows and a picture in the run's folder. A suite of your own is a YAML file with a list of "
-        "shifts: '- {name: summer, days: [150, 240]}'. A robust result says little by itself: part "
-        "of it, or all, is what nominal training with a smaller discount gives. With --controls "
-        "that is trained, five or six runs like this one in RUN/controls, and shown in the same "
-        "episodes; what is there already is shown without being asked for. The networks that the "
-        "paper's authors published are evaluated alike: RUN is then a folder of theirs, which has "
-        "network_parameter/agent_0_q_network.pt and so on."
+        "rows and a picture in the run's folder, or where --out says. A suite of your own is a "
+        "YAML file with a list of shifts: '- {name: summer, days: [150, 240]}'. For a building "
+        "the command line may say climates and days, alone or for each shift of a suite. A "
+        "robust result says little by itself: part of it, or all, is what nominal training with "
+        "a smaller discount gives. With --controls that is trained, five or six runs like this "
+        "one in RUN/controls, and shown in the same episodes; what is there already is shown "
+        "without being asked for. The networks that the paper's authors published are evaluated "
+        "alike: RUN is then a folder of theirs, which has network_parameter/agent_0_q_network.pt "
+        "and so on."
     )
     parser.add_argument("run", type=Path, help="folder of the run, or of published networks")
     parser.add_argument("--suite", help="name of a suite, or a YAML file (the task's first)")
+    parser.add_argument(
+        "--climates",
+        nargs="+",
+        metavar="CLIMATE",
+        help="of a building: each env_1 to env_6, a weather or location of SustainGym's, or "
+        "WEATHER,LOCATION",
+    )
+    parser.add_argument(
+        "--days",
+        nargs="+",
+        metavar="LO:HI",
+        help="of a building: half-open ranges of days of the year, from 0",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="folder for rows and picture, or a file *.csv, beside which the picture is (the run's "
+        "folder)",
+    )
     parser.add_argument("--episodes", type=int, default=50, help="episodes in each shift (50)")
     parser.add_argument("--seed", type=int, default=11, help="of the episodes (11)")
     parser.add_argument("--device", default="cpu", help="where the team acts (cpu)")
@@ -64,7 +85,8 @@ def main(arguments: argparse.Namespace) -> None:
         raise ValueError(f"--episodes={arguments.episodes} must be at least 1.")
     torch.set_num_threads(1)
     name, team = _load(arguments)
-    suite, shifts = read_suite(team.task, arguments.suite)
+    suite, shifts = asked_shifts(team.task, arguments.suite, arguments.climates, arguments.days)
+    folder, file = _place(arguments.out or arguments.run, f"evaluation_{suite}.csv")
     folders = None
     if arguments.controls:
         folders = train_controls(arguments.run, arguments.jobs, arguments.modules)
@@ -85,8 +107,19 @@ def main(arguments: argparse.Namespace) -> None:
     # of a picture with all discounts of the grid nobody could read anything
     drawn = [name, *_drawn(list(controls)), HINDSIGHT]
     undrawn = [label for label in controls if label not in drawn]
-    files = report_returns(results, arguments.run, drawn, f"evaluation_{suite}.csv", undrawn)
+    files = report_returns(results, arguments.run, drawn, file, undrawn, out=folder)
     print("\nWritten:", *(f"  {file}" for file in files), sep="\n")
+
+
+def _place(out: Path, name: str) -> tuple[Path, str]:
+    """Folder and name of the file of rows."""
+    folder, name = (out.parent, out.name) if out.suffix == ".csv" else (out, name)
+    wrong = next((place for place in (folder, *folder.parents) if place.is_file()), None)
+    if wrong is not None:
+        raise ValueError(f"--out={out}: {wrong} is a file. Name a folder, or a file *.csv.")
+    if (folder / name).is_dir():
+        raise ValueError(f"--out={out} is a folder: name a folder without the ending .csv.")
+    return folder, name
 
 
 def _load(arguments: argparse.Namespace) -> tuple[str, Team]:

@@ -54,8 +54,9 @@ def report_returns(
     learned: str | Collection[str],
     name: str = RESULTS,
     undrawn: Collection[str] = (),
+    out: str | Path | None = None,
 ) -> list[Path]:
-    """Print a table of an evaluation, and leave it and its picture in the run's folder.
+    """Print a table of an evaluation, and leave it and its picture in a folder.
 
     Below the table of a robust run a line says which controls are missing, and how they are made.
 
@@ -66,18 +67,20 @@ def report_returns(
         name: file to write the rows into, with a column ``environment``, its version; the picture
             has the same name, ``returns.png`` for that of the run itself.
         undrawn: policies of the table alone.
+        out: folder of the files. Default: that of the run.
 
     Returns:
         The files written.
     """
     run_dir, policy = Path(run_dir), results["policy"]
+    out = run_dir if out is None else Path(out)
     own = policy.isin([learned] if isinstance(learned, str) else list(learned))
     others = ~own & ~policy.isin(list(undrawn))
     picture = "returns.png" if name == RESULTS else Path(name).with_suffix(".png")
     references = results[others] if others.any() else None
     files = [
-        save_results(results.assign(environment=environment_version()), run_dir / name),
-        plot_returns(results[own], run_dir / picture, references=references),
+        save_results(results.assign(environment=environment_version()), out / name),
+        plot_returns(results[own], out / picture, references=references),
     ]
     summary = summarize(results)
     measure = summary["measure"].iloc[0].capitalize()
