@@ -103,6 +103,11 @@ class TestRefusals:
             with pytest.raises(FileNotFoundError, match=rf"folder of a run, {words} {own}\."):
                 load_team(folder)
 
+    def test_published_networks_are_told_apart(self, tmp_path):
+        (tmp_path / "network_parameter").mkdir()
+        with pytest.raises(FileNotFoundError, match=r"no config.yaml .* load_released_team loads"):
+            load_team(tmp_path)
+
     def test_a_checkpoint_whose_first_save_was_killed(self, run, tmp_path):
         shutil.copy(run.run_dir / "config.yaml", tmp_path)
         shutil.copytree(run.run_dir / "checkpoint", tmp_path / ".checkpoint.saving" / "part")

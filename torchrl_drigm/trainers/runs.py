@@ -244,6 +244,8 @@ def _meant(path: Path) -> str:
     """Which folder of a run may be meant by another one."""
     if path.parent.name == "checkpoint" and path.parent.with_name(CONFIG).exists():
         return f", which is {path.parent.parent}"
+    if (path.parent / "network_parameter").is_dir():
+        return "; these are published networks, which load_released_team loads"
     below = sorted(path.parent.glob(f"*/{CONFIG}"))
     return f", such as {below[-1].parent}" if below else ""
 
