@@ -14,7 +14,7 @@ from tests.commands import small_runs
 from tests.trainers.small_building import config
 from torchrl_drigm import trainers
 from torchrl_drigm.__main__ import main
-from torchrl_drigm.commands._shifts import asked_shifts
+from torchrl_drigm.commands._shifts import _climate, asked_shifts
 from torchrl_drigm.evaluation import evaluate
 from torchrl_drigm.tasks import BuildingTask, HarvestTask, TorchRLTask, read_suite
 from torchrl_drigm.trainers import keep_policy, load_team
@@ -112,8 +112,7 @@ class TestShifts:
         ],
     )
     def test_a_climate_has_many_names(self, word, climate):
-        _, (shift,) = asked_shifts(TASK, climates=[word])
-        assert shift == {"name": word.replace(",", " "), "climate": climate}
+        assert _climate(word) == {"name": word.replace(",", " "), "climate": climate}
 
     def test_every_climate_in_every_range_of_days(self):
         name, shifts = asked_shifts(TASK, None, ["env_1", "env_6"], ["0:30", "200:365"])

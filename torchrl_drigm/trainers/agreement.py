@@ -113,11 +113,13 @@ def _random(
         # of every agent at least one action is available
         some = torch.randint(n_actions, shape[:-1], generator=generator)
         return mask.scatter(-1, some.unsqueeze(-1), True)
-    drawn = torch.randn(shape, generator=generator)
     if entry.name == "recurrent_state":
-        return drawn
-    # as far from each other as the networks' inputs are
-    return step.drqn.observation_loc.cpu() + step.drqn.observation_scale.cpu() * drawn
+        return torch.randn(shape, generator=generator)
+    # as far from each other as the networks' inputs are, in windows, as these are scaled
+    n_agents, *window, n_features = entry.shape
+    drawn = torch.randn(n, n_agents, *(window or [1]), n_features, generator=generator)
+    loc, scale = step.drqn.observation_loc.cpu(), step.drqn.observation_scale.cpu()
+    return (loc + scale * drawn).reshape(shape)
 
 
 def _compare(action: Tensor, acted: TensorDictBase) -> Agreement:
