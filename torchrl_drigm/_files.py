@@ -24,3 +24,14 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_place(field: str, folder: Path) -> None:
+    """Refuse a folder to write into that is a file, or below one, before work is done for it.
+
+    Raises:
+        ValueError: naming the field, its value and the file.
+    """
+    for place in (folder, *folder.parents):
+        if place.is_file():
+            raise ValueError(f"{field}: {place} is a file. Name a folder, or a file in one.")

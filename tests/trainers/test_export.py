@@ -242,9 +242,11 @@ class TestCommand:
 
     def test_a_file_is_no_folder(self, runs, tmp_path, capsys):
         (tmp_path / "notes").write_text("")
-        with pytest.raises(SystemExit, match="1"):
-            main(["export", str(runs("no core")), "--out", str(tmp_path / "notes")])
-        assert "is a file: name a folder, or a file *.pt2 or *.onnx" in capsys.readouterr().err
+        for out in (tmp_path / "notes", tmp_path / "notes" / "team.pt2"):
+            with pytest.raises(SystemExit, match="1"):
+                main(["export", str(runs("no core")), "--out", str(out)])
+            message = f"{tmp_path / 'notes'} is a file. Name a folder, or a file in one."
+            assert message in capsys.readouterr().err
 
     def test_without_the_simulator_it_says_that_no_episode_was_compared(
         self, runs, tmp_path, capsys, monkeypatch

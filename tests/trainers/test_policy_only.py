@@ -121,8 +121,9 @@ class TestRefusals:
     def test_a_folder_that_holds_something(self, run_dir, tmp_path):
         (tmp_path / "full").mkdir()
         (tmp_path / "full" / "notes.txt").write_text("mine")
-        for out in (tmp_path / "full", tmp_path / "full" / "notes.txt"):
-            self.check(run_dir, ValueError, "is not an empty folder: name another", out)
+        wrong = {"full": "is not an empty folder: name another", "full/notes.txt": "is a file"}
+        for out, message in wrong.items():
+            self.check(run_dir, ValueError, message, tmp_path / out)
         assert [p.name for p in (tmp_path / "full").iterdir()] == ["notes.txt"]
 
     def test_a_damaged_run(self, run_dir, tmp_path):

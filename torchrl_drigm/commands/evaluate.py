@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 from torchrl import logger as torchrl_logger
 
+from torchrl_drigm._files import check_place
 from torchrl_drigm.commands._controls import load_controls, train_controls
 from torchrl_drigm.commands._shifts import asked_shifts
 from torchrl_drigm.evaluation.controls import HINDSIGHT, best_in_hindsight, has_controls
@@ -114,9 +115,7 @@ def main(arguments: argparse.Namespace) -> None:
 def _place(out: Path, name: str) -> tuple[Path, str]:
     """Folder and name of the file of rows."""
     folder, name = (out.parent, out.name) if out.suffix == ".csv" else (out, name)
-    wrong = next((place for place in (folder, *folder.parents) if place.is_file()), None)
-    if wrong is not None:
-        raise ValueError(f"--out={out}: {wrong} is a file. Name a folder, or a file *.csv.")
+    check_place(f"--out={out}", folder)
     if (folder / name).is_dir():
         raise ValueError(f"--out={out} is a folder: name a folder without the ending .csv.")
     return folder, name

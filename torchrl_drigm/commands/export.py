@@ -53,8 +53,6 @@ def main(arguments: argparse.Namespace) -> None:
     missing = missing_for_onnx()
     if out.suffix in FORMATS:
         paths = [out]
-    elif out.exists() and not out.is_dir():
-        raise ValueError(f"--out={out} is a file: name a folder, or a file *.pt2 or *.onnx.")
     else:
         paths = [out / f"team{ending}" for ending in FORMATS if ending == ".pt2" or not missing]
     try:

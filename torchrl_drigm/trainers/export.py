@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from torchrl_drigm._files import atomic_path
+from torchrl_drigm._files import atomic_path, check_place
 from torchrl_drigm.trainers.agreement import (
     Disagreement,
     Program,
@@ -78,6 +78,7 @@ def write_programs(run_dir: str | Path, paths: Sequence[Path]) -> dict[str, dict
         dict: of each program's name, what was compared where.
     """
     for path in paths:
+        check_place(f"path={str(path)!r}", path.parent)
         if path.suffix not in _WRITERS:
             raise ValueError(
                 f"path={str(path)!r} must end in .pt2, as programs of torch.export do, or in .onnx."

@@ -10,6 +10,7 @@ from typing import Any
 from omegaconf import DictConfig
 from torch import Tensor
 
+from torchrl_drigm._files import check_place
 from torchrl_drigm.trainers.checkpoint_folder import RunCheckpoint
 from torchrl_drigm.trainers.runs import (
     RUN,
@@ -47,7 +48,8 @@ def keep_policy(run_dir: str | Path, out: str | Path | None = None) -> Path:
     cfg = read_config(run_dir)
     own = out is None or Path(out).resolve() == run_dir.resolve()
     folder = run_dir if own else Path(out)
-    if not own and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    check_place(f"out={str(folder)!r}", folder)
+    if not own and folder.is_dir() and any(folder.iterdir()):
         raise ValueError(
             f"out={str(folder)!r} is not an empty folder: name another one, in which nothing is "
             "lost."
