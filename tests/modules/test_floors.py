@@ -12,7 +12,8 @@ NAME = "torchrl_drigm.modules"
 FLOORS = (
     {"_kernels"},
     {"models._agent_linear", "models._multiagent_rnn", "models.multiagent_rnn"}
-    | {"models.joint_action", "models._checks", "models._scaling", "models._feed_forward"},
+    | {"models.joint_action", "models._checks", "models._scaling", "models._feed_forward"}
+    | {"models._levels"},
     {"models.drqn", "models._drqn_inputs", "models.recurrent_drqn", "models.qtran"}
     | {"models.dual", "models.reward_model", "models.stacked", "models.qmix"}
     | {"_fast_path", "_calls"},

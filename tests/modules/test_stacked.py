@@ -32,11 +32,11 @@ def leaves(x):
 @pytest.mark.parametrize("method", ["forward", "chosen_value", "greedy_and_chosen"])
 @pytest.mark.parametrize("core", ["gru", "lstm", "none"])
 @pytest.mark.parametrize("scaling", [{}, {"observation_loc": 3.0, "observation_scale": 2.0}])
+@pytest.mark.parametrize("degree", [None, 2])
 @pytest.mark.parametrize("shared", [False, True])
-def test_values_and_gradients_are_those_of_the_networks(method, core, scaling, shared):
-    networks = [
-        drqn(core, with_features=True, share_params=shared, **scaling).double() for _ in range(4)
-    ]
+def test_values_and_gradients_are_those_of_the_networks(method, core, scaling, shared, degree):
+    options = {"with_features": True, "share_params": shared, "action_degree": degree}
+    networks = [drqn(core, **options, **scaling).double() for _ in range(4)]
     together = stack_modules(networks)
     assert isinstance(together, _StackedTeam) is not shared  # by the networks' own kernels
     observation, previous, action = windows(4, core)

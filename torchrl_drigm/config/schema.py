@@ -154,6 +154,7 @@ class AgentConfig:
     core: str = MISSING
     hidden_size: int = MISSING
     recurrent: bool = MISSING
+    action_degree: int | None = MISSING
 
 
 @dataclass

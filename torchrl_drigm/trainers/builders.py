@@ -44,6 +44,7 @@ def make_agents(cfg: DictConfig, env: EnvBase | Sizes) -> SafeSequential:
         core=cfg.agent.core,
         share_params=cfg.agent.share_params,
         agent_id=cfg.agent.agent_id,
+        action_degree=cfg.agent.action_degree,
         observation_loc=_numbers(cfg.env.loc),
         observation_scale=_numbers(cfg.env.scale),
         with_features=cfg.mixer.name == QTRAN and not cfg.agent.recurrent,

@@ -1,15 +1,32 @@
-"""What a DRQN takes: windows, sequences and actions of the right shapes and types.
+"""What a DRQN takes: options, windows, sequences and actions of the right shapes and types.
 
 Axes: ``A`` agents, ``W`` window steps, ``T`` sequence steps, ``F`` observation features.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from torch import Tensor, nn
 
 from torchrl_drigm.modules.models._checks import as_actions
 
-__all__ = ["check_chosen", "check_recurrent", "check_sequences", "check_windows"]
+__all__ = ["check_chosen", "check_options", "check_recurrent", "check_sequences", "check_windows"]
+
+
+def check_options(core: str, cores: Collection[str], share_params: bool, agent_id: bool) -> None:
+    """Refuse an unknown core, and an index of agents that nothing has in common.
+
+    Raises:
+        ValueError: naming the option.
+    """
+    if agent_id and not share_params:
+        raise ValueError(
+            "agent_id=True is for agents that share parameters: set share_params=True. Agents "
+            "with parameters of their own need no index."
+        )
+    if core not in cores:
+        raise ValueError(f"core must be one of {sorted(cores)}, received {core!r}.")
 
 
 def check_windows(

@@ -18,11 +18,13 @@ from torchrl_drigm.modules.models._agent_linear import AgentLinear
 from torchrl_drigm.modules.models._checks import check_sizes
 from torchrl_drigm.modules.models._drqn_inputs import (
     check_chosen,
+    check_options,
     check_recurrent,
     check_sequences,
     check_windows,
 )
 from torchrl_drigm.modules.models._feed_forward import FeedForward
+from torchrl_drigm.modules.models._levels import LevelHead
 from torchrl_drigm.modules.models._scaling import scaling
 from torchrl_drigm.modules.models.multiagent_rnn import MultiAgentGRU, MultiAgentLSTM
 
@@ -59,6 +61,10 @@ class DRQN(nn.Module):
         share_params (bool): one set of parameters for all agents. Default: ``False``.
         agent_id (bool): the one-hot index of the agent is an input too, for agents that share
             parameters. It enters by a look-up as well. Default: ``False``.
+        action_degree (int, optional): for actions that are levels of one quantity, such as heating
+            power: their values are a polynomial of this degree of the level, and the previous one
+            enters by another, so that each step teaches about all levels (with 2, as normalized
+            advantage functions do, Gu et al. 2016). Default: ``None``, each action for itself.
         observation_loc (Tensor or float, optional): broadcast to ``[F]``. Default: 0.
         observation_scale (Tensor or float, optional): broadcast to ``[F]``, positive. Default: 1.
         with_features (bool): also return each agent's features, the input of the head, which
@@ -94,6 +100,7 @@ class DRQN(nn.Module):
         core: str = "lstm",
         share_params: bool = False,
         agent_id: bool = False,
+        action_degree: int | None = None,
         observation_loc: Tensor | Sequence[float] | float | None = None,
         observation_scale: Tensor | Sequence[float] | float | None = None,
         with_features: bool = False,
@@ -108,13 +115,7 @@ class DRQN(nn.Module):
             hidden_size=hidden_size,
         )
         self.with_features = with_features
-        if agent_id and not share_params:
-            raise ValueError(
-                "agent_id=True is for agents that share parameters: set share_params=True. Agents "
-                "with parameters of their own need no index."
-            )
-        if core not in CORES:
-            raise ValueError(f"core must be one of {sorted(CORES)}, received {core!r}.")
+        check_options(core, CORES, share_params, agent_id)
         self.observation_size = observation_size
         self.n_actions = n_actions
         self.n_agents = n_agents
@@ -126,14 +127,18 @@ class DRQN(nn.Module):
         self.register_buffer("observation_scale", scale)
         agents = () if share_params else (n_agents,)
         self.share_params = share_params
-        self.encoder = AgentLinear(observation_size, hidden_size, n_agents, share_params, device)
-        self.action_embedding = nn.Parameter(
-            torch.empty(*agents, n_actions, hidden_size, device=device)
-        )
-        self.core = CORES[core](hidden_size, hidden_size, n_agents, share_params, device)
-        self.head = AgentLinear(hidden_size, n_actions, n_agents, share_params, device)
+        options = n_agents, share_params, device
+        self.encoder = AgentLinear(observation_size, hidden_size, *options)
+        self.core = CORES[core](hidden_size, hidden_size, *options)
+        size, polynomials = n_actions, None
+        self.head = AgentLinear(hidden_size, n_actions, *options)
+        if action_degree is not None:
+            self.head = LevelHead(hidden_size, n_actions, action_degree, *options)
+            size, polynomials = action_degree + 1, self.head.polynomials.clone()
+        self.register_buffer("polynomials", polynomials, persistent=False)
+        self.action_embedding = nn.Parameter(torch.empty(*agents, size, hidden_size, device=device))
         # encoder and embeddings are the parts of one linear layer over all inputs
-        fan_in = observation_size + n_actions + (n_agents if agent_id else 0)
+        fan_in = observation_size + size + (n_agents if agent_id else 0)
         bound = 1.0 / math.sqrt(fan_in)
         self.encoder.reset_parameters(fan_in)
         nn.init.uniform_(self.action_embedding, -bound, bound)
@@ -160,9 +165,8 @@ class DRQN(nn.Module):
             ValueError: if a shape or type is not as above.
             IndexError: if an action is out of bounds.
         """
-        last = self._last_features(observation, previous_action)
+        last, agents = self._last_features(observation, previous_action), observation.shape[:-2]
         action_value = self.head(last.transpose(0, 1)).transpose(0, 1)
-        agents = observation.shape[:-2]
         action_value = action_value.reshape(*agents, self.n_actions)
         return (action_value, last.reshape(*agents, -1)) if self.with_features else action_value
 
@@ -203,20 +207,12 @@ class DRQN(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Greedy actions, and what :meth:`forward` gives for these and for ``action``.
 
-        Gradients go through the values of two actions of each agent instead of all of them.
-
-        Args:
-            observation (Tensor): ``[*B, n_agents, W, F]``, newest last.
-            previous_action (Tensor): integers ``[*B, n_agents, W]``.
-            action (Tensor): integers ``[*B, n_agents]``.
+        Gradients go through the values of two actions of each agent instead of all of them. Takes
+        and refuses what :meth:`chosen_value` does.
 
         Returns:
             tuple: greedy actions int64 ``[*B, n_agents]``, values ``[*B, n_agents, 2]`` of the
             greedy and the given action, and features ``[*B, n_agents, hidden_size]``.
-
-        Raises:
-            ValueError: if a shape or type is not as above.
-            IndexError: if an action is out of bounds.
 
         Examples:
             >>> drqn = DRQN(observation_size=5, n_actions=4, n_agents=3)
@@ -242,10 +238,16 @@ class DRQN(nn.Module):
 
     def _values_of(self, features: Tensor, action: Tensor) -> Tensor:
         """Head's values of one action each: ``[A, N, H]`` and ``[A, N]`` -> ``[A, N]``."""
-        if type(self.head) is not AgentLinear:  # somebody put another one there
+        if type(self.head) is not AgentLinear:  # of levels, or somebody put another one there
             return self.head(features).gather(-1, action.unsqueeze(-1)).squeeze(-1)
         bias = self.head.bias[action] if self.share_params else self.head.bias.gather(1, action)
         return torch.linalg.vecdot(self._rows(self.head.weight, action), features) + bias
+
+    @property
+    def _embeddings(self) -> Tensor:
+        """What each previous action adds: ``[A, n_actions, H]``, or without ``A`` if shared."""
+        table = self.action_embedding
+        return table if self.polynomials is None else self.polynomials.mT @ table
 
     def _rows(self, table: Tensor, action: Tensor) -> Tensor:
         """Rows ``[A, N, H]`` for actions ``[A, N]``; shared tables have no agent dimension."""
@@ -264,8 +266,8 @@ class DRQN(nn.Module):
         n_batch = x.shape[2]
         action = previous_action.reshape(-1, n_agents, window).permute(1, 2, 0)
         agent = None if self.agent_embedding is None else self.agent_embedding.unsqueeze(1)
-        x = self._encode(x.flatten(1, 2), action.flatten(1, 2), self.action_embedding, agent)
-        # [A, W * N, H] -> [N, W, A, H]: a view, which the core turns back without a copy
+        x = self._encode(x.flatten(1, 2), action.flatten(1, 2), self._embeddings, agent)
+        # [A, W * N, H] -> [N, W, A, H]: a view, turned back without a copy
         x = x.view(n_agents, window, n_batch, -1).permute(2, 1, 0, 3)
         return self.core.final_state(x)[0].relu()
 
@@ -318,12 +320,10 @@ class DRQN(nn.Module):
         previous_action = check_sequences(observation, previous_action, sizes, self.n_actions)
         x = (observation - self.observation_loc) / self.observation_scale
         action = self._agent_first(previous_action.unsqueeze(-1)).squeeze(-1)
-        # a last row of zeros, for no action
-        embedding = nn.functional.pad(self.action_embedding, (0, 0, 0, 1))
+        embedding = nn.functional.pad(self._embeddings, (0, 0, 0, 1))  # zeros for no action
         x = self._encode(self._agent_first(x), action, embedding, self.agent_embedding)
         x = self._agent_last(x, observation.shape)
-        if state is not None:
-            state = state.split(self.hidden_size, -1)
+        state = None if state is None else state.split(self.hidden_size, -1)
         states = self.core.states(x, state, is_init)
         value = self.head(self._agent_first(states[0].relu()))
         return self._agent_last(value, observation.shape), torch.cat(states, -1)

@@ -21,6 +21,7 @@ from torchrl_drigm.modules._fast_path import (
     fast_path_of,
 )
 from torchrl_drigm.modules.models._agent_linear import AgentLinear
+from torchrl_drigm.modules.models._levels import LevelHead
 from torchrl_drigm.modules.models.drqn import CORES, DRQN
 
 __all__ = ["StackedModule", "stack_modules"]
@@ -175,7 +176,7 @@ def _is_team(modules: Sequence[nn.Module]) -> bool:
     first = modules[0]
     return all(type(module) is DRQN and not module.share_params for module in modules) and {
         type(part) for part in first.modules()
-    } <= {DRQN, AgentLinear, *CORES.values()}
+    } <= {DRQN, AgentLinear, LevelHead, *CORES.values()}
 
 
 def _offer(name: str) -> Callable:
