@@ -137,11 +137,15 @@ def test_a_preset_sets_all_of_learning(preset):
 
 def test_what_a_preset_sets_of_a_building_does_not_reach_other_environments():
     for building in ("building", "building_all_climates"):
-        env = composed("fast", f"env={building}").env
-        assert env.n_action_levels == 40 and env.num_envs == 64
+        cfg = composed("fast", f"env={building}")
+        env = cfg.env
+        assert cfg.agent.action_degree == 2
+        assert env.n_action_levels == 200 and env.num_envs == 64
         assert (env.reward_scale, env.reward_loc) == (0.1, 3.0)
         assert env.loc[0] == 22.0 and env.scale == [2.0, 20.0, 20.0, 1.0, 0.2]
-    env = composed("fast", "env=smax").env
+    cfg = composed("fast", "env=smax")
+    env = cfg.env
+    assert cfg.agent.action_degree is None
     assert env.num_envs == 64
     assert (env.loc, env.scale, env.reward_scale) == (0.0, 1.0, 10.0)
 
