@@ -5,7 +5,7 @@ import pytest
 import torch
 from numpy.polynomial import chebyshev
 
-from torchrl_drigm.modules import DRQN, RecurrentDRQN
+from torchrl_drigm.modules import DRQN, DualNetwork, QTRANJointValue, RecurrentDRQN
 from torchrl_drigm.modules.models._levels import level_polynomials
 
 F, LEVELS, AGENTS, BATCH = 5, 9, 3, 6
@@ -86,6 +86,22 @@ def test_sequences(shared):
         drqn.action_embedding.zero_()
     torch.testing.assert_close(first[:, 0], drqn(observation[:, :, :1], previous[..., :1]))
     assert RecurrentDRQN(drqn) is not None
+
+
+def test_joint_actions_are_a_polynomial_of_each_level():
+    """What a team does enters the dual and QTRAN's joint value by the same polynomials."""
+    dual = DualNetwork(4, AGENTS, LEVELS, hidden_size=8, action_degree=2)
+    joint = QTRANJointValue(4, AGENTS, LEVELS, hidden_size=8, action_degree=2)
+    action = torch.randint(LEVELS, (BATCH, AGENTS))
+    terms = level_polynomials(LEVELS, 2).t()[action]  # [B, A, K]
+    for encoder in (dual.action_encoder, joint.action_encoder):
+        assert encoder.weight.shape == (AGENTS, 3, 8)
+        expected = torch.einsum("bak,akh->bh", terms, encoder.weight) + encoder.bias
+        torch.testing.assert_close(encoder.embed(action, [BATCH]), expected)
+        one_hot = torch.nn.functional.one_hot(action, LEVELS)
+        torch.testing.assert_close(encoder.embed(one_hot, [BATCH]), expected)
+    with pytest.raises(ValueError, match="below n_actions=9, received 9"):
+        DualNetwork(4, AGENTS, LEVELS, action_degree=9)
 
 
 def test_parameters_and_what_is_saved():

@@ -110,6 +110,7 @@ def make_dual(cfg: DictConfig, env: EnvBase | Sizes) -> DualNetwork | None:
         hidden_size=cfg.uncertainty.dual_hidden_size,
         device=cfg.device,
         n_duals=n_duals,
+        action_degree=cfg.agent.action_degree,
     )
 
 

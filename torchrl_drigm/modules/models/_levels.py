@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torchrl_drigm.modules.models._agent_linear import AgentLinear
 from torchrl_drigm.modules.models._checks import check_sizes
 
-__all__ = ["LevelHead", "check_degree", "level_polynomials"]
+__all__ = ["LevelHead", "agents_polynomials", "level_polynomials"]
 
 
 def check_degree(degree: int, n_actions: int) -> None:
@@ -20,10 +20,10 @@ def check_degree(degree: int, n_actions: int) -> None:
     Raises:
         ValueError: if it is no int from 1 to ``n_actions - 1``.
     """
-    check_sizes("DRQN", action_degree=degree)
+    check_sizes("levels", action_degree=degree)
     if degree >= n_actions:
         raise ValueError(
-            f"DRQN: action_degree must be below n_actions={n_actions}, received {degree}: "
+            f"levels: action_degree must be below n_actions={n_actions}, received {degree}: "
             "that many actions have values of their own with action_degree=None."
         )
 
@@ -49,6 +49,27 @@ def level_polynomials(
     return torch.stack(polynomials)
 
 
+def agents_polynomials(
+    n_levels: int,
+    degree: int | None,
+    n_agents: int,
+    share_params: bool,
+    device: torch.device | str | None,
+) -> Tensor | None:
+    """:func:`level_polynomials` as parameters are: ``[A, K, L]``, or ``[K, L]`` if shared.
+
+    So agents of several networks can be merged. ``None`` for no degree.
+
+    Raises:
+        ValueError: by :func:`check_degree`.
+    """
+    if degree is None:
+        return None
+    check_degree(degree, n_levels)
+    polynomials = level_polynomials(n_levels, degree, device)
+    return polynomials if share_params else polynomials.repeat(n_agents, 1, 1)
+
+
 class LevelHead(nn.Module):
     """Values of all levels as a polynomial of the level, ``[A, N, H] -> [A, N, L]``."""
 
@@ -62,12 +83,9 @@ class LevelHead(nn.Module):
         device: torch.device | str | None,
     ) -> None:
         super().__init__()
-        check_degree(degree, n_levels)
-        self.coefficients = AgentLinear(hidden_size, degree + 1, n_agents, share_params, device)
-        polynomials = level_polynomials(n_levels, degree, device)
-        if not share_params:  # as parameters are, so that agents of several networks can be merged
-            polynomials = polynomials.repeat(n_agents, 1, 1)
+        polynomials = agents_polynomials(n_levels, degree, n_agents, share_params, device)
         self.register_buffer("polynomials", polynomials, persistent=False)
+        self.coefficients = AgentLinear(hidden_size, degree + 1, n_agents, share_params, device)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.coefficients(x) @ self.polynomials

@@ -24,7 +24,7 @@ from torchrl_drigm.modules.models._drqn_inputs import (
     check_windows,
 )
 from torchrl_drigm.modules.models._feed_forward import FeedForward
-from torchrl_drigm.modules.models._levels import LevelHead
+from torchrl_drigm.modules.models._levels import LevelHead, agents_polynomials
 from torchrl_drigm.modules.models._scaling import scaling
 from torchrl_drigm.modules.models.multiagent_rnn import MultiAgentGRU, MultiAgentLSTM
 
@@ -130,12 +130,13 @@ class DRQN(nn.Module):
         options = n_agents, share_params, device
         self.encoder = AgentLinear(observation_size, hidden_size, *options)
         self.core = CORES[core](hidden_size, hidden_size, *options)
-        size, polynomials = n_actions, None
-        self.head = AgentLinear(hidden_size, n_actions, *options)
-        if action_degree is not None:
-            self.head = LevelHead(hidden_size, n_actions, action_degree, *options)
-            size, polynomials = action_degree + 1, self.head.polynomials.clone()
+        polynomials = agents_polynomials(n_actions, action_degree, *options)
         self.register_buffer("polynomials", polynomials, persistent=False)
+        size = n_actions if action_degree is None else action_degree + 1
+        if action_degree is None:
+            self.head = AgentLinear(hidden_size, n_actions, *options)
+        else:
+            self.head = LevelHead(hidden_size, n_actions, action_degree, *options)
         self.action_embedding = nn.Parameter(torch.empty(*agents, size, hidden_size, device=device))
         # encoder and embeddings are the parts of one linear layer over all inputs
         fan_in = observation_size + size + (n_agents if agent_id else 0)

@@ -29,6 +29,7 @@ class DualNetwork(nn.Module):
         hidden_size (int): hidden units of every layer. Default: 64.
         n_duals (int): dual numbers per state and joint action, ``n_duals`` of the set. Default: 1.
         device (torch.device, optional): where the parameters live.
+        action_degree (int, optional): as :class:`JointActionEncoder` takes it.
 
     Examples:
         >>> import torch
@@ -51,6 +52,7 @@ class DualNetwork(nn.Module):
         device: torch.device | str | None = None,
         *,
         n_duals: int = 1,
+        action_degree: int | None = None,
     ) -> None:
         super().__init__()
         check_sizes("dual network", n_duals=n_duals)
@@ -59,7 +61,9 @@ class DualNetwork(nn.Module):
         self.n_actions = n_actions
         self.n_duals = n_duals
         self.state_encoder = nn.Linear(math.prod(self.state_shape), hidden_size, device=device)
-        self.action_encoder = JointActionEncoder(n_agents, n_actions, hidden_size, device)
+        self.action_encoder = JointActionEncoder(
+            n_agents, n_actions, hidden_size, device, action_degree
+        )
         self.head = nn.Sequential(
             nn.Linear(2 * hidden_size, hidden_size, device=device),
             nn.ReLU(),

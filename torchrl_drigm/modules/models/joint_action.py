@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from torchrl_drigm.modules._kernels.basic import look_up
 from torchrl_drigm.modules.models._checks import as_actions, check_sizes, is_integral
+from torchrl_drigm.modules.models._levels import agents_polynomials
 
 __all__ = ["JointActionEncoder"]
 
@@ -24,6 +25,11 @@ class JointActionEncoder(nn.Module):
         n_actions (int): number of actions of each agent.
         hidden_size (int): size of the embedding.
         device (torch.device, optional): where the parameters live.
+        action_degree (int, optional): for actions that are levels of one quantity: each enters by
+            a polynomial of this degree of its level. Default: ``None``, each level for itself.
+
+    Raises:
+        ValueError: for a size below 1, or a degree that is not below ``n_actions``.
 
     Examples:
         >>> import torch
@@ -41,15 +47,19 @@ class JointActionEncoder(nn.Module):
         n_actions: int,
         hidden_size: int,
         device: torch.device | str | None = None,
+        action_degree: int | None = None,
     ) -> None:
         super().__init__()
         check_sizes("joint action", n_agents=n_agents, n_actions=n_actions, hidden_size=hidden_size)
         self.n_agents = n_agents
         self.n_actions = n_actions
-        # one linear layer over n_agents * n_actions inputs, kept as rows that can be looked up
-        self.weight = nn.Parameter(torch.empty(n_agents, n_actions, hidden_size, device=device))
+        polynomials = agents_polynomials(n_actions, action_degree, n_agents, False, device)
+        self.register_buffer("polynomials", polynomials, persistent=False)
+        size = n_actions if action_degree is None else action_degree + 1
+        # one linear layer over n_agents * size inputs, kept as rows that can be looked up
+        self.weight = nn.Parameter(torch.empty(n_agents, size, hidden_size, device=device))
         self.bias = nn.Parameter(torch.empty(hidden_size, device=device))
-        bound = 1.0 / math.sqrt(n_agents * n_actions)
+        bound = 1.0 / math.sqrt(n_agents * size)
         nn.init.uniform_(self.weight, -bound, bound)
         nn.init.uniform_(self.bias, -bound, bound)
 
@@ -73,13 +83,14 @@ class JointActionEncoder(nn.Module):
     def embed(self, action: Tensor, batch_size: Sequence[int]) -> Tensor:
         """:meth:`forward` before its ReLU."""
         batch = tuple(batch_size)
+        table = self.weight if self.polynomials is None else self.polynomials.mT @ self.weight
         if is_integral(action) and action.shape == (*batch, self.n_agents):
             action = as_actions("joint action", action, self.n_actions)
             # [*B, A] -> [A, N] -> [A, N, H] -> [*B, H]
-            rows = look_up(self.weight, action.reshape(-1, self.n_agents).t())
+            rows = look_up(table, action.reshape(-1, self.n_agents).t())
             return rows.sum(0).reshape(*batch, -1) + self.bias
         if action.shape == (*batch, self.n_agents, self.n_actions):
-            table = self.weight.flatten(0, 1)
+            table = table.flatten(0, 1)
             return action.flatten(-2).to(table.dtype) @ table + self.bias
         raise ValueError(
             f"expected int64 action of shape {[*batch, self.n_agents]} or one-hot action of shape "

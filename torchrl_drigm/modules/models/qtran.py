@@ -72,6 +72,7 @@ class QTRANJointValue(nn.Module):
         feature_size (int, optional): size of each agent's features; ``None`` leaves them out.
         hidden_size (int): hidden units of every layer. Default: 64.
         device (torch.device, optional): where the parameters live.
+        action_degree (int, optional): as :class:`JointActionEncoder` takes it.
 
     Examples:
         >>> import torch
@@ -89,12 +90,15 @@ class QTRANJointValue(nn.Module):
         feature_size: int | None = None,
         hidden_size: int = 64,
         device: torch.device | str | None = None,
+        action_degree: int | None = None,
     ) -> None:
         super().__init__()
         self.n_agents = n_agents
         self.n_actions = n_actions
         self.encoder = _StateAndFeatures(state_shape, feature_size, hidden_size, device)
-        self.action_encoder = JointActionEncoder(n_agents, n_actions, hidden_size, device)
+        self.action_encoder = JointActionEncoder(
+            n_agents, n_actions, hidden_size, device, action_degree
+        )
         self.head = _head(self.encoder.out_features + hidden_size, hidden_size, device)
 
     def forward(self, state: Tensor, action: Tensor, features: Tensor | None = None) -> Tensor:
