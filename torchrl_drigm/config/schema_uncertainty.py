@@ -6,6 +6,7 @@ from typing import Any
 from omegaconf import MISSING
 
 __all__ = [
+    "GROUP_DR",
     "CVaRConfig",
     "ChiSquaredConfig",
     "ContaminationConfig",
@@ -15,6 +16,8 @@ __all__ = [
     "TotalVariationConfig",
     "UncertaintyConfig",
 ]
+
+GROUP_DR = "group_dr"  # a name that is no set's: nominal training on other rewards
 
 
 @dataclass

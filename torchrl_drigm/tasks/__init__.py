@@ -1,14 +1,33 @@
 """Tasks: what the trainers and the evaluation know about each simulator.
 
-Every public module of this folder is found by itself, so that a task is one file.
+Every public module of this folder is found by itself, so that a task is one file. They are imported
+when a name of theirs is first asked for.
 """
 
 import importlib
 import pkgutil
+from typing import Any
 
-__all__ = []
-for _module in pkgutil.iter_modules(__path__, f"{__name__}."):
-    if not _module.name.rpartition(".")[-1].startswith("_"):
-        _found = importlib.import_module(_module.name)
-        globals().update({_name: getattr(_found, _name) for _name in _found.__all__})
-        __all__ += _found.__all__
+
+def load() -> dict[str, Any]:
+    """Import every module of this folder; its names, as of this package."""
+    if "__all__" not in globals():
+        found: dict[str, Any] = {}
+        for module in pkgutil.iter_modules(__path__, f"{__name__}."):
+            if not module.name.rpartition(".")[-1].startswith("_"):
+                one = importlib.import_module(module.name)
+                found |= {name: getattr(one, name) for name in one.__all__}
+        globals().update(found, __all__=list(found))
+    return globals()
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__all__" or not name.startswith("__"):
+        names = load()
+        if name in names:
+            return names[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(load())

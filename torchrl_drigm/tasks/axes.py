@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+from torchrl_drigm._numbers import is_finite_real
 
-from torchrl_drigm.uncertainty._checks import is_finite_number
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["shifts_along"]
 
@@ -62,7 +63,7 @@ def wrong_marks(shift: dict[str, Any]) -> str | None:
         return None
     if not isinstance(shift["axis"], str) or not shift["axis"]:
         return f"axis={shift['axis']!r} must be what the axis is called."
-    if not is_finite_number(shift["level"]):
+    if not is_finite_real(shift["level"]):
         return f"level={shift['level']!r} must be a finite number, the shift's place on its axis."
     return None
 

@@ -14,6 +14,7 @@ from tensordict.utils import NestedKey
 from torch import Tensor
 from torchrl.envs import EnvBase, Transform, TransformedEnv
 
+from torchrl_drigm import tasks
 from torchrl_drigm._named import find_class
 from torchrl_drigm.tasks.axes import MARKS
 from torchrl_drigm.tasks.suites import Shift
@@ -203,6 +204,7 @@ def find_task(name: str, may_import: bool = True) -> type[Task]:
         >>> find_task("building").__name__
         'BuildingTask'
     """
+    tasks.load()
     return find_class("env.name", name, _TASKS, Task, may_import)
 
 

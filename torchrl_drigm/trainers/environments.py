@@ -11,13 +11,12 @@ from torch import nn
 from torchrl.envs import InitTracker, RewardScaling, RewardSum, Transform, TransformedEnv
 from torchrl.modules.utils import get_primers_from_module
 
+from torchrl_drigm.config.schema_uncertainty import GROUP_DR
 from torchrl_drigm.envs.transforms import HistoryWindow, PreviousAction, WorstGroupReward
 from torchrl_drigm.modules import GroupRewardModel
 from torchrl_drigm.tasks import Task, make_task
 
 __all__ = ["GROUP_DR", "make_env", "make_memory", "training_task"]
-
-GROUP_DR = "group_dr"
 
 
 def training_task(cfg: DictConfig) -> Task:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-import numbers
 
 import torch
 from torch import Tensor
+
+from torchrl_drigm._numbers import is_finite_real
 
 
 def is_finite_number(value: object) -> bool:
@@ -18,9 +19,8 @@ def is_finite_number(value: object) -> bool:
     """
     if isinstance(value, Tensor):
         is_number = value.numel() == 1 and value.dtype != torch.bool and not value.is_complex()
-    else:
-        is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    return is_number and math.isfinite(value)
+        return is_number and math.isfinite(value)
+    return is_finite_real(value)
 
 
 def check_worst_value(worst_value: float | Tensor) -> float:

@@ -1,0 +1,75 @@
+"""Whether the environment of runs can be that of several at once, and memory hold them."""
+
+from __future__ import annotations
+
+import os
+
+from torchrl_drigm.envs._seeded import SeededEnv
+from torchrl_drigm.trainers.build import Run
+from torchrl_drigm.trainers.stack.members import SIDE_BY_SIDE
+
+__all__ = ["check_environment", "check_memory"]
+
+
+def check_environment(run: Run) -> None:
+    """Refuses an environment that cannot be several runs' at once.
+
+    Raises:
+        ValueError: if its random numbers cannot be told apart.
+    """
+    env = run.env.base_env
+    if not isinstance(env, SeededEnv):
+        raise ValueError(
+            f"env.name={run.cfg.env.name!r} cannot be stacked: {type(env).__name__} has no random "
+            "numbers of each run's own; buildings, harvest, machines and drones have. "
+            + SIDE_BY_SIDE.format(field="seed", values="0,1,2")
+        )
+
+
+def check_memory(run: Run, n_runs: int, free: int | None = None) -> int:
+    """Refuses a stack that memory will not hold, before it starts.
+
+    Args:
+        run (Run): one of the runs.
+        n_runs (int): how many there are.
+        free (int, optional): bytes to be had. Default: those of the machine, where it tells.
+
+    Returns:
+        int: the bytes that the stack will take, by estimate.
+
+    Raises:
+        ValueError: if it takes more than there are.
+    """
+    step = run.trainer.replay_buffer._transform.inv(run.env.fake_tensordict()[0].unsqueeze(0))
+    one = sum(leaf.numel() * leaf.element_size() for leaf in step.values(True, True))
+    cfg = run.cfg
+    stored = one * min(cfg.replay.size, cfg.collector.total_frames)
+    parameters = 4 * sum(parameter.numel() for parameter in run.loss.parameters())
+    n_agents = run.env.action_spec.shape[-1]
+    rows = cfg.replay.batch_size * n_agents * cfg.agent.window
+    # values, targets, two averages of gradients; what a pass keeps for its gradient, of each gate
+    needed = n_runs * (stored + 5 * parameters + 4 * rows * cfg.agent.hidden_size * 16)
+    free = _free() if free is None else free
+    if free is not None and needed > free:
+        gigabyte = 2**30
+        fit = max(int(n_runs * free / needed), 1)
+        raise ValueError(
+            f"{n_runs} runs at once would take about {needed / gigabyte:.1f} GB, and "
+            f"{free / gigabyte:.1f} GB are free: stack no more than {fit}, or lower replay.size="
+            f"{cfg.replay.size}."
+        )
+    return needed
+
+
+def _free() -> int | None:
+    """Bytes of memory that could be had, or ``None`` where the system does not tell."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:
+            found = next(line for line in file if line.startswith("MemAvailable:"))
+        return int(found.split()[1]) * 1024
+    except (OSError, StopIteration):
+        pass
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError, AttributeError):
+        return None
