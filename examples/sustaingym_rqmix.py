@@ -15,30 +15,19 @@ python -m torchrl_drigm train building
 import time
 from pathlib import Path
 
-import hydra
-import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
-from torchrl import logger as torchrl_logger
 
-from torchrl_drigm.evaluation import (
-    evaluate_all,
-    name_of,
-    plot_training_curve,
-    read_metrics,
-    report_returns,
-)
-from torchrl_drigm.trainers import build, claim_run, is_done
+from torchrl_drigm import evaluation, trainers  # which import PyTorch when they are first used
+from torchrl_drigm.commands.command_line import command_line
 
 
-@hydra.main(version_base=None, config_path="pkg://torchrl_drigm.config", config_name="building")
+@command_line("building")
 def main(cfg: DictConfig) -> None:
     """Run in a folder that no other run writes into."""
-    torchrl_logger.setLevel("WARNING")
-    torch.set_num_threads(cfg.threads)
-    torch.manual_seed(cfg.seed)
-    with claim_run(cfg, HydraConfig.get().runtime.output_dir) as (run_dir, resume):
-        if is_done(cfg, run_dir, "evaluation.csv"):  # a sweep again
+    trainers.prepare(cfg)  # PyTorch's threads and seed
+    with trainers.claim_run(cfg, HydraConfig.get().runtime.output_dir) as (run_dir, resume):
+        if trainers.is_done(cfg, run_dir, "evaluation.csv"):  # a sweep again
             print(f"{run_dir} has its results already.")
         else:
             train_and_judge(cfg, run_dir, resume)
@@ -49,7 +38,7 @@ def train_and_judge(cfg: DictConfig, run_dir: Path, resume: Path | None) -> None
     start = time.perf_counter()
     # Line 2: replay buffer; line 3: robust individual values Q_i (run.agents) and the mixing
     # network f_theta (run.mixer); line 4: the dual network eta_xi (run.dual); line 5: targets.
-    run = build(cfg, run_dir, resume)
+    run = trainers.build(cfg, run_dir, resume)
     (run_dir / "evaluation.csv").unlink(missing_ok=True)  # of fewer steps
     # Lines 6-24 (run.trainer): act ε-greedily and store (7-12); sample (14); greedy next actions
     # under the target network (16), L_dual of Eq. 17 (13, 17), L_TD of Eq. 16 (18-20), both in
@@ -57,20 +46,24 @@ def train_and_judge(cfg: DictConfig, run_dir: Path, resume: Path | None) -> None
     run.train()
     trained = time.perf_counter()
 
-    name = name_of(cfg)  # "TV QMIX"
+    name = evaluation.name_of(cfg)  # "TV QMIX"
     references = {label: make() for label, make in run.task.references.items()}
-    results = evaluate_all(
+    results = evaluation.evaluate_all(
         {name: run.team, **references},
         run.task,
         cfg.evaluation.suite,
         episodes=cfg.evaluation.episodes,
         seed=cfg.evaluation.seed,
     )
-    files = report_returns(results, run_dir, learned=name)  # prints the table
+    files = evaluation.report_returns(results, run_dir, learned=name)  # prints the table
     if run.reward_model is not None:  # GroupDR's
         files.append(run_dir / "reward_model.csv")
     if cfg.logger == "csv" and run.trainer.collected_frames > cfg.log_interval:
-        files.append(plot_training_curve(read_metrics(run_dir), run_dir / "training.png"))
+        files.append(
+            evaluation.plot_training_curve(
+                evaluation.read_metrics(run_dir), run_dir / "training.png"
+            )
+        )
     print(f"\nTrained in {trained - start:.0f} s, in all {time.perf_counter() - start:.0f} s.")
     print("Left in the run's folder:", *(f"  {file}" for file in files), sep="\n")
 

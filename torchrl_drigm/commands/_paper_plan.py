@@ -8,11 +8,11 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from torchrl_drigm.commands._stacks import members_of, stack_overrides
+from torchrl_drigm.commands._members import members_of, stack_overrides
 from torchrl_drigm.config import compose_config
+from torchrl_drigm.config.schema_uncertainty import GROUP_DR
 from torchrl_drigm.evaluation.controls import control_discounts, has_controls
 from torchrl_drigm.evaluation.methods import flat_config
-from torchrl_drigm.trainers.environments import GROUP_DR
 
 __all__ = ["BATTLES", "Job", "check_fields", "plan", "plan_battles"]
 

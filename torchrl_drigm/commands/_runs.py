@@ -10,9 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
-import torch
 from omegaconf import DictConfig, OmegaConf
-from torchrl import logger as torchrl_logger
 
 from torchrl_drigm.commands._processes import one_by_one
 from torchrl_drigm.evaluation.methods import name_of
@@ -24,7 +22,7 @@ from torchrl_drigm.evaluation.report import (
     report_win_rates,
     training_curve,
 )
-from torchrl_drigm.trainers import Run, build, claim_run, is_done, locate_run
+from torchrl_drigm.trainers import Run, build, claim_run, is_done, locate_run, prepare
 
 __all__ = ["about", "judge", "results_of", "train_run", "train_runs"]
 
@@ -41,9 +39,7 @@ def train_run(cfg: DictConfig, run_dir: str | Path) -> None:
         cfg (DictConfig): the composed config, or that of a run's folder.
         run_dir (str or Path): folder of the run; one that was stopped there goes on.
     """
-    torchrl_logger.setLevel("WARNING")
-    torch.set_num_threads(cfg.threads)
-    torch.manual_seed(cfg.seed)
+    prepare(cfg)
     results = results_of(cfg)
     with claim_run(cfg, run_dir) as (run_dir, resume):
         if is_done(cfg, run_dir, results):  # a sweep again

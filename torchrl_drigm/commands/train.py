@@ -7,16 +7,14 @@ from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
-import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from torchrl_drigm.commands._runs import train_run
-from torchrl_drigm.commands._stacks import stack_overrides, train_stack
+from torchrl_drigm.commands._members import stack_overrides
+from torchrl_drigm.commands.command_line import CONFIGS, command_line
 
 __all__ = ["HELP", "main", "train"]
 
-CONFIGS = "torchrl_drigm.config"
 HELP = "train a team, from a config and overrides of its fields"
 
 _USAGE = """usage: python -m torchrl_drigm train CONFIG [FIELD=VALUE ...] [-m] [--help]
@@ -68,7 +66,7 @@ def main(arguments: Sequence[str]) -> None:
     options = [word for word in overrides if word not in fields]
     fields = stack_overrides(fields)
     sys.argv = [f"python -m torchrl_drigm train {name}", *fields, *options]
-    hydra.main(version_base=None, config_path=f"pkg://{CONFIGS}", config_name=name)(train)()
+    command_line(name)(train)()
 
 
 def _first_line(name: str) -> str:
@@ -80,6 +78,10 @@ def train(cfg: DictConfig) -> None:
     """Run in the folder that Hydra names."""
     if cfg.get("map_name") is not None:
         cfg.env.map_name = cfg.map_name
+    # not before: these import PyTorch, and the config was checked without it
+    from torchrl_drigm.commands._runs import train_run
+    from torchrl_drigm.commands._stacks import train_stack
+
     folder = HydraConfig.get().runtime.output_dir
     if "stack" in cfg:
         train_stack(cfg, folder)

@@ -1,7 +1,7 @@
 """What a type does not say about a config: which numbers are in range, and which go together.
 
-Names of classes, maps and buildings, sizes of uncertainty sets and days of the year are checked
-where they are looked up.
+Names, sizes of uncertainty sets and days of the year are checked where they are looked up, and on a
+command line beforehand (`names`).
 """
 
 from collections.abc import Callable, Iterator
@@ -29,6 +29,7 @@ _RELATIONS: dict[str, tuple[Callable[[float], bool], tuple[str, ...]]] = {
             *("evaluation.interval", "evaluation.episodes", "evaluation.num_envs"),
         ),
     ),
+    "at least 2": (lambda value: 2 <= value < inf, ("env.n_action_levels",)),
     "at least 0": (
         lambda value: 0 <= value < inf,
         (

@@ -20,7 +20,7 @@ from torchrl.envs import (
 
 from torchrl_drigm.envs import SMACEnv, SMAXEnv
 from torchrl_drigm.envs.transforms import ActionFailure, ObservationNoise
-from torchrl_drigm.tasks.axes import shifts_along
+from torchrl_drigm.tasks._outlines import SMAC, SMAX
 from torchrl_drigm.tasks.base import Task
 from torchrl_drigm.tasks.seeds import battle_seeds
 from torchrl_drigm.tasks.severity import (
@@ -33,8 +33,6 @@ from torchrl_drigm.tasks.suites import Shift
 from torchrl_drigm.uncertainty._checks import is_finite_number
 
 __all__ = ["BattlesTask", "SMACTask", "SMAXTask"]
-
-HARD = (1.0, 1.125, 1.25, 1.5)  # factors on what enemies do and stand; JAX compiles each anew
 
 
 class BattlesTask(Task):
@@ -55,24 +53,9 @@ class BattlesTask(Task):
         **settings: those of :class:`~torchrl_drigm.tasks.Task`.
     """
 
-    shifts: ClassVar[Mapping[str, str]] = {
-        "noise_std": "standard deviation of the noise on an enemy's normalised position",
-        "visible_only": "noise on the enemies that an agent sees, or on all; true by default",
-        "severity": "factor on how often actions fail in the nominal model",
-        "action_failure": "rate and steps of failing actions that differ from the nominal model's",
-    }
-    suites: ClassVar[Mapping[str, Sequence[Shift]]] = {
-        "noise": [{"name": "clean"}, {"name": "noisy", "noise_std": 0.75}],
-        "validation": [
-            {"name": "noise 0.25", "noise_std": 0.25},
-            {"name": "noise 0.5", "noise_std": 0.5},
-        ],
-        # the whole curve; parameters are chosen at 0.25 and 0.5, which stand in "validation"
-        "noise_strength": shifts_along(
-            "noise (std of a normalised position)", "noise_std", (0.0, 0.25, 0.5, 0.75)
-        ),
-    }
-    metrics: ClassVar[Mapping[str, NestedKey]] = {"won": ("info", "battle_won")}
+    shifts: ClassVar[Mapping[str, str]] = SMAC.shifts
+    suites: ClassVar[Mapping[str, Sequence[Shift]]] = SMAC.suites
+    metrics: ClassVar[Mapping[str, NestedKey]] = SMAC.metrics
     columns = ("won", "return", "steps")
     measure = ("won", "win rate")
     max_steps = 1000
@@ -156,16 +139,8 @@ class SMAXTask(BattlesTask):
     """
 
     name = "smax"
-    shifts: ClassVar[Mapping[str, str]] = BattlesTask.shifts | {
-        "enemy_damage": "factor on what a hit of an enemy costs, instead of the nominal model's",
-        "enemy_health": "factor on the hits that an enemy stands, instead of the nominal model's",
-    }
-    suites: ClassVar[Mapping[str, Sequence[Shift]]] = BattlesTask.suites | {
-        "hard_enemies": [
-            *shifts_along("enemy damage", "enemy_damage", HARD, "damage x {:g}"),
-            *shifts_along("enemy health", "enemy_health", HARD, "health x {:g}"),
-        ]
-    }
+    shifts: ClassVar[Mapping[str, str]] = SMAX.shifts
+    suites: ClassVar[Mapping[str, Sequence[Shift]]] = SMAX.suites
     stop = 4
 
     def __init__(

@@ -17,7 +17,8 @@ from torchrl.envs import Compose, ObservationNorm, Transform, TransformedEnv
 from torchrl_drigm.envs import BuildingPhysics, HeaterFailures, RandomWeather, SustainGymEnv
 from torchrl_drigm.envs.libs._building_checks import check_option
 from torchrl_drigm.tasks._building_faults import BuildingFaults
-from torchrl_drigm.tasks._building_suites import BUILDING_SUITES, PAPER_CLIMATES, TRAINED_DAYS
+from torchrl_drigm.tasks._building_suites import PAPER_CLIMATES, TRAINED_DAYS
+from torchrl_drigm.tasks._outlines import BUILDING
 from torchrl_drigm.tasks.base import Task, Trial
 from torchrl_drigm.tasks.references import REFERENCES, power_to_level
 from torchrl_drigm.tasks.seeds import battle_seeds
@@ -64,25 +65,8 @@ class BuildingTask(Task):
     """
 
     name = "building"
-    shifts: ClassVar[Mapping[str, str]] = {
-        "climate": "SustainGym's (weather, location): the weather names the file of outdoor "
-        "temperature and radiation, the location selects the ground temperature only",
-        "days": "half-open range (lo, hi) of days of the year, from 0",
-        "severity": "factor on what is random in the nominal model: how often heaters fail, how "
-        "far the weather strays; 1 is nominal",
-        "failures": "fields of HeaterFailures that differ from the nominal model's",
-        "random_weather": "fields of RandomWeather that differ from the nominal model's",
-        "heating_power": "factor on what full power delivers",
-        "thermal_resistance": "factor on that of walls, floors, roof and windows",
-        "ground_coupling": "factor on the conductance of the ground floor",
-        "temperature_noise": "standard deviation of an agent's thermometer, °C",
-        "temperature_bias": "what an agent's thermometer reads too high, °C",
-        "dropped_readings": "probability per step that its reading is missing, the last one stands",
-        "delay": "steps between the choice of a power and its effect",
-        "stuck": "probability per step that a heater stays at its last power",
-        "stuck_steps": "for how many steps it then does, 12 by default",
-    }
-    suites: ClassVar[Mapping[str, Sequence[Shift]]] = BUILDING_SUITES
+    shifts: ClassVar[Mapping[str, str]] = BUILDING.shifts
+    suites: ClassVar[Mapping[str, Sequence[Shift]]] = BUILDING.suites
 
     def __init__(
         self,

@@ -86,6 +86,20 @@ def read_suite(
     return name, shifts
 
 
+def check_battles(task: Task) -> None:
+    """Refuse a task that cannot be tested during training (``evaluation.interval``).
+
+    Raises:
+        ValueError: for a task that tells nobody who won, or knows no noise.
+    """
+    if "won" not in task.metrics or not task.knows("noise_std"):
+        raise ValueError(
+            f"evaluation.interval asks for battles to be tested, but env.name={task.name!r} tells "
+            "no metric 'won' or knows no shift 'noise_std': take the config 'torchrl' or "
+            "'building', whose teams are judged after training."
+        )
+
+
 def refuse_test_shifts(
     task: Task, suite: str, shifts: Iterable[Shift], tested: Mapping[str, Iterable[Shift]]
 ) -> None:

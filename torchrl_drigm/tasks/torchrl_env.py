@@ -13,6 +13,7 @@ from torchrl.envs import Compose, EnvBase, SerialEnv, StepCounter, TransformedEn
 from torchrl_drigm._named import find_class
 from torchrl_drigm.envs import NoisyVmasEnv
 from torchrl_drigm.envs.transforms import ActionFailure, TeamView
+from torchrl_drigm.tasks._outlines import TORCHRL
 from torchrl_drigm.tasks.axes import MARKS
 from torchrl_drigm.tasks.base import Task
 from torchrl_drigm.tasks.seeds import battle_seeds
@@ -71,11 +72,7 @@ class TorchRLTask(Task):
     """
 
     name = "torchrl"
-    shifts: ClassVar[Mapping[str, str]] = {
-        "*": "any argument of the environment's constructor",
-        "severity": "factor on what is random in the nominal model",
-        "action_failure": "rate, fallback and steps of failing actions, where they differ",
-    }
+    shifts: ClassVar[Mapping[str, str]] = TORCHRL.shifts
     columns = ("return", "steps")
     resumes_mid_episode = False
 

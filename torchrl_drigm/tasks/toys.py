@@ -9,6 +9,7 @@ from tensordict.utils import NestedKey
 from torchrl.envs import Compose, TransformedEnv
 
 from torchrl_drigm.envs import DecPOMDPEnv, DronesEnv, HarvestEnv, MachinesEnv
+from torchrl_drigm.tasks._outlines import TOY
 from torchrl_drigm.tasks.base import Task
 from torchrl_drigm.tasks.seeds import battle_seeds
 from torchrl_drigm.tasks.suites import Shift
@@ -17,10 +18,6 @@ if TYPE_CHECKING:
     from torchrl_drigm.tabular import DecPOMDP
 
 __all__ = ["DronesTask", "HarvestTask", "MachinesTask", "ToyTask"]
-
-
-def _severities(*severities: float) -> list[Shift]:
-    return [{"name": f"severity {s:g}", "severity": s} for s in severities]
 
 
 class ToyTask(Task):
@@ -38,13 +35,8 @@ class ToyTask(Task):
         **settings: those of :class:`~torchrl_drigm.tasks.Task`.
     """
 
-    shifts: ClassVar[Mapping[str, str]] = {
-        "severity": "what the probability that something goes wrong is multiplied by"
-    }
-    suites: ClassVar[Mapping[str, Sequence[Shift]]] = {
-        "severity": _severities(1.0, 2.0, 4.0, 6.0),
-        "validation": _severities(3.0),  # to choose by, and never to report
-    }
+    shifts: ClassVar[Mapping[str, str]] = TOY.shifts
+    suites: ClassVar[Mapping[str, Sequence[Shift]]] = TOY.suites
     metrics: ClassVar[Mapping[str, NestedKey]] = {
         "discounted_return": ("info", "discounted_return")
     }

@@ -14,6 +14,7 @@ from torchrl.trainers import Trainer, TrainerHookBase
 
 from torchrl_drigm.envs.transforms import ActionFailure, ObservationNoise
 from torchrl_drigm.tasks import BattlesTask, battle_seeds, make_task, play
+from torchrl_drigm.tasks.suites import check_battles
 from torchrl_drigm.trainers.environments import make_memory
 
 __all__ = ["EvaluateBattles", "make_test_envs"]
@@ -28,12 +29,7 @@ def make_test_envs(cfg: DictConfig, agents: nn.Module) -> dict[str, TransformedE
     position in every agent's observation.
     """
     task, test = make_task(cfg), cfg.evaluation
-    if "won" not in task.metrics or not task.knows("noise_std"):
-        raise ValueError(
-            f"evaluation.interval asks for battles to be tested, but env.name={task.name!r} tells "
-            "no metric 'won' or knows no shift 'noise_std': take the config 'torchrl' or "
-            "'building', whose teams are judged after training."
-        )
+    check_battles(task)
     noise = {"noise_std": test.noise_std, "visible_only": test.visible_only}
     envs = {}
     for name, shift in {"clean": {}, "noisy": noise}.items():

@@ -14,13 +14,14 @@ from torchrl.trainers import Trainer
 
 from torchrl_drigm.config import check_config
 from torchrl_drigm.modules import GroupRewardModel
-from torchrl_drigm.tasks import Task, read_suite
+from torchrl_drigm.tasks import Task
 from torchrl_drigm.trainers.battles import EvaluateBattles, make_test_envs
-from torchrl_drigm.trainers.builders import make_agents, make_dual, make_loss, make_uncertainty
+from torchrl_drigm.trainers.builders import make_agents, make_dual, make_loss
 from torchrl_drigm.trainers.checkpoint import load_checkpoint
-from torchrl_drigm.trainers.environments import make_env, training_task
+from torchrl_drigm.trainers.environments import make_env
 from torchrl_drigm.trainers.group_dr import fit_reward_model
 from torchrl_drigm.trainers.mixers import make_mixer
+from torchrl_drigm.trainers.parts import check_parts
 from torchrl_drigm.trainers.runs import save_config, save_duration
 from torchrl_drigm.trainers.sizes import Sizes
 from torchrl_drigm.trainers.team import Team
@@ -119,12 +120,9 @@ def build(
         64
     """
     check_config(cfg)
-    make_uncertainty(cfg)  # its numbers are legal, or nothing is written
+    task = check_parts(cfg)  # before anything is written
     run_dir = Path(run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
-    task = training_task(cfg)
-    if "suite" in cfg.evaluation:  # before hours of training
-        read_suite(task, cfg.evaluation.suite)
     # GroupDR only: of each training climate
     reward_model = reward_model or fit_reward_model(cfg, run_dir)
     env = make_env(cfg, reward_model)

@@ -10,6 +10,7 @@ from typing import Any
 from torchrl.checkpoint import Checkpoint, CheckpointLoadResult
 
 from torchrl_drigm.trainers.checkpoint_files import check_folder, seal_folder
+from torchrl_drigm.trainers.checkpoint_place import find_checkpoint, recover, saving_folder
 
 __all__ = ["RunCheckpoint", "find_checkpoint", "recover"]
 
@@ -48,7 +49,7 @@ class RunCheckpoint(Checkpoint):
         """
         path = self._local_path(path)
         recover(path)
-        saving = _saving(path)
+        saving = saving_folder(path)
         try:
             seal_folder(super().save(saving / "part", **options, format="directory"))
             os.replace(saving / "part", saving / "new")  # what has this name is whole
@@ -75,32 +76,3 @@ class RunCheckpoint(Checkpoint):
         folder = find_checkpoint(path)
         check_folder(folder)
         return super().load(folder, **options)
-
-
-def _saving(path: Path) -> Path:
-    return path.with_name(f".{path.name}.saving")
-
-
-def find_checkpoint(path: str | Path) -> Path:
-    """Where the checkpoint of ``path`` lies: there, or where a killed save left it.
-
-    Raises:
-        FileNotFoundError: if there is none.
-    """
-    path = Path(path)
-    for place in (path, _saving(path) / "new", _saving(path) / "old"):
-        if place.exists():
-            return place
-    raise FileNotFoundError(f"no checkpoint at {path}: name the 'checkpoint' folder of a run.")
-
-
-def recover(path: Path) -> None:
-    """Put the checkpoint that a killed save left into its place, and clear up after that save."""
-    saving = _saving(path)
-    if not saving.exists():
-        return
-    if not path.exists() and (saving / "new").exists():
-        os.replace(saving / "new", path)
-    elif not path.exists() and (saving / "old").exists():
-        os.replace(saving / "old", path)
-    shutil.rmtree(saving)

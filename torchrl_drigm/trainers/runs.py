@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from torchrl_drigm._files import atomic_path
 from torchrl_drigm.config.added import ADDED
-from torchrl_drigm.trainers.checkpoint_folder import find_checkpoint, recover
+from torchrl_drigm.trainers.checkpoint_place import find_checkpoint, recover
 
 try:
     import fcntl

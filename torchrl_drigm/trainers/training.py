@@ -18,6 +18,7 @@ from torchrl.record.loggers import Logger, get_logger
 from torchrl.trainers import ReplayBufferTrainer, Trainer
 
 from torchrl_drigm.config.checks import check_lmbda
+from torchrl_drigm.config.names import CHOICES
 from torchrl_drigm.tasks import Task
 from torchrl_drigm.trainers._checks import check_choice
 from torchrl_drigm.trainers.acting import Acting
@@ -52,7 +53,7 @@ def _stepper(cfg: DictConfig, loss: nn.Module) -> PerPartStepper:
 
 
 def _logger(cfg: DictConfig, run_dir: Path) -> Logger:
-    name = check_choice("logger", cfg.logger, ("csv", "tensorboard"))
+    name = check_choice("logger", cfg.logger, CHOICES["logger"])
     try:
         return get_logger(name, logger_name=str(run_dir), experiment_name="metrics")
     except ImportError as error:

@@ -10,7 +10,10 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from torchrl_drigm._days import DAYS_PER_YEAR, check_days
+
 __all__ = [
+    "DAYS_PER_YEAR",
     "check_at_least",
     "check_chosen",
     "check_days",
@@ -18,8 +21,6 @@ __all__ = [
     "check_number",
     "check_option",
 ]
-
-DAYS_PER_YEAR = 365
 
 Option = TypeVar("Option")
 
@@ -89,26 +90,6 @@ def check_names(building: str, climates: Sequence[tuple[str, str]]) -> None:
         _check_name("climates: location", location, GROUND_TEMP)
     if len({tuple(climate) for climate in climates}) < len(climates):
         raise ValueError(f"climates={climates!r} must not repeat a pair.")
-
-
-def check_days(days: tuple[int, int], wrap_days: bool) -> None:
-    """Refuses days that the year does not have.
-
-    Raises:
-        ValueError: naming the days and the valid range.
-
-    Examples:
-        >>> check_days((0, 200), wrap_days=False)
-    """
-    valid = _is_pair(days) and all(isinstance(day, int) for day in days) and days[0] < days[1]
-    if not valid:
-        raise ValueError(f"days={days!r} must be a half-open range (lo, hi) with int lo < hi.")
-    if not wrap_days and not 0 <= days[0] < days[1] <= DAYS_PER_YEAR:
-        raise ValueError(
-            f"days={days!r} must satisfy 0 <= lo < hi <= {DAYS_PER_YEAR}: the year has "
-            f"{DAYS_PER_YEAR} days, and SustainGym would silently clip every later day to "
-            f"one single episode. wrap_days=True takes days modulo {DAYS_PER_YEAR}."
-        )
 
 
 def check_chosen(name: str, value: Tensor, reset: Tensor, bound: int | None) -> Tensor:

@@ -1,0 +1,210 @@
+"""What a command line asks for is refused before PyTorch is imported and anything is written."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from tests.commands.small_runs import config
+from tests.cpu_time import ROOT, run_python
+from torchrl_drigm import _installed
+from torchrl_drigm.commands import _refusals
+from torchrl_drigm.commands._refusals import refuse
+from torchrl_drigm.config import compose_config, config_path, names
+from torchrl_drigm.modules.models.drqn import CORES
+from torchrl_drigm.objectives.multiagent._robust_loss import DUAL_LOSSES
+from torchrl_drigm.tasks._outlines import outline_of
+from torchrl_drigm.tasks.base import find_task, make_task
+from torchrl_drigm.trainers.builders import make_uncertainty
+from torchrl_drigm.trainers.exploration import EXPLORATION
+from torchrl_drigm.trainers.mixers import MIXERS, QTRAN
+from torchrl_drigm.trainers.runs import save_config
+
+EXAMPLES = ROOT / "examples"
+# Says whether PyTorch was imported by the time that a command ended.
+TOLD = """if True:
+    import atexit, runpy, sys
+    atexit.register(lambda: print("torch" in sys.modules, file=sys.stderr))
+    sys.argv = sys.argv[1:]
+    if sys.argv[0] == "train":
+        sys.argv.insert(0, "torchrl_drigm")
+        runpy.run_module("torchrl_drigm", run_name="__main__", alter_sys=True)
+    else:
+        runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("train", "building", "evaluation.suite=foo"), "suite='foo' is unknown; valid names: cli"),
+        (("train", "building", "seed=-1"), "seed=-1 must be at least 0."),
+        (("train", "building", "resume=/nowhere"), "resume=/nowhere: no checkpoint at /nowhere"),
+        (("train", "building", "runs=2", "uncertainty.rho=1.5"), "rho=1.5 must be in [0, 1]"),
+        (("train", "torchrl", "-m", "mixer=vdn,qmix", "seed=0,-1"), "seed=-1 must be at least 0."),
+        (("sustaingym_rqmix.py", "uncertainty.name=moon"), "uncertainty.name='moon' must be one"),
+        (("sustaingym_rqmix.py", "--config-name=battles"), "'battles' is no config for this"),
+        (("smac_rqmix.py", "env=building"), "evaluation.interval asks for battles to be tested"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_in_two_seconds_without_pytorch_and_without_a_trace(words, message, tmp_path):
+    script = EXAMPLES / words[0]
+    done = run_python(
+        "-c", TOLD, *([script, *words[1:]] if script.exists() else words), cwd=tmp_path
+    )
+    told, imported = done.err.strip().rsplit("\n", 1)
+    assert message in told and "\n" not in told, "one line, with the remedy"
+    assert (done.code, done.out, imported) == (1, "", "False")
+    assert done.seconds < 2
+    assert not list(tmp_path.iterdir())
+
+
+def refused(*overrides, config="building", **options):
+    options = {"script": config, "config_dir": None, "sweep": False} | options
+    return refuse(config=config, overrides=list(overrides), **options)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "config", "message"),
+    [
+        ("env.days=[0,400]", "building", r"env\.days=\(0, 400\) must satisfy 0 <= lo < hi <= 365"),
+        ("env.n_action_levels=1", "building", r"env\.n_action_levels=1 must be at least 2"),
+        ("device=gpu", "building", r"device='gpu' must be cpu, cuda"),
+        ("agent.core=rnn", "building", r"agent\.core='rnn' must be one of gru, lstm, none"),
+        ("optim.name=sgd", "building", r"optim\.name='sgd' must be one of adam, rmsprop"),
+        ("logger=wandb", "building", r"logger='wandb' must be one of csv, tensorboard"),
+        ("uncertainty=kl uncertainty.rho=-1", "building", r"rho=-1.0 must be at least 0, and fin"),
+        ("uncertainty=cvar uncertainty.rho=1", "building", r"rho=1.0 must be in \[0, 1\) with unc"),
+        ("evaluation.suite=no.yaml", "building", r"evaluation\.suite, .*'no\.yaml': there is no s"),
+        ("evaluation.suite=[{name: a, foo: 1}]", "building", r"has \['foo'\], which the task 'bui"),
+        ("env=harvest evaluation.suite=climate", "torchrl", r"valid names: severity, validation"),
+        ("env=smax", "building", r"evaluation\.suite, of env\.name='smax'.*valid names: noise"),
+        ("resume=nowhere", "building", r"resume=nowhere: no checkpoint at nowhere"),
+    ],
+)
+def test_names_and_numbers(overrides, config, message):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        refused(*(overrides.split() if "{" not in overrides else [overrides]), config=config)
+
+
+def test_a_building_and_a_climate_that_sustaingym_does_not_have():
+    pytest.importorskip("sustaingym", reason='pip install "torchrl_drigm[sustaingym]"')
+    with pytest.raises(ValueError, match=r"env\.building='Castle' is unknown; valid names: Apartm"):
+        refused("env.building=Castle")
+    with pytest.raises(ValueError, match=r"location='Gotham' is unknown; valid names: Albuquerque"):
+        refused("env.climates=[[Hot_Dry,Gotham]]")
+
+
+def test_a_map_and_a_scenario_that_there_are_not():
+    pytest.importorskip("jaxmarl", reason='needs jaxmarl: pip install "torchrl_drigm[smax]"')
+    with pytest.raises(ValueError, match=r"^map_name='xyz' is unknown; valid names: 3m, 2s3z"):
+        refused("map_name=xyz", config="battles")
+    pytest.importorskip("vmas", reason='needs vmas: pip install "torchrl_drigm[vmas]"')
+    with pytest.raises(ValueError, match=r"scenario='xyz' is unknown; valid names: asym_joint"):
+        refused("env.kwargs.scenario=xyz", config="torchrl")
+
+
+def test_a_simulator_that_is_not_installed(monkeypatch):
+    monkeypatch.setattr(names, "find_spec", lambda package: None)
+    with pytest.raises(ValueError, match=r'pip install "torchrl_drigm\[sustaingym\]" installs it'):
+        refused()
+
+
+def test_a_folder_of_another_run_is_left_as_it_is(tmp_path):
+    save_config(compose_config("seed=3"), tmp_path)
+    (tmp_path / "checkpoint").mkdir()
+    with pytest.raises(ValueError, match=r"holds another run\. Differing: seed: 3 there, 0 here"):
+        refused(f"hydra.run.dir={tmp_path}")
+    with pytest.raises(ValueError, match=r"run of another config\. Differing: seed: 3 there, 0 he"):
+        refused(f"resume={tmp_path}/checkpoint")
+    assert len(refused(f"hydra.run.dir={tmp_path}", "seed=3")) == 1
+
+
+def test_a_sweep_is_looked_at_value_by_value():
+    words = ["mixer=vdn,qmix", "seed=0,1,2", "uncertainty=none"]
+    found = refused(*words, sweep=True)
+    assert [(cfg.mixer.name, cfg.seed) for cfg in found] == [
+        *(("vdn", 0), ("qmix", 0), ("vdn", 1), ("vdn", 2))
+    ]
+    assert len(refused("seed=range(100)", sweep=True)) == _refusals.SWEPT
+
+
+@pytest.mark.parametrize("config", ["building", "battles", "torchrl"])
+def test_configs_of_the_package_are_let_pass(config):
+    needs = {"building": "sustaingym", "battles": "jaxmarl", "torchrl": "vmas"}[config]
+    pytest.importorskip(needs, reason=f"needs {needs}")
+    (cfg,) = refused(config=config)
+    assert cfg == compose_config(config=config)
+
+
+class TestOneSourceOfTruth:
+    """What is known without PyTorch is what those read that need it, or the same."""
+
+    @pytest.mark.parametrize("env", [f.stem for f in (config_path() / "env").glob("*.yaml")])
+    def test_outlines(self, env):
+        if env == "own":
+            pytest.skip("an import path, of which nothing is known beforehand")
+        cfg = compose_config(f"env={env}", config="torchrl")
+        outline, task = outline_of(cfg.env), make_task(cfg)
+        assert task.name == outline.name == cfg.env.name
+        assert (task.suites, task.shifts) == (outline.suites, outline.shifts)
+
+    def test_names_of_classes(self):
+        known = {field: set(known) for field, (known, _) in names._CLASSES.items()}
+        assert known["mixer.name"] == {*MIXERS, QTRAN}
+        assert all(find_task(name).name == name for name in known["env.name"])
+        files = {"uncertainty": "uncertainty.name", "mixer": "mixer.name"}
+        for group, field in files.items():
+            choices = {file.stem for file in (config_path() / group).glob("*.yaml")}
+            assert choices - {"own"} == known[field]
+
+    def test_choices(self):
+        assert set(names.CHOICES["agent.core"]) == set(CORES)
+        assert set(names.CHOICES["uncertainty.dual_loss"]) == set(DUAL_LOSSES)
+        assert set(names.CHOICES["exploration.per"]) == set(EXPLORATION)
+
+    @pytest.mark.parametrize("rho", [-0.1, 0.0, 0.5, 1.0, 1.5, float("inf")])
+    @pytest.mark.parametrize("name", names.SIZES)
+    def test_sizes(self, name, rho):
+        cfg = compose_config(f"uncertainty={name}", f"uncertainty.rho={rho}")
+        _, holds = names.SIZES[name]
+        if holds(rho):
+            make_uncertainty(cfg)
+        else:
+            with pytest.raises(ValueError, match="rho must be"):
+                make_uncertainty(cfg)
+
+    def test_names_of_simulators(self):
+        if find_spec("sustaingym"):
+            from sustaingym.envs.building.utils import BUILDINGS, GROUND_TEMP, WEATHER
+
+            known = _installed.buildings(), _installed.weathers(), _installed.locations()
+            assert tuple(map(list, (BUILDINGS, WEATHER, GROUND_TEMP))) == known
+        if find_spec("jaxmarl"):
+            from jaxmarl.environments.smax.smax_env import MAP_NAME_TO_SCENARIO
+
+            assert list(MAP_NAME_TO_SCENARIO) == _installed.maps("smax")
+
+
+def test_a_device_that_there_is_not_is_refused_before_a_folder_is_made(tmp_path):
+    from torchrl_drigm.trainers import build
+
+    for device in ("cuda:63", "xpu:63"):
+        cfg = config(f"device={device}")
+        with pytest.raises(
+            ValueError, match=rf"device='{device}' cannot be used here .*device=cpu"
+        ):
+            build(cfg, tmp_path / "run")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_pytorch_for_the_cpu_has_no_gpus(tmp_path, monkeypatch):
+    (tmp_path / "version.py").write_text("cuda: Optional[str] = None\nhip: Optional[str] = None\n")
+    monkeypatch.setattr(_installed, "_folder", lambda package: Path(tmp_path))
+    assert not _installed.torch_has_gpus()
+    with pytest.raises(ValueError, match=r"device='cuda' cannot be used: the PyTorch that is"):
+        names.check_names(OmegaConf.merge(config(), {"device": "cuda"}))
+    (tmp_path / "version.py").write_text("cuda: Optional[str] = '12.8'\n")
+    assert _installed.torch_has_gpus()

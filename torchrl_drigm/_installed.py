@@ -1,0 +1,85 @@
+"""What installed packages know, read off their files: importing one takes seconds."""
+
+from __future__ import annotations
+
+import ast
+import functools
+from importlib.util import find_spec
+from pathlib import Path
+
+__all__ = ["buildings", "locations", "maps", "scenarios", "torch_has_gpus", "weathers"]
+
+_BUILDING = "sustaingym", "envs/building/utils.py"
+_SMAX = "jaxmarl", "environments/smax/smax_env.py"
+_SMAC = "smac", "env/starcraft2/maps/smac_maps.py"
+
+
+def buildings() -> list[str] | None:
+    """SustainGym's buildings; ``None`` where it is not installed, or laid out in another way.
+
+    Examples:
+        >>> "OfficeSmall" in (buildings() or ["OfficeSmall"])
+        True
+    """
+    return _keys(*_BUILDING, "BUILDINGS")
+
+
+def weathers() -> list[str] | None:
+    """SustainGym's weather files, by their names; see :func:`buildings`."""
+    return _keys(*_BUILDING, "WEATHER")
+
+
+def locations() -> list[str] | None:
+    """Places that SustainGym knows the ground temperature of; see :func:`buildings`."""
+    return _keys(*_BUILDING, "GROUND_TEMP")
+
+
+def maps(simulator: str) -> list[str] | None:
+    """Maps of ``"smax"`` or ``"smac"``; see :func:`buildings`."""
+    known = {"smax": (*_SMAX, "MAP_NAME_TO_SCENARIO"), "smac": (*_SMAC, "map_param_registry")}
+    return _keys(*known[simulator])
+
+
+def scenarios() -> list[str] | None:
+    """Scenarios of VMAS; see :func:`buildings`."""
+    folder = _folder("vmas")
+    if folder is None or not (folder / "scenarios").is_dir():
+        return None
+    files = (folder / "scenarios").rglob("*.py")
+    return sorted(file.stem for file in files if file.stem != "__init__")
+
+
+def torch_has_gpus() -> bool:
+    """Whether the installed PyTorch is built for CUDA or ROCm; ``True`` where it does not tell."""
+    file = (_folder("torch") or Path()) / "version.py"
+    if not file.is_file():
+        return True
+    told = {
+        node.target.id: ast.unparse(node.value)
+        for node in ast.parse(file.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value
+    }
+    return any(told.get(name, "") != "None" for name in ("cuda", "hip"))
+
+
+@functools.cache
+def _keys(package: str, file: str, variable: str) -> list[str] | None:
+    """The texts that are keys of a dictionary which a file of the package assigns."""
+    folder = _folder(package)
+    if folder is None or not (folder / file).is_file():
+        return None
+    for node in ast.parse((folder / file).read_text(encoding="utf-8")).body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        named = any(isinstance(one, ast.Name) and one.id == variable for one in targets)
+        if named and isinstance(node.value, ast.Dict):
+            return [key.value for key in node.value.keys if isinstance(key, ast.Constant)]
+    return None
+
+
+def _folder(package: str) -> Path | None:
+    try:
+        found = find_spec(package)
+    except ValueError:  # something of that name has been imported that has no files
+        return None
+    places = [] if found is None else list(found.submodule_search_locations or ())
+    return Path(places[0]) if places else None

@@ -1,0 +1,128 @@
+"""What a command line asks for, refused before PyTorch is imported and anything is written."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+
+from torchrl_drigm.commands._members import members_of
+from torchrl_drigm.config import check_config, compose_config
+from torchrl_drigm.config.names import check_names
+from torchrl_drigm.tasks._outlines import outline_of
+from torchrl_drigm.tasks.suites import check_battles, read_suite
+from torchrl_drigm.trainers.checkpoint_place import find_checkpoint
+from torchrl_drigm.trainers.runs import (
+    CONFIG,
+    differences,
+    locate_run,
+    read_config,
+    run_identity,
+)
+
+__all__ = ["refuse", "refuse_with_torch"]
+
+SWEPT = 32  # configs of a sweep that are looked at beforehand; all are when their turn comes
+
+
+def refuse(
+    script: str, config: str, overrides: Sequence[str], config_dir: str | None, sweep: bool
+) -> list[DictConfig]:
+    """Refuse what no run can be made of, and return the configs that runs can be made of.
+
+    Args:
+        script (str): name of the config that the script or command is written for.
+        config (str): name of the config that is asked for.
+        overrides (sequence of str): in Hydra's grammar.
+        config_dir (str, optional): a folder of configs of one's own.
+        sweep (bool): whether overrides have several values (``-m``).
+
+    Raises:
+        ValueError: naming the field, its value and what is legal.
+        FileNotFoundError: if there is no checkpoint at ``resume``.
+        hydra.errors.HydraException: for what does not compose.
+    """
+    search = [] if config_dir is None else [f"hydra.searchpath=[file://{config_dir}]"]
+    found = []
+    for words in itertools.islice(_swept(overrides), SWEPT) if sweep else [overrides]:
+        cfg = compose_config(*search, *words, config=config)
+        if script != config and ("interval" in cfg.evaluation) != (script == "battles"):
+            raise ValueError(
+                f"{config!r} is no config for this: its teams are tested "
+                f"{'during' if 'interval' in cfg.evaluation else 'after'} training, and here they "
+                f"would be {'during' if script == 'battles' else 'after'} it. Take {script!r}, or "
+                f"python -m torchrl_drigm train {config}."
+            )
+        for run in [cfg] if "stack" not in cfg else members_of(cfg).values():
+            _refuse_one(run)
+            found.append(run)
+    folders = [word.removeprefix("hydra.run.dir=") for word in overrides if _names_folder(word)]
+    if folders and not sweep and len(found) == 1:
+        locate_run(found[0], folders[-1])
+    return found
+
+
+def refuse_with_torch(cfg: DictConfig) -> None:
+    """Refuse what is only known with PyTorch and the simulators, such as a device."""
+    from torchrl_drigm.trainers.parts import check_parts
+
+    check_parts(cfg)
+
+
+def _refuse_one(cfg: DictConfig) -> None:
+    outline = outline_of(cfg.env)
+    if outline is not None and "interval" in cfg.evaluation:
+        check_battles(outline)
+    check_config(cfg)
+    check_names(cfg)
+    if outline is not None and "suite" in cfg.evaluation:
+        try:
+            read_suite(outline, cfg.evaluation.suite)
+        except ValueError as error:
+            raise ValueError(f"evaluation.suite, of env.name={outline.name!r}: {error}") from error
+    if cfg.resume is not None:
+        try:
+            find_checkpoint(cfg.resume)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"resume={cfg.resume}: {error}") from error
+        folder = Path(cfg.resume).parent
+        if (folder / CONFIG).exists() and (
+            differing := differences(run_identity(read_config(folder)), run_identity(cfg))
+        ):
+            raise ValueError(
+                f"resume={cfg.resume}: that is a run of another config. Differing: "
+                f"{'; '.join(differing)}. Resume with the overrides of the first run, which are in "
+                f"its {CONFIG}."
+            )
+    if cfg.get("map_name") is not None:
+        cfg.env.map_name = cfg.map_name
+
+
+def _names_folder(word: str) -> bool:
+    return word.startswith("hydra.run.dir=") and "${" not in word
+
+
+def _swept(overrides: Sequence[str]) -> Iterator[list[str]]:
+    """Overrides with the first value of each list, and then with each other value once."""
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    values = []
+    for override in parsed:
+        if not override.is_sweep_override():
+            values.append([override.input_line])
+            continue
+        try:
+            named = override.get_key_element()
+            values.append([f"{named}={value}" for value in override.sweep_string_iterator()])
+        except HydraException:  # a glob, whose values Hydra knows
+            values.append([])
+    first = [words[0] for words in values if words]
+    yield first
+    place = 0
+    for words in values:
+        for other in words[1:]:
+            yield [*first[:place], other, *first[place + 1 :]]
+        place += bool(words)

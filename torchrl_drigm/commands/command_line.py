@@ -1,0 +1,75 @@
+"""A script's command line: Hydra's, with a config that is checked before PyTorch is imported."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+
+import hydra
+from hydra._internal.utils import get_args_parser
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+
+from torchrl_drigm.commands._refusals import refuse, refuse_with_torch
+
+__all__ = ["CONFIGS", "command_line"]
+
+CONFIGS = "torchrl_drigm.config"
+
+
+def command_line(config: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], None]]:
+    """Makes of a function of a config one of the words on a command line.
+
+    It is ``hydra.main`` with the configs of this package, but a config that no run can be made of
+    is refused in a line, before PyTorch is imported and before a folder is made, and ``--help``
+    says what each field means. For that, the script must not import PyTorch at its top: the
+    packages of this library do so when they are first used.
+
+    Args:
+        config (str): name of the config, such as ``"building"``.
+
+    Examples:
+        >>> @command_line("building")
+        ... def main(cfg):
+        ...     print(cfg.mixer.name)
+    """
+
+    def decorate(task: Callable[[DictConfig], None]) -> Callable[[], None]:
+        @functools.wraps(task)
+        def main() -> None:
+            args = get_args_parser().parse_args()
+            if args.run or args.multirun or not (args.help or args.hydra_help or _others(args)):
+                _check(config, args)
+            composes = hydra.main(
+                version_base=None, config_path=f"pkg://{CONFIGS}", config_name=config
+            )
+            composes(task)()
+
+        return main
+
+    return decorate
+
+
+def _others(args) -> bool:
+    """Whether something else is asked for than a run."""
+    return bool(args.cfg or args.shell_completion or args.info or args.experimental_rerun)
+
+
+def _check(config: str, args) -> None:
+    if args.config_path is not None:  # a folder that is no part of this package
+        return
+    name = config if args.config_name is None else args.config_name
+    folder = None if args.config_dir is None else os.path.abspath(args.config_dir)
+    if folder is not None and not os.path.isdir(folder):
+        return  # Hydra says so
+    try:
+        found = refuse(config, name, args.overrides, folder, args.multirun)
+        if len(found) == 1 or not args.multirun:  # of a sweep each run is made elsewhere, or later
+            refuse_with_torch(found[0])
+    except HydraException:
+        return  # it is found once more, and told by Hydra
+    except (ImportError, RuntimeError, ValueError, FileNotFoundError) as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(1) from error

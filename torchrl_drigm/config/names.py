@@ -1,0 +1,143 @@
+"""Which names and sizes a config may have, as far as that is known without PyTorch.
+
+What imports PyTorch looks names up once more, in what it has under them.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from torchrl_drigm import _installed
+from torchrl_drigm._days import check_days
+from torchrl_drigm._named import find_class
+from torchrl_drigm.config.schema_uncertainty import GROUP_DR
+
+__all__ = ["CHOICES", "check_names"]
+
+#: What fields may say that have a few words to choose from.
+CHOICES: dict[str, tuple[str, ...]] = {
+    "agent.core": ("gru", "lstm", "none"),
+    "optim.name": ("adam", "rmsprop"),
+    "exploration.per": ("agent", "team"),
+    "uncertainty.dual_loss": ("linear", "squared"),
+    "logger": ("csv", "tensorboard"),
+}
+
+# Names of classes, and the module that knows those of a user's own, once it has been imported.
+_CLASSES: dict[str, tuple[tuple[str, ...], str]] = {
+    "env.name": (
+        ("building", "smax", "smac", "torchrl", "harvest", "machines", "drones"),
+        "torchrl_drigm.tasks.base",
+    ),
+    "mixer.name": (("vdn", "qmix", "qtran"), "torchrl_drigm.trainers.mixers"),
+    "uncertainty.name": (
+        ("none", "contamination", "tv", "cvar", "kl", "chi2", GROUP_DR),
+        "torchrl_drigm.uncertainty.registry",
+    ),
+}
+
+# Legal sizes of sets by their names.
+_SHARE = "in [0, 1]", lambda rho: 0 <= rho <= 1
+_RADIUS = "at least 0, and finite", lambda rho: 0 <= rho < float("inf")
+SIZES: dict[str, tuple[str, Callable[[float], bool]]] = {
+    "contamination": _SHARE,
+    "tv": _SHARE,
+    "cvar": ("in [0, 1)", lambda rho: 0 <= rho < 1),
+    "kl": _RADIUS,
+    "chi2": _RADIUS,
+}
+
+# Packages of simulators by the value of a field: what they are called, and the extra to install.
+_NEEDED = {
+    ("env.name", "building"): ("sustaingym", "SustainGym", "sustaingym"),
+    ("env.name", "smax"): ("jaxmarl", "JaxMARL", "smax"),
+    ("env.make", "torchrl.envs.VmasEnv"): ("vmas", "VMAS", "vmas"),
+    ("env.make", "torchrl_drigm.envs.NoisyVmasEnv"): ("vmas", "VMAS", "vmas"),
+    ("logger", "tensorboard"): ("tensorboard", "TensorBoard", "tensorboard"),
+}
+
+_DEVICES = r"(cpu|cuda|mps|xpu)(:\d+)?"
+
+
+def check_names(cfg: DictConfig) -> None:
+    """Refuses names that nothing is called by.
+
+    Args:
+        cfg (DictConfig): a composed config that :func:`~torchrl_drigm.config.check_config` lets
+            pass.
+
+    Raises:
+        ValueError: naming the field, its value and the names there are.
+
+    Examples:
+        >>> from torchrl_drigm.config import compose_config
+        >>> check_names(compose_config("logger=paper"))
+        Traceback (most recent call last):
+        ValueError: logger='paper' must be one of csv, tensorboard.
+    """
+    for field, choices in CHOICES.items():
+        value = OmegaConf.select(cfg, field)
+        if value is not None and value not in choices:
+            raise ValueError(f"{field}={value!r} must be one of {', '.join(choices)}.")
+    for field, (names, registry) in _CLASSES.items():
+        name = str(OmegaConf.select(cfg, field))
+        if "." not in name and registry not in sys.modules:
+            find_class(field, name, dict.fromkeys(names, object), object)
+    relation, holds = SIZES.get(cfg.uncertainty.name, ("", lambda rho: True))
+    rho = cfg.uncertainty.get("rho")
+    if rho is not None and not holds(rho):
+        raise ValueError(
+            f"uncertainty.rho={rho} must be {relation} with "
+            f"uncertainty.name={cfg.uncertainty.name!r}."
+        )
+    if not re.fullmatch(_DEVICES, str(cfg.device)):
+        raise ValueError(f"device={cfg.device!r} must be cpu, cuda, cuda:1 or such.")
+    if str(cfg.device).startswith("cuda") and not _installed.torch_has_gpus():
+        raise ValueError(
+            f"device={cfg.device!r} cannot be used: the PyTorch that is installed is built for the "
+            "CPU. Set device=cpu, or install a build for GPUs."
+        )
+    for (field, value), (package, label, extra) in _NEEDED.items():
+        if OmegaConf.select(cfg, field) == value and find_spec(package) is None:
+            raise ValueError(
+                f'{field}={value!r} needs {label}: pip install "torchrl_drigm[{extra}]" '
+                "installs it."
+            )
+    _check_simulator(cfg)
+
+
+def _check_simulator(cfg: DictConfig) -> None:
+    """Names that a simulator gives, where its files tell them."""
+    env = cfg.env
+    if env.name == "building":
+        _check_known("env.building", env.building, _installed.buildings())
+        try:
+            check_days(tuple(env.days), env.wrap_days)
+        except ValueError as error:
+            raise ValueError(f"env.{error}") from error
+        for weather, *location in env.climates:
+            _check_known("env.climates: weather", weather, _installed.weathers())
+            for place in location if not _is_file(weather) else ():
+                _check_known("env.climates: location", place, _installed.locations())
+    elif env.name in ("smax", "smac"):
+        field = "env.map_name" if cfg.get("map_name") is None else "map_name"
+        _check_known(field, OmegaConf.select(cfg, field), _installed.maps(env.name))
+    elif str(env.get("make")).endswith("VmasEnv"):
+        scenario = OmegaConf.select(env, "kwargs.scenario")
+        _check_known("env.kwargs.scenario", scenario, _installed.scenarios())
+
+
+def _check_known(field: str, value: object, names: Sequence[str] | None) -> None:
+    if names is not None and isinstance(value, str) and not _is_file(value) and value not in names:
+        raise ValueError(f"{field}={value!r} is unknown; valid names: {', '.join(names)}.")
+
+
+def _is_file(name: str) -> bool:
+    """Whether it is a file rather than a name."""
+    return Path(name).suffix != ""

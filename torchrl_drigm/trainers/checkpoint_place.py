@@ -1,0 +1,39 @@
+"""Where a checkpoint lies, which a save that was killed may have left beside its place."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+__all__ = ["find_checkpoint", "recover", "saving_folder"]
+
+
+def saving_folder(path: Path) -> Path:
+    """Where a save makes a checkpoint, before it takes its place."""
+    return path.with_name(f".{path.name}.saving")
+
+
+def find_checkpoint(path: str | Path) -> Path:
+    """Where the checkpoint of ``path`` lies: there, or where a killed save left it.
+
+    Raises:
+        FileNotFoundError: if there is none.
+    """
+    path = Path(path)
+    for place in (path, saving_folder(path) / "new", saving_folder(path) / "old"):
+        if place.exists():
+            return place
+    raise FileNotFoundError(f"no checkpoint at {path}: name the 'checkpoint' folder of a run.")
+
+
+def recover(path: Path) -> None:
+    """Put the checkpoint that a killed save left into its place, and clear up after that save."""
+    saving = saving_folder(path)
+    if not saving.exists():
+        return
+    if not path.exists() and (saving / "new").exists():
+        os.replace(saving / "new", path)
+    elif not path.exists() and (saving / "old").exists():
+        os.replace(saving / "old", path)
+    shutil.rmtree(saving)
