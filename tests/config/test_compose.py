@@ -115,6 +115,11 @@ class TestRefusals:
         (tmp_path / "mixer" / "big.yaml").write_text("defaults: [qmix]\nembed_dim: 64\n")
         assert compose_config("mixer=big", search).mixer.embed_dim == 64
 
+    def test_a_config_of_ones_own_beside_ours(self, tmp_path):
+        (tmp_path / "mine.yaml").write_text("defaults: [building, _self_]\nseed: 4\n")
+        cfg = compose_config("mixer=vdn", f"hydra.searchpath=[file://{tmp_path}]", config="mine")
+        assert (cfg.seed, cfg.mixer.name, cfg.env.name) == (4, "vdn", "building")
+
 
 class TestGlobalState:
     def test_hydra_is_left_uninitialised(self):

@@ -13,6 +13,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 from torchrl_drigm.commands._refusals import refuse, refuse_with_torch
+from torchrl_drigm.config.help import help_text
 
 __all__ = ["CONFIGS", "command_line"]
 
@@ -40,7 +41,9 @@ def command_line(config: str) -> Callable[[Callable[[DictConfig], None]], Callab
         @functools.wraps(task)
         def main() -> None:
             args = get_args_parser().parse_args()
-            if args.run or args.multirun or not (args.help or args.hydra_help or _others(args)):
+            if args.help and _help(config, args):
+                return
+            if not (args.help or args.hydra_help or _others(args)):
                 _check(config, args)
             composes = hydra.main(
                 version_base=None, config_path=f"pkg://{CONFIGS}", config_name=config
@@ -57,11 +60,29 @@ def _others(args) -> bool:
     return bool(args.cfg or args.shell_completion or args.info or args.experimental_rerun)
 
 
+def _help(config: str, args) -> bool:
+    """Print what each field means; ``False`` where it is Hydra that has to say why it cannot be."""
+    if args.config_path is not None:
+        return False
+    program = sys.argv[0] if sys.argv[0].startswith("python") else f"python {sys.argv[0]}"
+    name = config if args.config_name is None else args.config_name
+    try:
+        print(help_text(program, name, args.overrides, _folder(args)))
+    except HydraException:
+        return False
+    return True
+
+
+def _folder(args) -> str | None:
+    """The folder of configs of one's own."""
+    return None if args.config_dir is None else os.path.abspath(args.config_dir)
+
+
 def _check(config: str, args) -> None:
     if args.config_path is not None:  # a folder that is no part of this package
         return
     name = config if args.config_name is None else args.config_name
-    folder = None if args.config_dir is None else os.path.abspath(args.config_dir)
+    folder = _folder(args)
     if folder is not None and not os.path.isdir(folder):
         return  # Hydra says so
     try:
