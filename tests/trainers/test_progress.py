@@ -9,8 +9,9 @@ pytest.importorskip(
     "sustaingym", reason='needs sustaingym: pip install "torchrl_drigm[sustaingym]"'
 )
 
-from tests.trainers.small_building import build
+from tests.trainers.small_building import build, config
 from torchrl_drigm.trainers import PrintProgress, progress
+from torchrl_drigm.trainers import build as build_run
 
 pytestmark = pytest.mark.sustaingym
 LINE = re.compile(
@@ -42,7 +43,34 @@ def test_a_bar_on_a_terminal(tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     build(tmp_path, "progress_bar=true", "collector.total_frames=320").train()
     printed = capfd.readouterr().err
-    assert "\r" in printed and "steps/s" not in printed
+    last = printed.rstrip("\n").rpartition("\r")[2]
+    line = r"100%\|.*\| 320 of 320 steps, [\d.]+ steps/s, 00:00 left, loss \S+, loss_dual \S+"
+    assert re.fullmatch(line, last), last
+    assert printed.endswith("\n"), "closed: what is printed next stands below it"
+
+
+def test_a_bar_that_an_error_ends_is_closed(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    run = build_run(config("progress_bar=true", "collector.total_frames=320"), tmp_path)
+    run.trainer.register_op("post_steps", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run.train()
+    assert run.trainer.progress._bar.disable
+
+
+@pytest.mark.parametrize("on_terminal", [True, False])
+def test_a_resumed_run_goes_on_where_it_stopped(tmp_path, monkeypatch, capfd, on_terminal):
+    build(tmp_path, "collector.total_frames=320").train()
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: on_terminal, raising=False)
+    cfg = config("progress_bar=true", "collector.total_frames=640")
+    run = build_run(cfg, tmp_path, tmp_path / "checkpoint")
+    if on_terminal:
+        run.trainer.register_op("setup", lambda: run.trainer.progress._bar.refresh())
+    run.train()
+    told, *lines = re.split(r"[\r\n]+", capfd.readouterr().err.strip())
+    assert told == "resuming at step 320 of 640"
+    first = " 50%|" if on_terminal else "352 of 640 steps"
+    assert lines[0].startswith(first) and "640 of 640 steps" in lines[-1]
 
 
 def test_nothing_without_progress_bar(tmp_path, capfd):
@@ -86,5 +114,6 @@ def test_speed_of_a_resumed_run_is_its_own(monkeypatch, capfd):
     trainer.setup()
     now[0], trainer.collected_frames = 60.0, 700
     trainer.post_steps()
-    expected = "700 of 1,000 steps, return 0.25, loss 2, 10 steps/s, 0:30 min left\n"
+    expected = "resuming at step 600 of 1,000\n"
+    expected += "700 of 1,000 steps, return 0.25, loss 2, 10 steps/s, 0:30 min left\n"
     assert capfd.readouterr().err == expected

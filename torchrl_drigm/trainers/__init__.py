@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torchrl_drigm.trainers.mixers import make_mixer
     from torchrl_drigm.trainers.policy_only import keep_policy
     from torchrl_drigm.trainers.prepare import prepare
-    from torchrl_drigm.trainers.progress import PrintProgress
+    from torchrl_drigm.trainers.progress import PrintProgress, ProgressBar
     from torchrl_drigm.trainers.released import (
         is_released,
         load_released_team,
@@ -39,6 +39,7 @@ __all__ = [
     "LogEpisodeReturn",
     "PerPartStepper",
     "PrintProgress",
+    "ProgressBar",
     "ReplayState",
     "Run",
     "RunCheckpoint",

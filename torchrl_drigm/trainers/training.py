@@ -30,7 +30,7 @@ from torchrl_drigm.trainers.exploration import make_exploration
 from torchrl_drigm.trainers.hooks import AnnealEpsilon, AnnealLearningRate, LogEpisodeReturn
 from torchrl_drigm.trainers.next_values import leave_out_of_windows, register_replay
 from torchrl_drigm.trainers.optimizers import make_optimizers, make_turns
-from torchrl_drigm.trainers.progress import PrintProgress
+from torchrl_drigm.trainers.progress import PrintProgress, ProgressBar
 from torchrl_drigm.trainers.replay import ReplayState, StepStorage
 from torchrl_drigm.trainers.runs import RUN, SIZES, run_identity
 from torchrl_drigm.trainers.sizes import ACTION, Sizes
@@ -111,7 +111,6 @@ def make_trainer(
     )
     target_updater = make_target_updater(cfg, loss)
     stepper = _stepper(cfg, loss)
-    on_terminal = sys.stderr.isatty()
     trainer = Trainer(
         collector=collector,
         total_frames=cfg.collector.total_frames,
@@ -122,7 +121,7 @@ def make_trainer(
         replay_buffer=replay_buffer,
         target_net_updater=target_updater,
         clip_norm=cfg.optim.clip_norm,
-        progress_bar=cfg.progress_bar and on_terminal,
+        progress_bar=False,  # see trainers/progress.py
         logger=_logger(cfg, run_dir),
         log_interval=cfg.log_interval,
         checkpoint=checkpoint,
@@ -144,9 +143,10 @@ def make_trainer(
         stepper.optimizers, cfg.optim.lr_end_factor, cfg.collector.total_frames
     )
     trainer.learning_rates.register(trainer)
-    if cfg.progress_bar and not on_terminal:
-        progress = PrintProgress(cfg.collector.total_frames, return_name=return_log.logname)
-        progress.register(trainer)
+    if cfg.progress_bar:
+        show = ProgressBar if sys.stderr.isatty() else PrintProgress
+        trainer.progress = show(cfg.collector.total_frames, return_name=return_log.logname)
+        trainer.progress.register(trainer)
     return trainer
 
 
