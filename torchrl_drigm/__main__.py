@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from torchrl_drigm._signals import STOPPED, does_not_resume_alone, ends_at_once
+
 COMMANDS = ("train", "choose", "evaluate", "compare", "export", "reproduce")
 
 
@@ -40,13 +42,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         chosen = argparse.Namespace(command="choose", **vars(words))
     else:
         chosen = parser.parse_args(arguments)
+    does_not_resume_alone()
     try:
-        for module in chosen.modules:  # what is in a folder alone makes nothing be imported
-            import_module(module)
-        commands[chosen.command].main(chosen)
+        with ends_at_once():
+            for module in chosen.modules:  # what is in a folder alone makes nothing be imported
+                import_module(module)
+            commands[chosen.command].main(chosen)
     except (FileNotFoundError, ImportError, ValueError) as error:
         print(f"{chosen.command}: {error}", file=sys.stderr)
         raise SystemExit(1) from error
+    except STOPPED as error:
+        if isinstance(error, KeyboardInterrupt) or error.code == 143:
+            where = ", with --out FOLDER" if chosen.command == "choose" else ""
+            print(f"{chosen.command}: stopped. The same goes on{where}.", file=sys.stderr)
+        raise SystemExit(130 if isinstance(error, KeyboardInterrupt) else error.code) from None
 
 
 if __name__ == "__main__":

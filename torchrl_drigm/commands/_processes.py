@@ -6,7 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from importlib import import_module
 from multiprocessing import active_children, get_context
+from multiprocessing.connection import wait
 from typing import Any, TypeVar
+
+from torchrl_drigm._signals import as_child, ends_at_once
 
 __all__ = ["one_by_one"]
 
@@ -18,8 +21,9 @@ def one_by_one(
 ) -> Iterator[tuple[Label, Any]]:
     """Labels and what their calls gave, in the order in which they end.
 
-    What a call raises is raised here, and the others are ended where they are: what they train goes
-    on from its checkpoints another time.
+    What a call raises is raised here, and the others are ended: what they train goes on another
+    time from the checkpoints that they still save. So it is with SIGINT and SIGTERM, which this
+    process passes on; a second one ends all of them at once.
 
     Args:
         calls (sequence): labels and calls, of what can be sent to a process.
@@ -36,18 +40,41 @@ def one_by_one(
         return
     others = set(active_children())
     # a fork would share locks of PyTorch's threads
-    with ProcessPoolExecutor(jobs, get_context("spawn"), _import, (tuple(modules),)) as pool:
-        started = {pool.submit(call): label for label, call in calls}
+    with (
+        ends_at_once(),
+        ProcessPoolExecutor(jobs, get_context("spawn"), _begin, (tuple(modules),)) as pool,
+    ):
+        started = {pool.submit(_called, call): label for label, call in calls}
         try:
             for future in as_completed(started):
                 yield started[future], future.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            for process in set(active_children()) - others:
-                process.terminate()
+            children = set(active_children()) - others
+            with ends_at_once(lambda: [process.kill() for process in children]):
+                for process in children:
+                    process.terminate()
+                for process in children:  # while they save
+                    wait([process.sentinel])
             raise
 
 
-def _import(modules: tuple[str, ...]) -> None:
+def _begin(modules: tuple[str, ...]) -> None:
+    as_child()
     for module in modules:
         import_module(module)
+
+
+def _called(call: Callable[[], Any]) -> Any:
+    """What a call gives; of a process that was told to end, no call is made any more."""
+    if _called.ended:
+        raise SystemExit(143)
+    try:
+        with ends_at_once():
+            return call()
+    except SystemExit:
+        _called.ended = True
+        raise
+
+
+_called.ended = False

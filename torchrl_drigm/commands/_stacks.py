@@ -97,6 +97,9 @@ class _Progress:
         self.stack = stack
         self.wanted = wanted
         self.first = self.last = (time.monotonic(), stack.frames)
+        if wanted and stack.frames:
+            total = stack.cfg.collector.total_frames
+            print(f"resuming at step {stack.frames:,} of {total:,}", flush=True)
 
     def __call__(self, frames: int) -> None:
         total, now = self.stack.cfg.collector.total_frames, time.monotonic()

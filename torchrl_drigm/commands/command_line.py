@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import functools
 import os
+import re
+import shlex
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import hydra
 from hydra._internal.utils import get_args_parser
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from torchrl_drigm._signals import ends_at_once, resumes_by
 from torchrl_drigm.commands._refusals import refuse, refuse_with_torch
 from torchrl_drigm.config.help import help_text
 
@@ -48,7 +54,12 @@ def command_line(config: str) -> Callable[[Callable[[DictConfig], None]], Callab
             composes = hydra.main(
                 version_base=None, config_path=f"pkg://{CONFIGS}", config_name=config
             )
-            composes(task)()
+            resumes_by(_resuming)
+            try:
+                with ends_at_once():
+                    composes(task)()
+            except KeyboardInterrupt:  # of which a traceback says nothing
+                raise SystemExit(130) from None
 
         return main
 
@@ -60,14 +71,40 @@ def _others(args) -> bool:
     return bool(args.cfg or args.shell_completion or args.info or args.experimental_rerun)
 
 
+def _resuming(folder: Path) -> str:
+    """The command line by which the run of this one goes on."""
+    hydra_cfg = HydraConfig.get()
+    if hydra_cfg.mode == RunMode.MULTIRUN:
+        place = f"hydra.sweep.dir={_typed(hydra_cfg.sweep.dir)}"
+    elif any(word.startswith("+stack.") for word in sys.argv):
+        place = f"hydra.run.dir={_typed(hydra_cfg.runtime.output_dir)}"
+    else:
+        place = f"resume={_typed(folder / 'checkpoint')}"
+    replaced = ("resume=", "hydra.run.dir=", "hydra.sweep.dir=", "hydra.job.name=")
+    words = [word.removeprefix("+stack.") for word in sys.argv[1:] if not word.startswith(replaced)]
+    # beside the other overrides: an option may not stand in between
+    at = next((i for i, w in enumerate(words) if "=" in w and not w.startswith("-")), len(words))
+    return f"{_program()} {shlex.join([*words[:at], place, *words[at:]])}"
+
+
+def _typed(path: str | Path) -> str:
+    """A path as an override has it."""
+    path = os.path.relpath(path) if Path.cwd() in Path(path).absolute().parents else str(path)
+    return path if re.fullmatch(r"[\w./:+-]+", path) else f"'{path}'"
+
+
+def _program() -> str:
+    """What is typed before overrides."""
+    return sys.argv[0] if sys.argv[0].startswith("python ") else f"python {sys.argv[0]}"
+
+
 def _help(config: str, args) -> bool:
     """Print what each field means; ``False`` where it is Hydra that has to say why it cannot be."""
     if args.config_path is not None:
         return False
-    program = sys.argv[0] if sys.argv[0].startswith("python") else f"python {sys.argv[0]}"
     name = config if args.config_name is None else args.config_name
     try:
-        print(help_text(program, name, args.overrides, _folder(args)))
+        print(help_text(_program(), name, args.overrides, _folder(args)))
     except HydraException:
         return False
     return True

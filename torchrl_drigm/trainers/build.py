@@ -12,6 +12,7 @@ from torchrl.envs import TransformedEnv
 from torchrl.objectives import LossModule
 from torchrl.trainers import Trainer
 
+from torchrl_drigm._signals import raised, saves_first, tell
 from torchrl_drigm.config import check_config
 from torchrl_drigm.modules import GroupRewardModel
 from torchrl_drigm.tasks import Task
@@ -66,18 +67,33 @@ class Run:
         return Team(self.cfg, self.agents, self.task, Sizes.of(self.env))
 
     def train(self) -> None:
-        """Run the trainer to its end, and close all environments, games among them."""
+        """Run the trainer to its end, and close all environments, games among them.
+
+        Raises:
+            KeyboardInterrupt: at Ctrl-C, after the running batch and with a checkpoint. It is said
+                how the run goes on. Another one ends the process at once.
+            SystemExit: at SIGTERM, likewise, with the status 143.
+        """
         save_config(self.cfg, self.run_dir)
         start, before = time.perf_counter(), self.trainer.collected_frames
-        try:
-            self.trainer.train()
-        finally:
-            self.close()
-        frames = self.trainer.collected_frames
+        with saves_first(self.trainer.request_stop) as signals:
+            try:
+                self.trainer.train()
+            finally:
+                self.close()
+        frames, total = self.trainer.collected_frames, self.cfg.collector.total_frames
         save_duration(self.run_dir, frames, frames - before, time.perf_counter() - start)
+        if signals:
+            error = raised(signals[0])
+            tell(
+                error, self.run_dir, f"Stopped at step {frames:,} of {total:,}, with a checkpoint."
+            )
+            raise error
 
     def close(self) -> None:
-        """Close all environments."""
+        """Close all environments, and the progress bar that an error left open."""
+        if hasattr(self.trainer, "progress"):
+            self.trainer.progress.end()
         for env in (self.env, *self.test_envs.values()):
             if not env.is_closed:
                 env.close()

@@ -15,6 +15,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from torchrl_drigm._files import atomic_path
+from torchrl_drigm._signals import STOPPED, tell
 from torchrl_drigm.config.added import ADDED
 from torchrl_drigm.trainers.checkpoint_place import find_checkpoint, recover
 
@@ -133,7 +134,13 @@ def claim_run(cfg: DictConfig, run_dir: str | Path) -> Iterator[tuple[Path, Path
     with (folder / CLAIM).open("a+") as file:
         _lock(file, folder)
         recover(checkpoint)
-        yield locate_run(cfg, run_dir)
+        found = locate_run(cfg, run_dir)
+        try:
+            yield found
+        except STOPPED as error:  # while it was built or judged
+            if checkpoint.exists():
+                tell(error, folder, f"Stopped; {folder} has a checkpoint.")
+            raise
 
 
 def _lock(file, folder: Path) -> None:

@@ -12,6 +12,7 @@ import torch
 from tensordict import TensorDictBase
 from torch import Tensor
 
+from torchrl_drigm._signals import raised, saves_first, tell
 from torchrl_drigm.trainers.build import Run
 from torchrl_drigm.trainers.next_values import keeps_next_value
 from torchrl_drigm.trainers.runs import save_config, save_duration
@@ -67,23 +68,36 @@ class Stack:
 
         Args:
             progress (callable): told the steps of each run, after every batch.
+
+        Raises:
+            KeyboardInterrupt, SystemExit: at a signal, with checkpoints of all runs, as
+                :meth:`~torchrl_drigm.trainers.Run.train` does.
         """
         for run in self.runs:
             save_config(run.cfg, run.run_dir)
         start, before, state = time.perf_counter(), self.frames, torch.get_rng_state()
-        try:
-            for run in self.runs:
-                run.trainer._setup_hook()
-            while self.frames < self.cfg.collector.total_frames and self._going_on():
-                self._step()
-                progress(self.frames)
-            self._save(force=True)
-        finally:
-            torch.set_rng_state(state)
-            self.close()
+        total = self.cfg.collector.total_frames
+        with saves_first(lambda: None) as signals:
+            try:
+                for run in self.runs:
+                    run.trainer._setup_hook()
+                while self.frames < total and self._going_on() and not signals:
+                    self._step()
+                    progress(self.frames)
+                self._save(force=True)
+            finally:
+                torch.set_rng_state(state)
+                self.close()
         share = (time.perf_counter() - start) / len(self.runs)
         for _, run in self._going_on():
             save_duration(run.run_dir, self.frames, self.frames - before, share)
+        if signals:
+            error, n_runs = raised(signals[0]), len(self.runs)
+            words = (
+                f"Stopped at step {self.frames:,} of {total:,}, with checkpoints of {n_runs} runs."
+            )
+            tell(error, self.runs[0].run_dir, words)
+            raise error
 
     def close(self) -> None:
         """Close all environments."""
