@@ -17,7 +17,7 @@ from torchrl_drigm.config import check_config
 from torchrl_drigm.modules import GroupRewardModel
 from torchrl_drigm.tasks import Task
 from torchrl_drigm.trainers.battles import EvaluateBattles, make_test_envs
-from torchrl_drigm.trainers.builders import make_agents, make_dual, make_loss
+from torchrl_drigm.trainers.builders import make_agents, make_dual, make_loss, make_uncertainty
 from torchrl_drigm.trainers.checkpoint import load_checkpoint
 from torchrl_drigm.trainers.environments import make_env
 from torchrl_drigm.trainers.group_dr import fit_reward_model
@@ -27,6 +27,7 @@ from torchrl_drigm.trainers.runs import save_config, save_duration
 from torchrl_drigm.trainers.sizes import Sizes
 from torchrl_drigm.trainers.team import Team
 from torchrl_drigm.trainers.training import make_trainer
+from torchrl_drigm.trainers.worst_value import CheckWorstValue
 
 __all__ = ["Run", "build"]
 
@@ -147,6 +148,8 @@ def build(
     dual = make_dual(cfg, env)  # line 4: the dual network eta_xi
     loss = make_loss(cfg, agents, mixer, dual)  # lines 13 and 16-20: L_dual (Eq. 17), L_TD (Eq. 16)
     trainer = make_trainer(cfg, env, agents, loss, run_dir)  # lines 2, 5, 9-12, 14, 21-22
+    trainer.worst_value = CheckWorstValue.of(cfg, make_uncertainty(cfg), task)
+    trainer.worst_value.register(trainer)
     test_envs = {}
     if "interval" in cfg.evaluation:
         test_envs = make_test_envs(cfg, agents)

@@ -11,10 +11,10 @@ from tensordict.utils import NestedKey
 from torchrl.modules import EGreedyModule
 from torchrl.trainers import Trainer, TrainerHookBase
 
-__all__ = ["AnnealEpsilon", "AnnealLearningRate", "LogEpisodeReturn"]
+__all__ = ["AnnealEpsilon", "AnnealLearningRate", "LogEpisodeReturn", "Stateless"]
 
 
-class _Stateless(TrainerHookBase):
+class Stateless(TrainerHookBase):
     """A hook that follows from the frame count, or from a batch alone."""
 
     def state_dict(self) -> dict[str, Any]:
@@ -25,7 +25,7 @@ class _Stateless(TrainerHookBase):
         """Nothing to restore."""
 
 
-class AnnealEpsilon(_Stateless):
+class AnnealEpsilon(Stateless):
     """Linear ε of ε-greedy exploration, as a function of the frames collected so far.
 
     ``EGreedyModule.step`` does the same with one small tensor operation per frame.
@@ -56,7 +56,7 @@ class AnnealEpsilon(_Stateless):
         trainer.register_op("pre_steps_log", self.log)
 
 
-class AnnealLearningRate(_Stateless):
+class AnnealLearningRate(Stateless):
     """Learning rates that fall in a line, as a function of the frames collected so far.
 
     :class:`torch.optim.lr_scheduler.LinearLR` counts its own steps, which a run would have to keep;
@@ -99,7 +99,7 @@ class AnnealLearningRate(_Stateless):
         trainer.register_op("post_steps", self)
 
 
-class LogEpisodeReturn(_Stateless):
+class LogEpisodeReturn(Stateless):
     """Logs the mean return of the episodes that ended in a batch, and nothing where none did.
 
     Episodes that a lost connection cut (``("next", "info", "connection_lost")``) are left out: they

@@ -1,0 +1,105 @@
+"""One warning where the worst value is no worse than what happens, with the number to take."""
+
+import re
+import warnings
+
+import pytest
+import torch
+from tensordict import TensorDict
+
+pytest.importorskip(
+    "sustaingym", reason='needs sustaingym: pip install "torchrl_drigm[sustaingym]"'
+)
+
+from tests.trainers.small_building import build, config
+from torchrl_drigm import trainers
+from torchrl_drigm.trainers.stack import Stack
+from torchrl_drigm.trainers.worst_value import CheckWorstValue
+from torchrl_drigm.uncertainty import (
+    Contamination,
+    CVaR,
+    ForcedTotalVariation,
+    Nominal,
+    TotalVariation,
+)
+
+NEGATIVE = ["env.reward_loc=0", "collector.total_frames=320"]  # every reward of a building
+
+
+def number_in(message):
+    return float(re.search(r"Take uncertainty\.worst_value=(\S+)\.$", message)[1])
+
+
+@pytest.mark.sustaingym
+@pytest.mark.parametrize("uncertainty", ["contamination", "tv"])
+def test_the_default_with_negative_rewards(tmp_path, uncertainty):
+    chosen = [f"uncertainty={uncertainty}", *NEGATIVE]
+    with pytest.warns(UserWarning, match=r"uncertainty\.worst_value=0 is above every") as told:
+        build(tmp_path / "wrong", *chosen).train()
+    assert len(told) == 1
+    number = number_in(str(told[0].message))
+    assert number < -100
+    build(tmp_path / "right", *chosen, f"uncertainty.worst_value={number}").train()  # says nothing
+
+
+@pytest.mark.sustaingym
+def test_a_stack_says_it_once(tmp_path):
+    runs, states = [], []
+    for seed in (0, 1):
+        cfg = config("mixer=vdn", "uncertainty=contamination", *NEGATIVE, f"seed={seed}")
+        torch.manual_seed(seed)
+        runs.append(trainers.build(cfg, tmp_path / str(seed)))
+        states.append(torch.get_rng_state())
+    with pytest.warns(UserWarning, match=r"worst_value=0 is above every value") as told:
+        Stack(runs, states).train()
+    assert len(told) == 1
+
+
+def looked_at(uncertainty, *rewards, gamma=0.9, frames=4, **options):
+    """What the check says of batches of rewards."""
+    check = CheckWorstValue(uncertainty, gamma, frames, **options)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for batch in rewards:
+            reward = torch.tensor(batch)[:, None]
+            assert check(TensorDict({"next": {"reward": reward}}, [len(batch)])) is None
+    return [str(warning.message) for warning in told]
+
+
+@pytest.mark.parametrize("cls", [Contamination, TotalVariation])
+def test_it_waits_for_as_many_steps_as_it_was_told_and_looks_once(cls):
+    ball = cls(rho=0.1, worst_value=0.0)
+    assert not looked_at(ball, [-1.0, -2.0, -1.0])
+    (message,) = looked_at(ball, [-1.0, -2.0, -1.0], [-1.5], [-9.0])
+    assert "the rewards of 4 steps were between -2 and -1" in message
+    assert number_in(message) == -20, "-2 / (1 - 0.9)"
+    assert not looked_at(ball, [-1.0, -2.0, -1.0], [0.5], [-9.0, -9.0])
+
+
+def test_the_number_is_never_above_the_lowest_value():
+    (message,) = looked_at(Contamination(0.1, 0.0), [-1.0, -12.345, -1.0, -1.0])
+    assert number_in(message) == -130
+
+
+def test_values_that_are_positive():
+    rewards = [1.0, 2.0, 1.0, 1.0]
+    assert not looked_at(Contamination(0.1, 20.0), rewards), "2 / (1 - 0.9)"
+    (message,) = looked_at(Contamination(0.1, 20.1), rewards)
+    assert number_in(message) == 0
+
+
+def test_without_a_discount_an_episode_bounds_its_return():
+    rewards = [-1.0] * 4
+    ball = Contamination(0.1, 0.0)
+    assert number_in(*looked_at(ball, rewards, gamma=1.0, max_steps=50)) == -50
+    (message,) = looked_at(ball, rewards, gamma=1.0)
+    assert message.endswith("Take uncertainty.worst_value=a return below every other.")
+
+
+@pytest.mark.parametrize(
+    "uncertainty",
+    [Nominal(), CVaR(0.2), Contamination(0.0, 0.0), ForcedTotalVariation(0.2, 0.0)],
+    ids=repr,
+)
+def test_sets_that_it_does_not_concern(uncertainty):
+    assert not looked_at(uncertainty, [-1.0] * 8)
