@@ -23,7 +23,7 @@ from torchrl_drigm.uncertainty import (
     TotalVariation,
 )
 
-NEGATIVE = ["env.reward_loc=0", "collector.total_frames=320"]  # every reward of a building
+NEGATIVE = ["env.reward_loc=0", "collector.total_frames=1040"]  # every reward of a building
 
 
 def number_in(message):

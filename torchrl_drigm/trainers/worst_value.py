@@ -15,6 +15,8 @@ from torchrl_drigm.uncertainty import ForcedTotalVariation, UncertaintySet
 
 __all__ = ["CheckWorstValue"]
 
+LEAST_FRAMES = 1000  # of a few steps nobody knows what occurs
+
 
 class CheckWorstValue(Stateless):
     r"""Warns once if ``worst_value`` is above every value that occurs.
@@ -50,8 +52,9 @@ class CheckWorstValue(Stateless):
 
     @classmethod
     def of(cls, cfg: DictConfig, uncertainty: UncertaintySet, task: Task) -> CheckWorstValue:
-        """The check of a run: when exploration is over, and after a quarter of it at the latest."""
+        """The check of a run: when exploration or a quarter of the run is over, but not at once."""
         frames = min(cfg.exploration.annealing_frames, cfg.collector.total_frames // 4)
+        frames = max(frames, LEAST_FRAMES)
         return cls(uncertainty, cfg.optim.gamma, frames, task.max_steps)
 
     def __call__(self, batch: TensorDictBase) -> None:
