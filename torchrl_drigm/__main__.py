@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from torchrl_drigm._signals import STOPPED, does_not_resume_alone, ends_at_once
+from torchrl_drigm._signals import STOPPED, TERMINATED, does_not_resume_alone, ends_at_once
 
 COMMANDS = ("train", "choose", "evaluate", "compare", "export", "reproduce")
 
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"{chosen.command}: {error}", file=sys.stderr)
         raise SystemExit(1) from error
     except STOPPED as error:
-        if isinstance(error, KeyboardInterrupt) or error.code == 143:
+        if isinstance(error, KeyboardInterrupt) or error.code == TERMINATED:
             where = ", with --out FOLDER" if chosen.command == "choose" else ""
             print(f"{chosen.command}: stopped. The same goes on{where}.", file=sys.stderr)
         raise SystemExit(130 if isinstance(error, KeyboardInterrupt) else error.code) from None

@@ -17,6 +17,7 @@ from types import FrameType
 
 __all__ = [
     "STOPPED",
+    "TERMINATED",
     "as_child",
     "does_not_resume_alone",
     "ends_at_once",
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 STOPPED = (KeyboardInterrupt, SystemExit)
+TERMINATED = 128 + signal.SIGTERM
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 Handler = Callable[[int, FrameType | None], None]
@@ -70,7 +72,7 @@ def saves_first(stop: Callable[[], None]) -> Iterator[list[int]]:
 
 def raised(signum: int) -> BaseException:
     """What a signal raises."""
-    return KeyboardInterrupt() if signum == signal.SIGINT else SystemExit(128 + signum)
+    return KeyboardInterrupt() if signum == signal.SIGINT else SystemExit(TERMINATED)
 
 
 @contextmanager
@@ -136,7 +138,7 @@ def tell(error: BaseException, folder: Path, words: str) -> None:
         folder (Path): of the run.
         words (str): where it stands.
     """
-    is_signal = isinstance(error, KeyboardInterrupt) or getattr(error, "code", 0) == 143
+    is_signal = isinstance(error, KeyboardInterrupt) or getattr(error, "code", 0) == TERMINATED
     if getattr(error, "told", False) or not is_signal:
         return
     error.told = True

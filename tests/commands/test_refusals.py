@@ -12,14 +12,17 @@ from torchrl_drigm import _installed
 from torchrl_drigm.commands import _refusals
 from torchrl_drigm.commands._refusals import refuse
 from torchrl_drigm.config import compose_config, config_path, names
+from torchrl_drigm.config.schema_uncertainty import GROUP_DR
 from torchrl_drigm.modules.models.drqn import CORES
 from torchrl_drigm.objectives.multiagent._robust_loss import DUAL_LOSSES
+from torchrl_drigm.tasks import load
 from torchrl_drigm.tasks._outlines import outline_of
-from torchrl_drigm.tasks.base import find_task, make_task
+from torchrl_drigm.tasks.base import _TASKS, make_task
 from torchrl_drigm.trainers.builders import make_uncertainty
 from torchrl_drigm.trainers.exploration import EXPLORATION
 from torchrl_drigm.trainers.mixers import MIXERS, QTRAN
 from torchrl_drigm.trainers.runs import save_config
+from torchrl_drigm.uncertainty import named_sets
 
 EXAMPLES = ROOT / "examples"
 # Says whether PyTorch was imported by the time that a command ended.
@@ -152,13 +155,12 @@ class TestOneSourceOfTruth:
         assert (task.suites, task.shifts) == (outline.suites, outline.shifts)
 
     def test_names_of_classes(self):
-        known = {field: set(known) for field, (known, _) in names._CLASSES.items()}
-        assert known["mixer.name"] == {*MIXERS, QTRAN}
-        assert all(find_task(name).name == name for name in known["env.name"])
-        files = {"uncertainty": "uncertainty.name", "mixer": "mixer.name"}
-        for group, field in files.items():
-            choices = {file.stem for file in (config_path() / group).glob("*.yaml")}
-            assert choices - {"own"} == known[field]
+        load()
+        ours = {name for name, cls in _TASKS.items() if cls.__module__.startswith("torchrl_drigm.")}
+        assert set(names.class_names("env.name")) == ours
+        assert set(names.class_names("mixer.name")) == {*MIXERS, QTRAN}
+        sets = {n for n, cls in named_sets().items() if cls.__module__.startswith("torchrl_drigm.")}
+        assert set(names.class_names("uncertainty.name")) == {*sets, GROUP_DR}
 
     def test_choices(self):
         assert set(names.CHOICES["agent.core"]) == set(CORES)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from importlib import import_module
@@ -9,7 +11,7 @@ from multiprocessing import active_children, get_context
 from multiprocessing.connection import wait
 from typing import Any, TypeVar
 
-from torchrl_drigm._signals import as_child, ends_at_once
+from torchrl_drigm._signals import TERMINATED, as_child, ends_at_once
 
 __all__ = ["one_by_one"]
 
@@ -66,15 +68,17 @@ def _begin(modules: tuple[str, ...]) -> None:
 
 
 def _called(call: Callable[[], Any]) -> Any:
-    """What a call gives; of a process that was told to end, no call is made any more."""
-    if _called.ended:
-        raise SystemExit(143)
+    """What a call gives; a process that is told to end in it ends, and takes no other one.
+
+    It would wait for the next call behind a lock that a process of the pool which is ended while
+    it waits never gives back.
+    """
     try:
         with ends_at_once():
             return call()
-    except SystemExit:
-        _called.ended = True
-        raise
-
-
-_called.ended = False
+    except SystemExit as end:
+        if end.code != TERMINATED:
+            raise
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(TERMINATED)

@@ -16,9 +16,10 @@ from omegaconf import DictConfig, OmegaConf
 from torchrl_drigm import _installed
 from torchrl_drigm._days import check_days
 from torchrl_drigm._named import find_class
-from torchrl_drigm.config.schema_uncertainty import GROUP_DR
+from torchrl_drigm.config.compose import config_path
+from torchrl_drigm.tasks._outlines import OUTLINES
 
-__all__ = ["CHOICES", "check_names"]
+__all__ = ["CHOICES", "check_names", "class_names"]
 
 #: What fields may say that have a few words to choose from.
 CHOICES: dict[str, tuple[str, ...]] = {
@@ -29,17 +30,11 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "logger": ("csv", "tensorboard"),
 }
 
-# Names of classes, and the module that knows those of a user's own, once it has been imported.
-_CLASSES: dict[str, tuple[tuple[str, ...], str]] = {
-    "env.name": (
-        ("building", "smax", "smac", "torchrl", "harvest", "machines", "drones"),
-        "torchrl_drigm.tasks.base",
-    ),
-    "mixer.name": (("vdn", "qmix", "qtran"), "torchrl_drigm.trainers.mixers"),
-    "uncertainty.name": (
-        ("none", "contamination", "tv", "cvar", "kl", "chi2", GROUP_DR),
-        "torchrl_drigm.uncertainty.registry",
-    ),
+# The module that knows a user's own classes by their names, once it has been imported.
+_REGISTRIES = {
+    "env.name": "torchrl_drigm.tasks.base",
+    "mixer.name": "torchrl_drigm.trainers.mixers",
+    "uncertainty.name": "torchrl_drigm.uncertainty.registry",
 }
 
 # Legal sizes of sets by their names.
@@ -85,10 +80,10 @@ def check_names(cfg: DictConfig) -> None:
         value = OmegaConf.select(cfg, field)
         if value is not None and value not in choices:
             raise ValueError(f"{field}={value!r} must be one of {', '.join(choices)}.")
-    for field, (names, registry) in _CLASSES.items():
+    for field, registry in _REGISTRIES.items():
         name = str(OmegaConf.select(cfg, field))
         if "." not in name and registry not in sys.modules:
-            find_class(field, name, dict.fromkeys(names, object), object)
+            find_class(field, name, dict.fromkeys(class_names(field), object), object)
     relation, holds = SIZES.get(cfg.uncertainty.name, ("", lambda rho: True))
     rho = cfg.uncertainty.get("rho")
     if rho is not None and not holds(rho):
@@ -110,6 +105,19 @@ def check_names(cfg: DictConfig) -> None:
                 "installs it."
             )
     _check_simulator(cfg)
+
+
+def class_names(field: str) -> list[str]:
+    """Names of the package's own classes: tasks with an outline, and files of a choice's folder.
+
+    Examples:
+        >>> class_names("mixer.name")
+        ['qmix', 'qtran', 'vdn']
+    """
+    if field == "env.name":
+        return sorted(OUTLINES)
+    files = (config_path() / field.partition(".")[0]).glob("*.yaml")
+    return sorted(file.stem for file in files if file.stem != "own")
 
 
 def _check_simulator(cfg: DictConfig) -> None:

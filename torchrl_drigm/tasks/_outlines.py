@@ -17,7 +17,7 @@ from torchrl_drigm.tasks._severities import severity_suites
 from torchrl_drigm.tasks.axes import shifts_along
 from torchrl_drigm.tasks.suites import Shift
 
-__all__ = ["BUILDING", "SMAC", "SMAX", "TORCHRL", "TOY", "Outline", "outline_of"]
+__all__ = ["BUILDING", "OUTLINES", "SMAC", "SMAX", "TORCHRL", "TOY", "Outline", "outline_of"]
 
 
 @dataclass(frozen=True)
@@ -132,8 +132,9 @@ TOY = Outline(
     severity_suites(),
 )
 
-_BY_NAME = {one.name: one for one in (BUILDING, SMAC, SMAX, TORCHRL)}
-_BY_NAME |= {name: replace(TOY, name=name) for name in ("harvest", "machines", "drones")}
+#: Those of the package's tasks, by their names.
+OUTLINES = {one.name: one for one in (BUILDING, SMAC, SMAX, TORCHRL)}
+OUTLINES |= {name: replace(TOY, name=name) for name in ("harvest", "machines", "drones")}
 
 
 def outline_of(env: DictConfig) -> Outline | None:
@@ -147,7 +148,7 @@ def outline_of(env: DictConfig) -> Outline | None:
         >>> list(outline_of(compose_config("env=building_failures").env).suites)[:2]
         ['severity', 'climate']
     """
-    found: Any = _BY_NAME.get(str(env.name))
+    found: Any = OUTLINES.get(str(env.name))
     if found is None or all(OmegaConf.select(env, name) is None for name in found.random):
         return found
     own = severity_suites()
