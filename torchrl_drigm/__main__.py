@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from torchrl_drigm._signals import STOPPED, TERMINATED, does_not_resume_alone, ends_at_once
+from torchrl_drigm._signals import STOPPED, TERMINATED, ends_at_once, resumed_by
 
 COMMANDS = ("train", "choose", "evaluate", "compare", "export", "reproduce")
 
@@ -42,9 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         chosen = argparse.Namespace(command="choose", **vars(words))
     else:
         chosen = parser.parse_args(arguments)
-    does_not_resume_alone()
     try:
-        with ends_at_once():
+        with ends_at_once(), resumed_by(lambda folder: None):  # it is the command that goes on
             for module in chosen.modules:  # what is in a folder alone makes nothing be imported
                 import_module(module)
             commands[chosen.command].main(chosen)
@@ -55,8 +54,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if isinstance(error, KeyboardInterrupt) or error.code == TERMINATED:
             where = ", with --out FOLDER" if chosen.command == "choose" else ""
             print(f"{chosen.command}: stopped. The same goes on{where}.", file=sys.stderr)
-        raise SystemExit(130 if isinstance(error, KeyboardInterrupt) else error.code) from None
+        raise
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:  # of which a traceback says nothing
+        raise SystemExit(130) from None

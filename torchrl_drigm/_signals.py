@@ -19,10 +19,9 @@ __all__ = [
     "STOPPED",
     "TERMINATED",
     "as_child",
-    "does_not_resume_alone",
     "ends_at_once",
     "raised",
-    "resumes_by",
+    "resumed_by",
     "saves_first",
     "tell",
 ]
@@ -117,17 +116,21 @@ def as_child() -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _Process.second = signal.SIG_IGN
-    does_not_resume_alone()
-
-
-def does_not_resume_alone() -> None:
-    """Let the runs of this process not say how they go on: something larger does."""
     _Process.how = staticmethod(lambda folder: None)
 
 
-def resumes_by(how: Callable[[Path], str]) -> None:
-    """Let the runs of this process say by what command line they go on, from their folders."""
-    _Process.how = staticmethod(how)
+@contextmanager
+def resumed_by(how: Callable[[Path], str | None]) -> Iterator[None]:
+    """Let the runs of the block say by what they go on, from their folders; with ``None`` nothing.
+
+    Args:
+        how (callable): gives the command line of a run's folder.
+    """
+    before, _Process.how = _Process.how, staticmethod(how)
+    try:
+        yield
+    finally:
+        _Process.how = staticmethod(before)
 
 
 def tell(error: BaseException, folder: Path, words: str) -> None:

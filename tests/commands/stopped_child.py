@@ -1,6 +1,7 @@
 """Calls in processes side by side that are stopped by a signal, and take their time to save."""
 
 import os
+import signal
 import sys
 import time
 from functools import partial
@@ -24,6 +25,7 @@ def saving(name, seconds):
 if __name__ == "__main__":
     from tests.commands import stopped_child
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever ignores it, ignores it
     calls = [(n, partial(stopped_child.saving, str(n), float(sys.argv[1]))) for n in range(4)]
     try:
         with _signals.ends_at_once():

@@ -16,14 +16,16 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
-from torchrl_drigm._signals import ends_at_once, resumes_by
+from torchrl_drigm._signals import ends_at_once, resumed_by
 from torchrl_drigm.commands._refusals import refuse, refuse_with_torch
 from torchrl_drigm.config.help import help_text
 
 __all__ = ["CONFIGS", "command_line"]
 
 CONFIGS = "torchrl_drigm.config"
+_REFUSALS = (ImportError, RuntimeError, ValueError, FileNotFoundError)
 
 
 def command_line(config: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], None]]:
@@ -54,9 +56,8 @@ def command_line(config: str) -> Callable[[Callable[[DictConfig], None]], Callab
             composes = hydra.main(
                 version_base=None, config_path=f"pkg://{CONFIGS}", config_name=config
             )
-            resumes_by(_resuming)
             try:
-                with ends_at_once():
+                with ends_at_once(), resumed_by(_resuming):
                     composes(task)()
             except KeyboardInterrupt:  # of which a traceback says nothing
                 raise SystemExit(130) from None
@@ -128,6 +129,6 @@ def _check(config: str, args) -> None:
             refuse_with_torch(found[0])
     except HydraException:
         return  # it is found once more, and told by Hydra
-    except (ImportError, RuntimeError, ValueError, FileNotFoundError) as error:
+    except (*_REFUSALS, OmegaConfBaseException) as error:
         print(error, file=sys.stderr)
         raise SystemExit(1) from error

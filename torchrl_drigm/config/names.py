@@ -129,10 +129,13 @@ def _check_simulator(cfg: DictConfig) -> None:
             check_days(tuple(env.days), env.wrap_days)
         except ValueError as error:
             raise ValueError(f"env.{error}") from error
+        places = _installed.locations()
+        if places is not None:  # and those that the config itself gives ground temperatures of
+            places = [*places, *(env.get("ground_temp") or {})]
         for weather, *location in env.climates:
             _check_known("env.climates: weather", weather, _installed.weathers())
-            for place in location if not _is_file(weather) else ():
-                _check_known("env.climates: location", place, _installed.locations())
+            for place in location:
+                _check_known("env.climates: location", place, places)
     elif env.name in ("smax", "smac"):
         field = "env.map_name" if cfg.get("map_name") is None else "map_name"
         _check_known(field, OmegaConf.select(cfg, field), _installed.maps(env.name))
