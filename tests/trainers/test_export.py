@@ -23,7 +23,11 @@ pytestmark = pytest.mark.sustaingym
 ENDINGS = [".pt2"] if export.missing_for_onnx() else [".pt2", ".onnx"]
 AGENTS = {
     "a window": ["agent.window=3", "agent.core=lstm"],
-    "no core": ["agent.core=none", "agent.share_params=true", "agent.agent_id=true"],
+    "levels": ["agent.core=none", "agent.action_degree=5"],
+    "no core": [
+        *("agent.core=none", "agent.share_params=true", "agent.agent_id=true"),
+        "agent.action_degree=null",
+    ],
     "a state": ["agent=recurrent", "agent.hidden_size=8"],
     "a state of QTRAN": ["agent=recurrent", "agent.core=lstm", "agent.hidden_size=8"],
 }
