@@ -1,6 +1,7 @@
 """Cooperative multi-agent environments with one set of keys."""
 
 from torchrl_drigm.envs.libs import (
+    BuildingParameters,
     BuildingPhysics,
     HeaterFailures,
     NoisyVmasEnv,
@@ -15,6 +16,7 @@ from torchrl_drigm.envs.libs import (
 from torchrl_drigm.envs.toy import DecPOMDPEnv, DronesEnv, HarvestEnv, MachinesEnv
 
 __all__ = [
+    "BuildingParameters",
     "BuildingPhysics",
     "DecPOMDPEnv",
     "DronesEnv",

@@ -117,7 +117,7 @@ class ProportionalControl(ReferencePolicy):
 
     Args:
         gain: power per °C.
-        setpoint: °C.
+        setpoint: °C. Default: each zone's own.
 
     Example:
         >>> from tensordict import TensorDict
@@ -130,28 +130,30 @@ class ProportionalControl(ReferencePolicy):
         tensor([[150, 150, 150, 150, 150, 150]])
     """
 
-    def __init__(self, gain: float = 0.25, setpoint: float = 22.0) -> None:
+    def __init__(self, gain: float = 0.25, setpoint: float | None = None) -> None:
         super().__init__()
         self.gain = gain
         self.setpoint = setpoint
 
     def act(self, observation: Tensor) -> Tensor:
         """``gain * (setpoint - zone temperature)``."""
-        power = self.gain * (self.setpoint - observation[..., 0])
+        setpoint = self.env.target if self.setpoint is None else self.setpoint
+        power = self.gain * (setpoint - observation[..., 0])
         return power_to_level(power, self.env.n_action_levels)
 
 
 class OneStepOracle(ReferencePolicy):
     """Knows the physics and the next weather: the limit of what can be reached, in practice.
 
-    Takes the joint power that would bring every zone to its set point in one step, rounded to
-    the grid. It centralises what the agents must find out separately and from their pasts.
+    Takes the joint power that would bring every agent's zone to its set point in one step, rounded
+    to the grid. It centralises what the agents must find out separately and from their pasts.
     """
 
     def act(self, observation: Tensor) -> Tensor:
-        """Solves ``passive_temperature + action_effect @ power = target``."""
-        missing = self.env.target - self.env.passive_temperature()  # [B, n] °C
-        power = torch.linalg.solve(self.env.action_effect, missing)
+        """Solves ``passive_temperature + action_effect @ power = target`` in the agents' zones."""
+        heated = self.env.heated
+        missing = self.env.target - self.env.passive_temperature()[:, heated]  # [B, n] °C
+        power = torch.linalg.solve(self.env.action_effect[:, heated], missing)
         return power_to_level(power, self.env.n_action_levels)
 
 

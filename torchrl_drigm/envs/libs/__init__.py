@@ -3,6 +3,7 @@
 from torchrl_drigm.envs.libs.smac import SMACEnv, SMACWrapper
 from torchrl_drigm.envs.libs.smax import SMAXEnv, SMAXWrapper
 from torchrl_drigm.envs.libs.sustaingym import (
+    BuildingParameters,
     BuildingPhysics,
     HeaterFailures,
     RandomWeather,
@@ -12,6 +13,7 @@ from torchrl_drigm.envs.libs.sustaingym import (
 from torchrl_drigm.envs.libs.vmas import NoisyVmasEnv
 
 __all__ = [
+    "BuildingParameters",
     "BuildingPhysics",
     "HeaterFailures",
     "NoisyVmasEnv",

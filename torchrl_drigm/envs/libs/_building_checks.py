@@ -1,4 +1,4 @@
-"""What a building environment refuses: names, days and entries of a reset that do not exist.
+"""What a building environment refuses: numbers, days and entries of a reset that do not exist.
 
 Axes: ``B`` copies of the environment.
 """
@@ -17,9 +17,9 @@ __all__ = [
     "check_at_least",
     "check_chosen",
     "check_days",
-    "check_names",
     "check_number",
     "check_option",
+    "is_pair",
 ]
 
 Option = TypeVar("Option")
@@ -71,27 +71,6 @@ def check_option(name: str, cls: type[Option], value: Any) -> Option | None:
         raise ValueError(f"{name}: {error}") from error
 
 
-def check_names(building: str, climates: Sequence[tuple[str, str]]) -> None:
-    """Refuses a building or climate that SustainGym does not have, and a climate named twice.
-
-    Raises:
-        ValueError: naming the argument, its value and the valid names.
-    """
-    from sustaingym.envs.building.utils import BUILDINGS, GROUND_TEMP, WEATHER
-
-    _check_name("building", building, BUILDINGS)
-    if not climates or not all(_is_pair(climate) for climate in climates):
-        raise ValueError(
-            f"climates={climates!r} must be a list of (weather, location) pairs, "
-            "at least one, such as [('Hot_Dry', 'Tucson')]."
-        )
-    for weather, location in climates:
-        _check_name("climates: weather", weather, WEATHER)
-        _check_name("climates: location", location, GROUND_TEMP)
-    if len({tuple(climate) for climate in climates}) < len(climates):
-        raise ValueError(f"climates={climates!r} must not repeat a pair.")
-
-
 def check_chosen(name: str, value: Tensor, reset: Tensor, bound: int | None) -> Tensor:
     """The entry ``name`` of a reset as ``[B]``, checked where it counts.
 
@@ -122,10 +101,11 @@ def check_chosen(name: str, value: Tensor, reset: Tensor, bound: int | None) -> 
     return value
 
 
-def _is_pair(value: object) -> bool:
+def is_pair(value: object) -> bool:
+    """Whether something is a sequence of two, and no string.
+
+    Examples:
+        >>> is_pair(("Hot_Dry", "Tucson")), is_pair("ab")
+        (True, False)
+    """
     return isinstance(value, Sequence) and not isinstance(value, str) and len(value) == 2
-
-
-def _check_name(name: str, value: str, valid: dict) -> None:
-    if value not in valid:
-        raise ValueError(f"{name}={value!r} is unknown; valid names: {', '.join(valid)}.")

@@ -34,7 +34,7 @@ class HeaterFailures:
         rated_power (float): ``rated``, the share of the maximal power that is without risk, in
             [0, 1).
         exponent (float): how fast the risk grows above it; positive.
-        steps (int): steps of five minutes that a heater is out of order.
+        steps (int): steps, of five minutes by default, that a heater is out of order.
         severity (float): factor on the probability, the axis of a shift; 1 is nominal.
         observed (bool): append to each agent's observation, and for all agents to the state, how
             much of the ``steps`` its own heater is still out of order, in [0, 1]. Without it

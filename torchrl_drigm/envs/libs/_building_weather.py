@@ -13,7 +13,7 @@ from torchrl_drigm.envs.libs._building_checks import check_number
 
 __all__ = ["RandomWeather"]
 
-STEPS_PER_HOUR = 12
+SECONDS_PER_HOUR = 3600
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class RandomWeather:
         irradiance = irradiance * (1 - largest * torch.special.ndtr(cover))
         return torch.stack([outdoor, ground, irradiance], -1)
 
-    def next_noise(self, noise: Tensor, normal: Tensor) -> Tensor:
-        """The noise ``[B, 2]`` a step later, by standard normal numbers ``[B, 2]``."""
-        kept = math.exp(-1 / (STEPS_PER_HOUR * self.hours))
+    def next_noise(self, noise: Tensor, normal: Tensor, seconds: int = 300) -> Tensor:
+        """The noise ``[B, 2]`` a step of so many seconds later, by standard normal ``[B, 2]``."""
+        kept = math.exp(-1 / (SECONDS_PER_HOUR / seconds * self.hours))
         return kept * noise + math.sqrt(1 - kept**2) * normal

