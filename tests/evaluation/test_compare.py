@@ -160,20 +160,33 @@ class TestLeftOut:
 
 
 class TestBuildings:
-    def test_a_building_without_a_normalisation_makes_a_table_of_raw_returns(self, tmp_path):
+    def test_each_building_is_normalised_by_its_own_scale(self, tmp_path):
         write(tmp_path / "a", [0.8, 0.9])
-        assert set(summarize(compare_runs([tmp_path]))["measure"]) == {"normalised return"}
         write(tmp_path / "b", [-79.0, -79.0], building="Hospital")
         rows = tucson(compare_runs([tmp_path]))
-        assert set(rows["measure"]) == {"raw return"}
+        assert set(rows["measure"]) == {"normalised return"}
+        unit = (55 / 6) ** 1.5  # of 55 zones
         assert rows["mean"].to_dict() == pytest.approx(
             {
-                "TV QMIX, ρ = 0.3, env.building=OfficeSmall": -1350.0,
-                "TV QMIX, ρ = 0.3, env.building=Hospital": -720_000.0,
-                "do nothing, env.building=OfficeSmall": -18_000.0,
-                "do nothing, env.building=Hospital": -18_000.0,
+                "TV QMIX, ρ = 0.3, env.building=OfficeSmall": 0.85,
+                "TV QMIX, ρ = 0.3, env.building=Hospital": 1 - 80 / unit,
+                "do nothing, env.building=OfficeSmall": -1.0,
+                "do nothing, env.building=Hospital": 1 - 2 / unit,
             }
         )
+
+    def test_references_on_other_set_points_are_others(self, tmp_path):
+        write(tmp_path / "a", [0.8])
+        write(tmp_path / "b", [0.8], target=20.0)
+        write(tmp_path / "c", [0.8], seed=1, target=22.0)  # as without the field
+        references = [p for p in tucson(compare_runs([tmp_path])).index if p.startswith("do")]
+        assert references == ["do nothing, env.target=22.0", "do nothing, env.target=20.0"]
+
+    def test_a_building_file_that_is_gone_leaves_its_run_out(self, tmp_path):
+        write(tmp_path / "a", [0.8])
+        write(tmp_path / "b", [0.8], building="gone.htm")
+        with pytest.warns(UserWarning, match=r"building='gone.htm': there is no such file"):
+            assert len(compare_runs([tmp_path])["run"].unique()) == 1
 
     def test_references_on_other_action_levels_are_others(self, tmp_path):
         write(tmp_path / "a", [0.8])

@@ -16,12 +16,21 @@ from torchrl_drigm.evaluation import (
 def test_the_paper_normalises_the_office():
     returns = np.array([-9000.0, 0.0, -18000.0])
     assert normalise_return(returns, "OfficeSmall").tolist() == [0, 1, -1]
-    assert list(RETURN_SCALES) == ["OfficeSmall"]
+    assert RETURN_SCALES["OfficeSmall"] == 9000.0 and len(RETURN_SCALES) == 16
+
+
+@pytest.mark.parametrize(("building", "n"), [("Warehouse", 3), ("OutPatientHealthCare", 118)])
+def test_zero_is_the_same_error_in_every_zone_of_every_building(building, n):
+    """The reward is minus n times the Euclidean norm of n errors, in each of 288 steps."""
+    error = 9000.0 / (288 * 0.999 * 6 * 6**0.5)  # °C, in the office
+    returned = -288 * 0.999 * n * (n * error**2) ** 0.5
+    assert error == pytest.approx(2.13, abs=0.01)
+    assert normalise_return(returned, building) == pytest.approx(0.0, abs=1e-9)
 
 
 def test_a_building_without_a_scale():
-    with pytest.raises(ValueError, match=r"building='Hospital' has no normalised return.*OfficeSm"):
-        normalise_return(-700_000.0, "Hospital")
+    with pytest.raises(ValueError, match=r"building='Barn' has no normalised return.*OfficeSmall"):
+        normalise_return(-700_000.0, "Barn")
 
 
 def rows(policy, *returns, normalised):

@@ -121,9 +121,10 @@ def test_a_sequence_starts_from_the_state_of_its_first_step():
 
 @pytest.mark.parametrize("core", ["gru", "lstm"])
 @pytest.mark.parametrize("shared", [True, False], ids=["shared", "unshared"])
-def test_observations_are_scaled_before_they_enter(core, shared):
+@pytest.mark.parametrize("agents", [(), (A,)], ids=["the same", "of each agent"])
+def test_observations_are_scaled_before_they_enter(core, shared, agents):
     """In windows and sequences alike."""
-    loc, scale = torch.randn(F), 0.5 + torch.rand(F)
+    loc, scale = torch.randn(*agents, F), 0.5 + torch.rand(F)
     kwargs = {"hidden_size": H, "core": core, "share_params": shared}
     drqn = DRQN(F, N_ACTIONS, A, observation_loc=loc, observation_scale=scale, **kwargs)
     plain = DRQN(F, N_ACTIONS, A, **kwargs)

@@ -31,7 +31,15 @@ def leaves(x):
 
 @pytest.mark.parametrize("method", ["forward", "chosen_value", "greedy_and_chosen"])
 @pytest.mark.parametrize("core", ["gru", "lstm", "none"])
-@pytest.mark.parametrize("scaling", [{}, {"observation_loc": 3.0, "observation_scale": 2.0}])
+@pytest.mark.parametrize(
+    "scaling",
+    [
+        {},
+        {"observation_loc": 3.0, "observation_scale": 2.0},
+        {"observation_loc": torch.arange(15.0).view(AGENTS, F)},
+    ],
+    ids=["none", "one", "of each agent"],
+)
 @pytest.mark.parametrize("degree", [None, 2])
 @pytest.mark.parametrize("shared", [False, True])
 def test_values_and_gradients_are_those_of_the_networks(method, core, scaling, shared, degree):

@@ -36,8 +36,10 @@ def test_an_episode_that_a_lost_connection_cut_does_not_count():
     [
         ("building", [], "normalized_return", 0.9),
         ("building", ["env=building_all_climates"], "normalized_return", 0.9),
-        # a scale of six zones says nothing of a hospital
-        ("building", ["env.building=Hospital"], "return", -900.0),
+        # a scale of six zones says nothing of a hospital of 55
+        ("building", ["env.building=Hospital"], "normalized_return", 1 - 0.1 * (6 / 55) ** 1.5),
+        ("building", ["env.time_res=900"], "normalized_return", 0.7),  # a third of the steps
+        ("torchrl", ["env.return_scale=null"], "return", -900.0),
         ("battles", ["env=smax"], "normalized_return", -450.0),
         ("battles", ["env=smac"], "normalized_return", -45.0),
     ],

@@ -130,8 +130,11 @@ def _check_simulator(cfg: DictConfig) -> None:
         except ValueError as error:
             raise ValueError(f"env.{error}") from error
         places = _installed.locations()
-        if places is not None:  # and those that the config itself gives ground temperatures of
-            places = [*places, *(env.get("ground_temp") or {})]
+        given = env.get("ground_temp") or {}
+        if OmegaConf.is_list(given):  # for every place
+            places = None
+        elif places is not None:  # and those that the config itself gives ground temperatures of
+            places = [*places, *given]
         for weather, *location in env.climates:
             _check_known("env.climates: weather", weather, _installed.weathers())
             for place in location:

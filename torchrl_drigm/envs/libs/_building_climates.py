@@ -8,7 +8,7 @@ from torchrl_drigm.envs.libs._building_checks import is_pair
 from torchrl_drigm.envs.libs._building_parameters import BuildingParameters
 from torchrl_drigm.envs.libs._epw import check_epw, ground_temperatures
 
-__all__ = ["check_climate", "check_climates"]
+__all__ = ["check_climate", "check_climates", "check_ground"]
 
 ENDING = ".epw"
 
@@ -58,3 +58,20 @@ def check_climate(weather: str, location: str, parameters: BuildingParameters) -
         "SustainGym would take its ground for 0 °C all year. Give it in °C for each month, January "
         f"first: ground_temp={{{location}: [twelve numbers]}}.{own}"
     )
+
+
+def check_ground(climates: Sequence[tuple[str, str]], parameters: BuildingParameters) -> None:
+    """Refuses twelve temperatures of the ground that no climate would take.
+
+    Raises:
+        ValueError: naming them and the locations.
+    """
+    from sustaingym.envs.building.utils import GROUND_TEMP
+
+    locations = [location for _, location in climates]
+    if parameters.ground_for_all and set(locations) <= set(GROUND_TEMP):
+        raise ValueError(
+            f"ground_temp={list(parameters.ground_temp)} is for locations that SustainGym lacks, "
+            f"and it has its own for {', '.join(locations)}: give the location another name, or "
+            f"ground_temp={{{locations[0]}: [twelve numbers]}}."
+        )

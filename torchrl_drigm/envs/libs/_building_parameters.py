@@ -157,6 +157,11 @@ class BuildingParameters:
         """Steps in a day."""
         return SECONDS_PER_DAY // self.time_res
 
+    @property
+    def ground_for_all(self) -> bool:
+        """Whether ``ground_temp`` is a list, of every location that SustainGym lacks."""
+        return self.ground_temp is not None and not _is_pairs(self.ground_temp)
+
     def ground_of(self, location: str, known: Mapping[str, Sequence[float]]) -> Monthly | None:
         """°C of a location's ground by month, its own or those known; ``None`` if there are none.
 
@@ -164,11 +169,9 @@ class BuildingParameters:
             location (str): the location.
             known (mapping): what SustainGym has.
         """
-        own = self.ground_temp or ()
-        if _is_pairs(own):
-            own = dict(own)
-            return own.get(location, known.get(location))
-        return known.get(location, own or None)
+        if self.ground_for_all:
+            return known.get(location, self.ground_temp)
+        return dict(self.ground_temp or ()).get(location, known.get(location))
 
     def n_agents(self, n_zones: int) -> int:
         """Zones with a heater, of a building with so many."""

@@ -14,8 +14,11 @@ def scaling(
     scale: Tensor | Sequence[float] | float | None,
     shape: tuple[int, ...],
     device: torch.device | str | None,
+    n_agents: int = 1,
 ) -> tuple[Tensor, Tensor]:
     """Location and scale of an input, expanded to its shape; 0 and 1 where they are ``None``.
+
+    Of agents that have one each, ``[A, F]``, it comes as ``[A, 1, F]``, which fits windows.
 
     Raises:
         ValueError: naming the input, for a scale that is not positive, or numbers that are not
@@ -28,6 +31,8 @@ def scaling(
 
     def buffer(value: Tensor | Sequence[float] | float) -> Tensor:
         value = torch.as_tensor(value, dtype=torch.get_default_dtype(), device=device)
+        if value.ndim == 2:
+            return value.expand(n_agents, *shape).unsqueeze(1).clone()
         return value.expand(shape).clone()
 
     loc = buffer(0.0 if loc is None else loc)
@@ -43,3 +48,8 @@ def scaling(
             "stay as it is."
         )
     return loc, scale
+
+
+def of_step(value: Tensor) -> Tensor:
+    """A location or scale for single steps, without the dimension of windows."""
+    return value.squeeze(-2) if value.ndim > 1 else value

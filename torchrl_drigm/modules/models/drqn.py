@@ -25,7 +25,7 @@ from torchrl_drigm.modules.models._drqn_inputs import (
 )
 from torchrl_drigm.modules.models._feed_forward import FeedForward
 from torchrl_drigm.modules.models._levels import LevelHead, agents_polynomials
-from torchrl_drigm.modules.models._scaling import scaling
+from torchrl_drigm.modules.models._scaling import of_step, scaling
 from torchrl_drigm.modules.models.multiagent_rnn import MultiAgentGRU, MultiAgentLSTM
 
 __all__ = ["DRQN"]
@@ -65,8 +65,8 @@ class DRQN(nn.Module):
             power: their values are a polynomial of this degree of the level, and the previous one
             enters by another, so that each step teaches about all levels (with 2, as normalized
             advantage functions do, Gu et al. 2016). Default: ``None``, each action for itself.
-        observation_loc (Tensor or float, optional): broadcast to ``[F]``. Default: 0.
-        observation_scale (Tensor or float, optional): broadcast to ``[F]``, positive. Default: 1.
+        observation_loc (Tensor or float, optional): broadcast to ``[F]`` or ``[A, F]``. Default: 0.
+        observation_scale (Tensor or float, optional): the same, positive. Default: 1.
         with_features (bool): also return each agent's features, the input of the head, which
             QTRAN's networks share. Default: ``False``.
         device (torch.device, optional): where the parameters live.
@@ -121,7 +121,7 @@ class DRQN(nn.Module):
         self.n_agents = n_agents
         self.hidden_size = hidden_size
         loc, scale = scaling(
-            "observation", observation_loc, observation_scale, (observation_size,), device
+            "observation", observation_loc, observation_scale, (observation_size,), device, n_agents
         )
         self.register_buffer("observation_loc", loc)
         self.register_buffer("observation_scale", scale)
@@ -319,7 +319,7 @@ class DRQN(nn.Module):
         check_recurrent(self.core)
         sizes = (self.n_agents, self.observation_size)
         previous_action = check_sequences(observation, previous_action, sizes, self.n_actions)
-        x = (observation - self.observation_loc) / self.observation_scale
+        x = (observation - of_step(self.observation_loc)) / of_step(self.observation_scale)
         action = self._agent_first(previous_action.unsqueeze(-1)).squeeze(-1)
         embedding = nn.functional.pad(self._embeddings, (0, 0, 0, 1))  # zeros for no action
         x = self._encode(self._agent_first(x), action, embedding, self.agent_embedding)

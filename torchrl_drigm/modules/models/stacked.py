@@ -121,7 +121,7 @@ class _StackedTeam(StackedModule):
         lent = {name: _tensor(self.module, name) for name in self._names}
         n_agents = self.module.n_agents
         for name, tensor in lent.items():
-            if name in _SCALING:  # the same for all agents of a run
+            if name in _SCALING and tensor.ndim == 2:  # the same for all agents of a run
                 tensor = tensor[:, None, None].expand(-1, n_agents, -1, -1)
             lent[name] = tensor.flatten(0, 1)
         merged = [x.movedim(0, at).flatten(at, at + 1) for x in args]
