@@ -164,7 +164,7 @@ class TestFiles:
         text, walls = shipped_building("Warehouse")
         file = tmp_path / "barn.htm"
         file.write_text(text.replace("ZONE1 OFFICE", "MILKING PARLOUR"))
-        env = SustainGymEnv(building=str(file), U_Wall=walls, target=[16.0, 12.0, 12.0])
+        env = SustainGymEnv(building=file, U_Wall=walls, target=[16.0, 12.0, 12.0])
         assert env.zones[0] == "MILKING PARLOUR"
         real = real_building("Warehouse", *TUCSON, target=[16.0, 12.0, 12.0])
         assert_follows(env, real, day=90, steps=8)

