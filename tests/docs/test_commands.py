@@ -57,7 +57,8 @@ def test_a_sweep_of_a_page_composes(words):
 
 def test_scripts_of_the_pages_are_there():
     scripts = {word for _, words in commands() for word in words[1:2] if word.endswith(".py")}
-    missing = [script for script in scripts if not (ROOT / script).exists()]
+    folders = (ROOT, ROOT / "docs" / "examples")  # of the latter a page shows what is in them
+    missing = [s for s in scripts if not any((folder / s).exists() for folder in folders)]
     assert len(scripts) > 5 and not missing
 
 
