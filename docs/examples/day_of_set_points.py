@@ -6,13 +6,11 @@ import pandas as pd
 import torch
 from torchrl.envs.utils import ExplorationType, set_exploration_type
 
-from torchrl_drigm.trainers import load_team
+from torchrl_drigm import load_team
 
 run, day, file = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 team = load_team(run)
-env = team.task.make_env(1, "test", 0, {})
-for transform in team.memory():  # of the agents: windows of what they saw
-    env.append_transform(transform)
+env = team.make_env()
 start = env.reset(day=torch.tensor([day]), climate=torch.tensor([0]))
 with torch.no_grad(), set_exploration_type(ExplorationType.DETERMINISTIC):
     steps = env.rollout(100_000, team, auto_reset=False, tensordict=start)[0]
