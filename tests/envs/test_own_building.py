@@ -3,6 +3,7 @@
 import contextlib
 import inspect
 import io
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -96,6 +97,16 @@ def test_the_number_of_zones_of_every_building_is_known():
     assert small == {name: len(SustainGymEnv(building=name).zones) for name in small}
 
 
+def test_arrays_are_lists():
+    given = {"target": [20.0, 15.0, 21.0], "ac_map": [1, 0, 1], "ground_temp": GROUND}
+    arrays = {name: np.array(value) for name, value in given.items()}
+    own = BuildingParameters(**arrays, time_res=np.int64(600))
+    assert own == BuildingParameters(**given, time_res=600)
+    assert hash(own) == hash(BuildingParameters(**given, time_res=600))
+    mapped = [BuildingParameters(ground_temp={"A": kind(GROUND)}) for kind in (list, np.array)]
+    assert mapped[0] == mapped[1]
+
+
 class TestZonesWithoutHeater:
     ENV: ClassVar = {"building": "Warehouse", "ac_map": [0, 1, 1], "target": [15.0, 20.0, 21.0]}
 
@@ -140,7 +151,7 @@ class TestFiles:
         assert seen[0][1].item() == 18.0  # of July
 
     def test_a_file_that_changed_is_read_again(self, tmp_path):
-        first = SustainGymEnv(climates=[(warmer_weather(tmp_path / "a.epw", 1.0), "Tucson")])
+        first = SustainGymEnv(climates=[(Path(warmer_weather(tmp_path / "a.epw", 1.0)), "Tucson")])
         second = SustainGymEnv(climates=[(warmer_weather(tmp_path / "a.epw", 12.5), "Tucson")])
         outdoor = [env.reset(at([5]))["state"][0, 6].item() for env in (first, second)]
         assert outdoor[1] - outdoor[0] == pytest.approx(11.5, abs=1e-3)

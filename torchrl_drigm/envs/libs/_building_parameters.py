@@ -28,8 +28,8 @@ Monthly = tuple[float, ...]
 class BuildingParameters:
     r"""Parameters of SustainGym's ``ParameterGenerator``, by its names and with its defaults.
 
-    Where one number for all zones is meant, give a number; otherwise a list with a number for each
-    of the ``N`` zones, in the order of the environment's ``zones``.
+    Where one number for all zones is meant, give a number; otherwise a list or an array with a
+    number for each of the ``N`` zones, in the order of the environment's ``zones``.
 
     Not here, as an episode is a day: ``episode_len`` and what makes other weather
     (:class:`RandomWeather` does). ``temp_range`` bounds nothing in SustainGym.
@@ -81,6 +81,8 @@ class BuildingParameters:
     activity_sch: float = 120.0
 
     def __post_init__(self) -> None:
+        for name in self.names():  # arrays, as SustainGym has them, and tensors
+            object.__setattr__(self, name, _plain(getattr(self, name)))
         relations: dict[str, tuple[str, Callable[[float], bool]]] = {
             "target": ("in °C", lambda x: True),
             "max_power": ("above 0 W", lambda x: x > 0),
@@ -220,6 +222,10 @@ def _cost(n: int, beta: float, norm: float) -> float:
     return n * n ** (1 / norm) * (2 * beta + 24 * (1 - beta))
 
 
+def _plain(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
 def _flag(value: Any) -> bool:
     return bool(value)
 
@@ -233,6 +239,7 @@ def _is_pairs(value: Any) -> bool:
 
 
 def _monthly(name: str, value: Any) -> Monthly:
+    value = _plain(value)
     _check_length(name, value, MONTHS, "°C of each month, January first")
     for i, number in enumerate(value):
         check_number(f"{name}[{i}]", number, "in °C between -60 and 60", lambda x: -60 <= x <= 60)
