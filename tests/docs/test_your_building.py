@@ -135,4 +135,4 @@ def test_the_config_of_the_page_trains(folder, python):
     assert done.returncode == 0, done.stderr[-3000:]
     assert "weak heaters" in done.stdout
     config = OmegaConf.load(folder / "runs" / "home" / "config.yaml")
-    assert config.env.building == "OfficeSmall" and config.env.n_action_levels == 40
+    assert config.env.building == "OfficeSmall" and config.env.n_action_levels == 200
