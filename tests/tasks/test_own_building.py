@@ -9,6 +9,7 @@ pytest.importorskip(
 
 from tests.envs._own_building import shipped_building, warmer_weather
 from torchrl_drigm.config import compose_config
+from torchrl_drigm.config.names import check_names
 from torchrl_drigm.envs import BuildingParameters
 from torchrl_drigm.envs.libs._building_file import ZONES
 from torchrl_drigm.evaluation import ProportionalControl, evaluate
@@ -128,3 +129,10 @@ def test_a_config_has_every_parameter_with_its_default():
         name: getattr(BuildingParameters(), name) for name in BuildingParameters.names()
     }
     assert make_task(compose_config()).parameters == BuildingParameters()
+
+
+@pytest.mark.parametrize("ground", [[10] * 12, f"{{Oasis: {[10] * 12}}}"], ids=["all", "one"])
+def test_a_place_of_ones_own_passes_the_check_before_pytorch(ground):
+    check_names(compose_config("env.climates=[[Hot_Dry,Oasis]]", f"env.ground_temp={ground}"))
+    with pytest.raises(ValueError, match=r"env\.climates: location='Oasis' is unknown"):
+        check_names(compose_config("env.climates=[[Hot_Dry,Oasis]]"))
