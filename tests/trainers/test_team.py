@@ -16,6 +16,7 @@ import torchrl_drigm
 from tests.trainers import small_battles
 from tests.trainers.small_building import config
 from torchrl_drigm import trainers
+from torchrl_drigm.config.added import ADDED
 from torchrl_drigm.evaluation import evaluate
 from torchrl_drigm.trainers import RunCheckpoint, load_checkpoint, load_team
 from torchrl_drigm.trainers.builders import make_agents
@@ -140,6 +141,24 @@ class TestRefusals:
         listed.write_text(_as_text(files, version="new"))
         with pytest.raises(ValueError, match=r"it is damaged .files.json has version='new'"):
             load_team(other)
+
+    def test_a_run_of_before_fields_were_added(self, tmp_path):
+        run, older = trained(tmp_path / "run", "agent.action_degree=null"), tmp_path / "older"
+        shutil.copytree(run.run_dir, older)
+        cfg = OmegaConf.load(older / "config.yaml")
+        absent = object()
+        for name, before in ADDED.items():
+            group, _, field = name.rpartition(".")
+            if OmegaConf.select(cfg, name, default=absent) == before:
+                del cfg[group][field]
+        assert "ground_temp" not in cfg.env and "action_degree" not in cfg.agent
+        OmegaConf.save(cfg, older / "config.yaml")
+        team, env = load_team(older), run.team.make_env(2)
+        td = env.reset()
+        assert torch.equal(
+            team(td.clone())["agents", "action"], run.team(td.clone())["agents", "action"]
+        )
+        team.make_env(2).rollout(2, team)
 
     def test_a_damaged_checkpoint(self, run, tmp_path):
         shutil.copytree(run.run_dir, damaged := tmp_path / "run")

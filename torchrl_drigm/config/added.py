@@ -11,6 +11,7 @@ ADDED: dict[str, Any] = {
     "optim.dual_first": False,
     "replay.drop_last": False,
     "exploration.per": "agent",
+    "agent.action_degree": None,
     "env.failures": None,
     "env.random_weather": None,
     "env.target": 22.0,

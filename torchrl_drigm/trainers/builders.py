@@ -45,7 +45,7 @@ def make_agents(cfg: DictConfig, env: EnvBase | Sizes) -> SafeSequential:
         core=cfg.agent.core,
         share_params=cfg.agent.share_params,
         agent_id=cfg.agent.agent_id,
-        action_degree=cfg.agent.action_degree,
+        action_degree=cfg.agent.get("action_degree"),
         observation_loc=_location(cfg.env, sizes.observation_size),
         observation_scale=_numbers(cfg.env.scale),
         with_features=cfg.mixer.name == QTRAN and not cfg.agent.recurrent,
@@ -120,7 +120,7 @@ def make_dual(cfg: DictConfig, env: EnvBase | Sizes) -> DualNetwork | None:
         hidden_size=cfg.uncertainty.dual_hidden_size,
         device=cfg.device,
         n_duals=n_duals,
-        action_degree=cfg.agent.action_degree,
+        action_degree=cfg.agent.get("action_degree"),
     )
 
 

@@ -98,7 +98,7 @@ def _qtran(cfg: DictConfig, sizes: dict[str, Any]) -> nn.ModuleDict:
         n_actions=sizes["n_actions"],
         **layers,
         device=cfg.device,
-        action_degree=cfg.agent.action_degree,
+        action_degree=cfg.agent.get("action_degree"),
     )
     state = QTRANStateValue(sizes["state_shape"], **layers, device=cfg.device)
     return nn.ModuleDict(
