@@ -1,12 +1,12 @@
-"""Classes by a name: one that the package knows, or the import path of a user's own."""
+"""Classes and functions by a name: the package's own, or a user's by its import path."""
 
 from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import ModuleType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -48,6 +48,39 @@ def find_class(
         raise ValueError(
             f"{field}={name!r} must lead to a subclass of {base.__name__}, and the module "
             f"{module_name!r} has {what}."
+        )
+    return found
+
+
+def find_callable(field: str, path: str, may_import: bool = True) -> Callable[..., Any]:
+    """The function or class at an import path.
+
+    Args:
+        field (str): what errors call the path, such as ``"env.make"``.
+        path (str): ``"my_module:make_env"`` or ``"my_module.make_env"``.
+        may_import (bool): see :func:`find_class`.
+
+    Raises:
+        ValueError: for what is no path, leads to nothing or to nothing that can be called, or a
+            module that would have to be imported and may not be.
+
+    Examples:
+        >>> find_callable("env.make", "fractions:Fraction")(1, 2)
+        Fraction(1, 2)
+    """
+    path = str(path)
+    module_name, _, name = path.rpartition(":" if ":" in path else ".")
+    if not module_name or not name:
+        raise ValueError(
+            f"{field}={path!r} must be the import path of a function or class of your own, such as "
+            "'my_module:make_env'."
+        )
+    found = vars(_module(field, module_name, path, may_import)).get(name)
+    if not callable(found):
+        what = f"no {name!r}" if found is None else f"{found!r} as {name!r}"
+        raise ValueError(
+            f"{field}={path!r} must lead to a function or class that makes an environment, and the "
+            f"module {module_name!r} has {what}."
         )
     return found
 

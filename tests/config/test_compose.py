@@ -27,7 +27,7 @@ class TestTypes:
     def test_every_choice_has_a_dataclass_and_a_value_for_each_field(self, group, choice):
         cfg = compose_config(f"{group}={choice}", "preset=paper")
         assert issubclass(OmegaConf.get_type(cfg[group]), schema.RunConfig.__annotations__[group])
-        missing = {f"{group}.name"} if choice == "own" else set()
+        missing = {"own": {f"{group}.name"}, "custom": {"env.make"}}.get(choice, set())
         assert OmegaConf.missing_keys(cfg) == missing
 
     @pytest.mark.parametrize("config", ["building", "battles"])

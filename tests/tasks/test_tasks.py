@@ -178,11 +178,11 @@ class TestTorchRL:
             ),
             (
                 {"make": "torch.nn.Linear"},
-                "env.make='torch.nn.Linear' must lead to a sub",
+                r"env.make='torch.nn.Linear' cannot be called with \['scenario', .*in_features",
             ),
             (
                 {"kwargs": {"scenario": "balance", "continuous_actions": True}},
-                "its actions are not discrete",
+                r"is continuous, .*'continuous_actions': False",
             ),
         ],
     )
@@ -202,10 +202,14 @@ def test_an_environment_that_is_not_batched_is_copied():
     assert results["steps"].tolist() == [1, 1, 5, 5]
 
 
-def test_agents_of_another_group_are_refused():
-    task = find_task("torchrl")(make=Counting, kwargs={"group": "walkers"})
-    with pytest.raises(ValueError, match=r"no \('agents', 'observation'\), only .*walkers"):
-        task.train_env(seed=0)
+def test_agents_of_another_group_are_the_team():
+    names = ({}, {"kwargs": {"group": "walkers"}})
+    here, there = (find_task("torchrl")(make=Counting, **name).train_env(seed=0) for name in names)
+    assert there.action_keys == here.action_keys == [("agents", "action")]
+    data = there.reset()
+    assert torch.equal(data["state"], here.reset()["state"])
+    data["agents", "action"] = torch.tensor([[1, 2]])
+    assert there.step(data)["next", "reward"].item() == 3
 
 
 def test_a_task_of_a_runs_folder_imports_nothing_later_either(own):

@@ -15,6 +15,7 @@ from omegaconf import MISSING
 from torchrl_drigm.config.schema_env import (
     BattlesEnvConfig,
     BuildingEnvConfig,
+    CustomEnvConfig,
     EnvConfig,
     MachinesEnvConfig,
     OwnEnvConfig,
@@ -42,6 +43,7 @@ __all__ = [
     "CVaRConfig",
     "ChiSquaredConfig",
     "ContaminationConfig",
+    "CustomEnvConfig",
     "EnvConfig",
     "GroupDRConfig",
     "KLConfig",
@@ -250,6 +252,7 @@ class BattlesConfig(RunConfig):
 _OF_FILES = (
     *(BuildingConfig, BattlesConfig, TorchRLConfig),
     *(BuildingEnvConfig, BattlesEnvConfig, SMAXEnvConfig, TorchRLEnvConfig, OwnEnvConfig),
+    CustomEnvConfig,
     *(ToyEnvConfig, MachinesEnvConfig),
     *(WindowAgentConfig, RecurrentAgentConfig),
     *(MixerConfig, QMixConfig, QTRANConfig, OwnMixerConfig),

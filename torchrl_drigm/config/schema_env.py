@@ -8,6 +8,7 @@ from omegaconf import MISSING
 __all__ = [
     "BattlesEnvConfig",
     "BuildingEnvConfig",
+    "CustomEnvConfig",
     "EnvConfig",
     "MachinesEnvConfig",
     "OwnEnvConfig",
@@ -91,6 +92,18 @@ class TorchRLEnvConfig(EnvConfig):
     scale: Any = MISSING
     reward_scale: float = MISSING
     return_scale: float | None = MISSING
+
+
+@dataclass
+class CustomEnvConfig(TorchRLEnvConfig):
+    """``env=custom``: an environment of one's own, by the import path of what makes it."""
+
+    # mappings or null; typed as such, OmegaConf would not let a null become one
+    key_map: Any = MISSING
+    action_failure: Any = MISSING
+    team_reward: str = MISSING
+    team_state: str | None = MISSING
+    action_levels: int | None = MISSING
 
 
 @dataclass

@@ -4,6 +4,7 @@ from torchrl_drigm.envs.libs import (
     BuildingParameters,
     BuildingPhysics,
     HeaterFailures,
+    MultiAgentWrapper,
     NoisyVmasEnv,
     RandomWeather,
     SMACEnv,
@@ -13,6 +14,7 @@ from torchrl_drigm.envs.libs import (
     SustainGymEnv,
     SustainGymWrapper,
 )
+from torchrl_drigm.envs.team_env import team_env
 from torchrl_drigm.envs.toy import DecPOMDPEnv, DronesEnv, HarvestEnv, MachinesEnv
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "HarvestEnv",
     "HeaterFailures",
     "MachinesEnv",
+    "MultiAgentWrapper",
     "NoisyVmasEnv",
     "RandomWeather",
     "SMACEnv",
@@ -31,4 +34,5 @@ __all__ = [
     "SMAXWrapper",
     "SustainGymEnv",
     "SustainGymWrapper",
+    "team_env",
 ]

@@ -118,7 +118,7 @@ SMAX = Outline(
 TORCHRL = Outline(
     "torchrl",
     {
-        "*": "any argument of the environment's constructor",
+        "*": "any argument of what makes the environment",
         "severity": "factor on what is random in the nominal model",
         "action_failure": "rate, fallback and steps of failing actions, where they differ",
     },

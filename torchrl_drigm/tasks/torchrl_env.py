@@ -7,12 +7,14 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, ClassVar
 
+import torch
 from tensordict.utils import NestedKey
 from torchrl.envs import Compose, EnvBase, SerialEnv, StepCounter, TransformedEnv
 
-from torchrl_drigm._named import find_class
-from torchrl_drigm.envs import NoisyVmasEnv
-from torchrl_drigm.envs.transforms import ActionFailure, TeamView
+from torchrl_drigm._named import find_callable
+from torchrl_drigm.envs import NoisyVmasEnv, team_env
+from torchrl_drigm.envs.transforms import ActionFailure
+from torchrl_drigm.envs.transforms._available_actions import AvailableActions
 from torchrl_drigm.tasks._outlines import TORCHRL
 from torchrl_drigm.tasks.axes import MARKS
 from torchrl_drigm.tasks.base import Task
@@ -31,14 +33,15 @@ from torchrl_drigm.uncertainty._checks import is_finite_number
 __all__ = ["TorchRLTask"]
 
 NOISY = (NoisyVmasEnv, "torchrl_drigm.envs.NoisyVmasEnv")  # whose severity is a factor on its noise
-ACTION, OBSERVATION = ("agents", "action"), ("agents", "observation")
+ACTION, ACTION_MASK = ("agents", "action"), ("agents", "action_mask")
 
 
 class TorchRLTask(Task):
-    """A TorchRL environment with discrete actions and one group of agents, ``"agents"``.
+    """An environment of TorchRL, VMAS, PettingZoo or Gymnasium, whose agents are one team.
 
-    Rewards may be per agent, in which case the team's is their sum and its state all observations
-    side by side, or the team's already. A shift is any argument of the environment's constructor:
+    What makes it is a class or a function of one's own, and :func:`~torchrl_drigm.envs.team_env`
+    makes a team's environment of what it returns: with one reward, one state, one flag for the end,
+    and masks where actions can be unavailable. A shift is any argument of what makes it:
     ``{"name": "heavy", "package_mass": 10}``. Beside these, actions may fail, and
     ``{"name": "jammed", "action_failure": {"rate": 0.1}}`` changes how.
 
@@ -47,9 +50,16 @@ class TorchRLTask(Task):
     either, ``suites`` begin with ``"severity"``, and ``"validation"`` is another severity.
 
     Args:
-        make (str or callable): class of the environment by its import path, such as
-            ``"torchrl.envs.VmasEnv"``, or what makes one copy of it.
-        kwargs (mapping): arguments of its constructor.
+        make (str or callable): a class or function by its import path, such as
+            ``"torchrl.envs.VmasEnv"`` or ``"my_module:make_env"``, or itself. With an argument
+            ``num_envs`` it makes that many copies that step at once, ``batch_size=[num_envs]``;
+            without, one copy.
+        kwargs (mapping): its arguments.
+        key_map (mapping): where a TorchRL environment has its observation, action, action_mask,
+            state and reward, see :func:`~torchrl_drigm.envs.team_env`; so for the next three.
+        team_reward (str): ``"sum"`` or ``"mean"`` over the agents.
+        team_state (str, optional): ``"observations"`` for these in place of its own state.
+        action_levels (int, optional): levels of each number of a continuous action.
         max_steps (int, optional): steps after which an episode is cut; that is a truncation.
         return_scale (float, optional): return of a perfect episode, if there is such a thing.
         metrics (mapping): columns of a table of episodes by name, and the entries of the last step
@@ -60,8 +70,7 @@ class TorchRLTask(Task):
         **settings: those of :class:`~torchrl_drigm.tasks.Task`.
 
     Raises:
-        ValueError: if there is no such class, or its environment has no group ``"agents"`` or no
-            discrete actions.
+        ValueError: if there is no such class or function, or no team can act in what it makes.
 
     Examples:
         >>> task = TorchRLTask(
@@ -79,8 +88,12 @@ class TorchRLTask(Task):
     def __init__(
         self,
         *,
-        make: str | Callable[..., EnvBase],
+        make: str | Callable[..., Any],
         kwargs: Mapping[str, Any] | None = None,
+        key_map: Mapping[str, NestedKey] | None = None,
+        team_reward: str = "sum",
+        team_state: str | None = None,
+        action_levels: int | None = None,
         max_steps: int | None = None,
         return_scale: float | None = None,
         metrics: Mapping[str, NestedKey] | None = None,
@@ -90,6 +103,12 @@ class TorchRLTask(Task):
         super().__init__(**settings)
         self._make = make
         self.kwargs = dict(kwargs or {})
+        self._team = {
+            "key_map": key_map,
+            "team_reward": team_reward,
+            "team_state": team_state,
+            "action_levels": action_levels,
+        }
         self.max_steps = max_steps
         self.return_scale = return_scale
         # a config has lists for nested keys
@@ -104,11 +123,11 @@ class TorchRLTask(Task):
             self.suites = severity_suites() | type(self).suites
 
     def knows(self, entry: str) -> bool:
-        """Whatever the constructor takes; it refuses the rest by itself."""
+        """Whatever makes the environment may take it; :meth:`wrong_in` knows."""
         return True
 
     def wrong_in(self, shift: Shift) -> str | None:
-        """What the task itself gives to the constructor is not a shift's."""
+        """What the task itself gives is not a shift's, and what nothing takes is nobody's."""
         own = [key for key in ("num_envs", "seed", "device") if key in shift]
         if own:
             return f"{own} is the task's own, and cannot be shifted."
@@ -118,6 +137,28 @@ class TorchRLTask(Task):
             self._failure(shift, seed=0)
         except ValueError as error:
             return str(error)
+        return self._wrong_arguments(self._maker(), self._arguments(shift))
+
+    def check(self) -> None:
+        """Make one copy, and refuse what no team can act in."""
+        with torch.random.fork_rng(devices=[]):  # nothing else becomes another
+            self.make_env(1, "train", 0, {}).close()
+
+    def _maker(self) -> Callable[..., Any]:
+        if isinstance(self._make, str):
+            return find_callable("env.make", self._make, self.may_import)
+        return self._make
+
+    def _wrong_arguments(self, make: Callable[..., Any], given: Mapping[str, Any]) -> str | None:
+        """Which arguments it does not take, or lacks, as a sentence."""
+        copies = {"num_envs": 1} if _takes(make, "num_envs", by_name=True) else {}
+        try:
+            _signature(make).bind(**given, **copies)
+        except TypeError as error:
+            return (
+                f"env.make={self._make!r} cannot be called with {list(given)}: {error}. Its "
+                f"arguments are {_signature(make)}; env.kwargs and shifts give them by name."
+            )
         return None
 
     def _failure(self, shift: Shift, seed: int) -> list[ActionFailure]:
@@ -150,39 +191,65 @@ class TorchRLTask(Task):
 
     def make_env(self, num_envs: int, purpose: str, seed: int, shift: Shift) -> TransformedEnv:
         """``num_envs`` copies: of one batched environment, or one after the other in a process."""
-        make = self._make
-        if isinstance(make, str):
-            make = find_class("env.make", make, {}, EnvBase, self.may_import)
         (seed,) = battle_seeds(purpose, seed)
-        given = self._arguments(shift)
-        if _is_batched(make):
-            env = make(num_envs=num_envs, seed=seed, device=self.device, **given)
-        else:
-            env = SerialEnv(num_envs, partial(make, **given), device=self.device)
-            env.set_seed(seed)
-        self._check(env)
+        make, given = self._maker(), self._arguments(shift)
+        if wrong := self._wrong_arguments(make, given):
+            raise ValueError(wrong)
+        try:
+            env = self._copies(make, given, num_envs, seed)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"env.make={self._make!r}: {error}") from error
         transforms = self._failure(shift, seed)
         if self.max_steps is not None:
             transforms.append(StepCounter(self.max_steps))
-        if ("agents", "reward") in env.reward_keys:
-            transforms.append(TeamView())
-        return TransformedEnv(env, Compose(*transforms))
+        if ACTION_MASK in env.observation_spec.keys(True, True):
+            transforms.append(AvailableActions(ACTION, ACTION_MASK))
+        return TransformedEnv(env, Compose(*transforms), auto_unwrap=True)
 
-    def _check(self, env: EnvBase) -> None:
-        if OBSERVATION not in env.observation_spec.keys(True, True):
+    def _copies(
+        self, make: Callable[..., Any], given: Mapping[str, Any], num_envs: int, seed: int
+    ) -> EnvBase:
+        """A team's environment of what ``make`` makes, ``[num_envs]``."""
+        if _takes(make, "num_envs", by_name=True):
+            own = {"seed": seed, "device": self.device}
+            own = {name: value for name, value in own.items() if _takes(make, name)}
+            env = make(num_envs=num_envs, **own, **given)
+            if getattr(env, "batch_size", None) != (num_envs,):
+                raise ValueError(
+                    f"it was asked for num_envs={num_envs}, and made {env!r} without "
+                    f"batch_size=[{num_envs}]. Let it have no argument num_envs, and one copy is "
+                    "asked for at a time."
+                )
+            if "seed" not in own:
+                env.set_seed(seed)
+            return team_env(env, **self._team)
+        one = make(**given)
+        if isinstance(one, EnvBase) and len(one.batch_size):
             raise ValueError(
-                f"env.make={self._make!r}: its environment has no {OBSERVATION!r}, only "
-                f"{list(env.observation_spec.keys(True, True))}. Put all agents into one group of "
-                "that name, such as kwargs={'group_map': {'agents': [...]}}."
+                f"it made {tuple(one.batch_size)} copies, and takes no num_envs: give it that "
+                "argument, and let it make as many as are asked for."
             )
-        if not hasattr(env.full_action_spec[ACTION].space, "n"):
-            raise ValueError(
-                f"env.make={self._make!r}: its actions are not discrete, which value factorization "
-                "needs, such as kwargs={'continuous_actions': False} of VMAS."
-            )
+        team_env(one, **self._team).close()  # in the words of what is wrong with one copy
+        if isinstance(one, EnvBase):  # a transform of all is quicker than one of each
+            env = SerialEnv(num_envs, partial(make, **given), device=self.device)
+            env = team_env(env, **self._team)
+        else:
+            team = {**self._team, "device": self.device}
+            env = SerialEnv(num_envs, lambda: team_env(make(**given), **team), device=self.device)
+        env.set_seed(seed)
+        return env
 
 
-def _is_batched(make: Callable[..., EnvBase]) -> bool:
-    """Whether one environment is many copies by itself."""
-    init = make.__init__ if isinstance(make, type) else make
-    return "num_envs" in inspect.signature(init).parameters
+def _signature(make: Callable[..., Any]) -> inspect.Signature:
+    """What it takes. Of a class TorchRL's metaclass hides it, and not of its ``__init__``."""
+    if not isinstance(make, type):
+        return inspect.signature(make)
+    signature = inspect.signature(make.__init__)
+    return signature.replace(parameters=list(signature.parameters.values())[1:])
+
+
+def _takes(make: Callable[..., Any], name: str, by_name: bool = False) -> bool:
+    """Whether ``make`` has an argument of that name, or, unless asked ``by_name``, takes any."""
+    parameters = _signature(make).parameters
+    anything = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    return name in parameters or (anything and not by_name)

@@ -1,5 +1,6 @@
 """Environments of simulators, each usable where its simulator is installed."""
 
+from torchrl_drigm.envs.libs.agents import MultiAgentWrapper
 from torchrl_drigm.envs.libs.smac import SMACEnv, SMACWrapper
 from torchrl_drigm.envs.libs.smax import SMAXEnv, SMAXWrapper
 from torchrl_drigm.envs.libs.sustaingym import (
@@ -16,6 +17,7 @@ __all__ = [
     "BuildingParameters",
     "BuildingPhysics",
     "HeaterFailures",
+    "MultiAgentWrapper",
     "NoisyVmasEnv",
     "RandomWeather",
     "SMACEnv",
