@@ -13,6 +13,7 @@ from torchrl_drigm.commands import _refusals
 from torchrl_drigm.commands._refusals import refuse
 from torchrl_drigm.config import compose_config, config_path, names
 from torchrl_drigm.config.schema_uncertainty import GROUP_DR
+from torchrl_drigm.envs.transforms.team import TEAM_REWARDS
 from torchrl_drigm.modules.models.drqn import CORES
 from torchrl_drigm.objectives.multiagent._robust_loss import DUAL_LOSSES
 from torchrl_drigm.tasks import load
@@ -73,6 +74,16 @@ def refused(*overrides, config="building", **options):
     ("overrides", "config", "message"),
     [
         ("env.days=[0,400]", "building", r"env\.days=\(0, 400\) must satisfy 0 <= lo < hi <= 365"),
+        (
+            "env=custom env.make=m:f env.team_reward=max",
+            "torchrl",
+            r"env\.team_reward='max' must be one of sum, mean",
+        ),
+        (
+            "env=custom env.make=m:f env.action_levels=1",
+            "torchrl",
+            r"env\.action_levels=1 must be at least 2",
+        ),
         ("env.n_action_levels=1", "building", r"env\.n_action_levels=1 must be at least 2"),
         ("device=gpu", "building", r"device='gpu' must be cpu, cuda"),
         ("agent.core=rnn", "building", r"agent\.core='rnn' must be one of gru, lstm, none"),
@@ -166,6 +177,7 @@ class TestOneSourceOfTruth:
         assert set(names.CHOICES["agent.core"]) == set(CORES)
         assert set(names.CHOICES["uncertainty.dual_loss"]) == set(DUAL_LOSSES)
         assert set(names.CHOICES["exploration.per"]) == set(EXPLORATION)
+        assert set(names.CHOICES["env.team_reward"]) == set(TEAM_REWARDS)
 
     @pytest.mark.parametrize("rho", [-0.1, 0.0, 0.5, 1.0, 1.5, float("inf")])
     @pytest.mark.parametrize("name", names.SIZES)

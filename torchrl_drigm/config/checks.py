@@ -29,7 +29,7 @@ _RELATIONS: dict[str, tuple[Callable[[float], bool], tuple[str, ...]]] = {
             *("evaluation.interval", "evaluation.episodes", "evaluation.num_envs"),
         ),
     ),
-    "at least 2": (lambda value: 2 <= value < inf, ("env.n_action_levels",)),
+    "at least 2": (lambda value: 2 <= value < inf, ("env.n_action_levels", "env.action_levels")),
     "at least 0": (
         lambda value: 0 <= value < inf,
         (

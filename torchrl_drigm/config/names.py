@@ -23,6 +23,8 @@ __all__ = ["CHOICES", "check_names", "class_names"]
 
 #: What fields may say that have a few words to choose from.
 CHOICES: dict[str, tuple[str, ...]] = {
+    "env.team_reward": ("sum", "mean"),
+    "env.team_state": ("observations",),
     "agent.core": ("gru", "lstm", "none"),
     "optim.name": ("adam", "rmsprop"),
     "exploration.per": ("agent", "team"),

@@ -11,7 +11,7 @@ from torchrl.envs.transforms import Transform
 
 __all__ = ["TeamView"]
 
-_TEAM_REWARDS = {"sum": torch.sum, "mean": torch.mean}
+TEAM_REWARDS = {"sum": torch.sum, "mean": torch.mean}
 _OBSERVATIONS = "observations"
 
 
@@ -21,8 +21,8 @@ def check_team_reward(team_reward: str) -> None:
     Raises:
         ValueError: for an unknown one.
     """
-    if team_reward not in _TEAM_REWARDS:
-        raise ValueError(f"team_reward={team_reward!r} must be one of {sorted(_TEAM_REWARDS)}.")
+    if team_reward not in TEAM_REWARDS:
+        raise ValueError(f"team_reward={team_reward!r} must be one of {sorted(TEAM_REWARDS)}.")
 
 
 def check_team_state(team_state: str | None) -> None:
@@ -40,7 +40,7 @@ def check_team_state(team_state: str | None) -> None:
 
 def join(rewards: Tensor, team_reward: str) -> Tensor:
     """Rewards of agents, ``[*B, n, 1]``, to the team's, ``[*B, 1]``."""
-    return _TEAM_REWARDS[team_reward](rewards, -2)
+    return TEAM_REWARDS[team_reward](rewards, -2)
 
 
 class TeamView(Transform):
