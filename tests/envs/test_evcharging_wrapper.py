@@ -49,7 +49,7 @@ def test_features_are_those_of_sustaingym(env):
 
 
 def test_levels_are_those_of_sustaingym(env):
-    """Of five levels, which its own wrapper has; the team earns what the single environment does."""
+    """Five levels, as its own wrapper has; the team earns what the single environment does."""
     theirs = SustainGymWrapper(charging(real(), discrete=True))
     levels = torch.randint(5, (100, 54), generator=torch.Generator().manual_seed(0))
     courses = []

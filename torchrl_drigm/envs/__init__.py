@@ -3,6 +3,7 @@
 from torchrl_drigm.envs.libs import (
     BuildingParameters,
     BuildingPhysics,
+    EVChargingEnv,
     HeaterFailures,
     MultiAgentWrapper,
     NoisyVmasEnv,
@@ -22,6 +23,7 @@ __all__ = [
     "BuildingPhysics",
     "DecPOMDPEnv",
     "DronesEnv",
+    "EVChargingEnv",
     "HarvestEnv",
     "HeaterFailures",
     "MachinesEnv",

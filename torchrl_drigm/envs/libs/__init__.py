@@ -1,6 +1,7 @@
 """Environments of simulators, each usable where its simulator is installed."""
 
 from torchrl_drigm.envs.libs.agents import MultiAgentWrapper
+from torchrl_drigm.envs.libs.evcharging import EVChargingEnv
 from torchrl_drigm.envs.libs.smac import SMACEnv, SMACWrapper
 from torchrl_drigm.envs.libs.smax import SMAXEnv, SMAXWrapper
 from torchrl_drigm.envs.libs.sustaingym import (
@@ -16,6 +17,7 @@ from torchrl_drigm.envs.libs.vmas import NoisyVmasEnv
 __all__ = [
     "BuildingParameters",
     "BuildingPhysics",
+    "EVChargingEnv",
     "HeaterFailures",
     "MultiAgentWrapper",
     "NoisyVmasEnv",

