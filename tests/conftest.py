@@ -22,6 +22,8 @@ DOCTESTS = {
     "torchrl_drigm.envs.libs.sustaingym": ("sustaingym", "sustaingym"),
     "torchrl_drigm.envs.libs._sustaingym": ("sustaingym", "sustaingym"),
     "torchrl_drigm.envs.libs._building": ("sustaingym", "sustaingym"),
+    "torchrl_drigm.envs.libs.evcharging": ("acnportal", "evcharging"),
+    "torchrl_drigm.tasks.evcharging": ("acnportal", "evcharging"),
     "torchrl_drigm.envs.libs.smax": ("jaxmarl", "smax"),
     "torchrl_drigm.tasks.battles": ("jaxmarl", "smax"),
     "torchrl_drigm.tasks.building": ("sustaingym", "sustaingym"),

@@ -55,7 +55,7 @@ def test_specs():
 
 
 def test_one_team_at_two_sites():
-    """Copies of several garages are those of each alone; nobody parks where there is no station."""
+    """Copies of two garages are as each alone; nobody parks where there is no station."""
     garages = [("caltech", "Summer 2019"), ("jpl", "Spring 2020")]
     both = EVChargingEnv(garages, num_envs=2)
     levels = policy(54, 5)[:150]
@@ -91,7 +91,7 @@ def test_errors():
         EVChargingEnv([("caltech", "Summer 2020")])
     with pytest.raises(ValueError, match=r"garages='jpl' must be pairs \(site, period\)"):
         EVChargingEnv("jpl")
-    with pytest.raises(ValueError, match=r"days=\(0, 123\) must be .* hi <= 121"):
+    with pytest.raises(ValueError, match=r"days=\(0, 123\) must be .* hi <= 121, .* Spring 2020"):
         EVChargingEnv([("jpl", "Spring 2020")], days=(0, 123))
     with pytest.raises(ValueError, match="moer_forecast_steps=37 must be at most 36"):
         EVChargingEnv(moer_forecast_steps=37)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from torchrl_drigm import _installed
+from torchrl_drigm import _garages, _installed
 from torchrl_drigm._days import check_days
 from torchrl_drigm._named import find_class
 from torchrl_drigm.config.compose import config_path
@@ -53,6 +53,7 @@ SIZES: dict[str, tuple[str, Callable[[float], bool]]] = {
 # Packages of simulators by the value of a field: what they are called, and the extra to install.
 _NEEDED = {
     ("env.name", "building"): ("sustaingym", "SustainGym", "sustaingym"),
+    ("env.name", "evcharging"): ("acnportal", "SustainGym's EV charging", "evcharging"),
     ("env.name", "smax"): ("jaxmarl", "JaxMARL", "smax"),
     ("env.make", "torchrl.envs.VmasEnv"): ("vmas", "VMAS", "vmas"),
     ("env.make", "torchrl_drigm.envs.NoisyVmasEnv"): ("vmas", "VMAS", "vmas"),
@@ -141,6 +142,14 @@ def _check_simulator(cfg: DictConfig) -> None:
             _check_known("env.climates: weather", weather, _installed.weathers())
             for place in location:
                 _check_known("env.climates: location", place, places)
+    elif env.name == "evcharging":
+        garages = OmegaConf.to_container(env.garages)
+        try:
+            _garages.check_garages(garages)
+            if env.days is not None:
+                _garages.check_days(list(env.days), garages)
+        except ValueError as error:
+            raise ValueError(f"env.{error}") from error
     elif env.name in ("smax", "smac"):
         field = "env.map_name" if cfg.get("map_name") is None else "map_name"
         _check_known(field, OmegaConf.select(cfg, field), _installed.maps(env.name))

@@ -9,6 +9,7 @@ __all__ = [
     "BattlesEnvConfig",
     "BuildingEnvConfig",
     "CustomEnvConfig",
+    "EVChargingEnvConfig",
     "EnvConfig",
     "MachinesEnvConfig",
     "OwnEnvConfig",
@@ -54,6 +55,20 @@ class BuildingEnvConfig(EnvConfig):
     scale: list[float] = MISSING
     reward_scale: float = MISSING
     reward_loc: float = MISSING
+
+
+@dataclass
+class EVChargingEnvConfig(EnvConfig):
+    """``env=evcharging``: SustainGym's garages."""
+
+    garages: list[list[str]] = MISSING
+    days: list[int] | None = MISSING
+    n_action_levels: int = MISSING
+    moer_forecast_steps: int = MISSING
+    num_envs: int = MISSING
+    loc: Any = MISSING  # one number, or one for each feature
+    scale: Any = MISSING
+    reward_scale: float = MISSING
 
 
 @dataclass

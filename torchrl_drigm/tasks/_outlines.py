@@ -13,11 +13,22 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from torchrl_drigm.tasks._building_suites import BUILDING_SUITES
+from torchrl_drigm.tasks._charging_suites import CHARGING_SUITES
 from torchrl_drigm.tasks._severities import severity_suites
 from torchrl_drigm.tasks.axes import shifts_along
 from torchrl_drigm.tasks.suites import Shift
 
-__all__ = ["BUILDING", "OUTLINES", "SMAC", "SMAX", "TORCHRL", "TOY", "Outline", "outline_of"]
+__all__ = [
+    "BUILDING",
+    "EVCHARGING",
+    "OUTLINES",
+    "SMAC",
+    "SMAX",
+    "TORCHRL",
+    "TOY",
+    "Outline",
+    "outline_of",
+]
 
 
 @dataclass(frozen=True)
@@ -70,6 +81,16 @@ BUILDING = Outline(
     },
     BUILDING_SUITES,
     ("failures", "random_weather"),
+)
+
+EVCHARGING = Outline(
+    "evcharging",
+    {
+        "site": "caltech or jpl",
+        "period": "Summer 2019, Fall 2019, Spring 2020 or Summer 2021",
+        "days": "half-open range (lo, hi) of days of the period, from 0",
+    },
+    CHARGING_SUITES,
 )
 
 SMAC = Outline(
@@ -133,7 +154,7 @@ TOY = Outline(
 )
 
 #: Those of the package's tasks, by their names.
-OUTLINES = {one.name: one for one in (BUILDING, SMAC, SMAX, TORCHRL)}
+OUTLINES = {one.name: one for one in (BUILDING, EVCHARGING, SMAC, SMAX, TORCHRL)}
 OUTLINES |= {name: replace(TOY, name=name) for name in ("harvest", "machines", "drones")}
 
 

