@@ -5,7 +5,8 @@ import sys
 
 CODE = """
 import importlib, pkgutil, sys, warnings
-for name in ("sustaingym", "pvlib", "acnportal", "vmas", "jaxmarl", "jax", "smac", "pysc2", "pettingzoo"):
+missing = "sustaingym pvlib acnportal vmas jaxmarl jax smac pysc2 pettingzoo"
+for name in missing.split():
     sys.modules[name] = None  # importing it raises ImportError
 import torchrl_drigm
 for module in pkgutil.walk_packages(torchrl_drigm.__path__, "torchrl_drigm."):

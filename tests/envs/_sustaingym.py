@@ -6,7 +6,10 @@ import io
 
 import pytest
 import torch
-from tensordict import TensorDict
+
+from tests.envs._courses import at, follow
+
+__all__ = ["TUCSON", "assert_same_course", "at", "follow", "parameters", "sustaingym"]
 
 sustaingym = pytest.importorskip(
     "sustaingym", reason='needs SustainGym: pip install "torchrl_drigm[sustaingym]"'
@@ -23,25 +26,6 @@ def parameters(building="OfficeSmall", climate=TUCSON, continuous=False, without
         p = ParameterGenerator(building, *climate, is_continuous_action=continuous)
     p["ac_map"][list(without_unit)] = 0
     return p
-
-
-def at(day=None, climate=None):
-    """A reset tensordict that sets the days, the climates or both."""
-    entries = {"day": day, "climate": climate}
-    entries = {k: torch.as_tensor(v) for k, v in entries.items() if v is not None}
-    return TensorDict(entries, [len(next(iter(entries.values())))])
-
-
-def follow(env, levels, td):
-    """Plays ``levels`` ``[T, B, n]``; observations, states, rewards and truncations over time."""
-    seen = {"obs": [], "state": [], "reward": [], "truncated": []}
-    for step_levels in levels:
-        td["agents", "action"] = step_levels
-        td = env.step(td)["next"]
-        for key in ("state", "reward", "truncated"):
-            seen[key].append(td[key])
-        seen["obs"].append(td["agents", "observation"])
-    return {key: torch.stack(values) for key, values in seen.items()}
 
 
 def assert_same_course(ours, expected):

@@ -5,8 +5,8 @@ import torch
 from tensordict import TensorDict
 from torchrl.envs import check_env_specs
 
+from tests.envs._courses import at, follow
 from tests.envs._evcharging import charging, real
-from tests.envs._sustaingym import at, follow
 from torchrl_drigm.envs import EVChargingEnv, SustainGymWrapper
 
 pytestmark = [

@@ -116,12 +116,13 @@ def _read_day(generator: Any, day: int, n_stations: int, forecast_steps: int) ->
     index = {station: i for i, station in enumerate(generator.station_ids)}
     arriving = np.zeros((MOMENTS, n_stations), np.float32)
     departure = np.zeros((MOMENTS, n_stations), np.int16)
-    # it goes on to the next day, whose emissions the episode then has
-    _, vehicles, _ = generator.get_event_queue()
-    for vehicle in vehicles:
+    sessions = generator._create_events()
+    columns = "station_id", "arrival", "departure", "estimated_departure", "requested_energy (kWh)"
+    for name, arrival, end, estimated, energy in zip(*map(sessions.get, columns), strict=True):
         # what happens at moment 0 is processed after the first step
-        start, station = max(1, vehicle.arrival), index[vehicle.station_id]
-        end = max(start + 1, vehicle.departure)
-        arriving[start, station] = vehicle.requested_energy
-        departure[start:end, station] = vehicle.estimated_departure
+        start, station = max(1, arrival), index[name]
+        arriving[start, station] = min(energy, generator.requested_energy_cap)
+        departure[start : max(start + 1, end), station] = estimated
+    # its reset goes on to the next day before it looks up the emissions
+    generator._update_day()
     return arriving, departure, generator.get_moer()[:, : 1 + forecast_steps].astype(np.float32)

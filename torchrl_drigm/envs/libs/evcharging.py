@@ -51,8 +51,8 @@ class EVChargingEnv(SeededEnv):
     A reset starts each copy in a garage and on a day drawn uniformly from ``garages`` and
     ``days``; ``reset(TensorDict({"day": ..., "garage": ...}, [B]))`` sets either, or both, as int64
     ``[B]`` or ``[B, 1]``: a day of the garage's period from 0, and indices into ``garages``. Under
-    a ``TransformedEnv`` pass them as keywords. Day ``d`` is that of ``reset(seed=d)`` of a sequential
-    ``RealTraceGenerator``: vehicles of day ``d``, and the emissions of the day after.
+    a ``TransformedEnv`` pass them as keywords. Day ``d`` is that of ``reset(seed=d)`` with a
+    sequential ``RealTraceGenerator``: vehicles of day ``d``, and the emissions of the day after.
 
     Args:
         garages: pairs (site, period): ``"caltech"`` with 54 stations or ``"jpl"`` with 52, and
