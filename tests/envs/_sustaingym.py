@@ -15,6 +15,8 @@ sustaingym = pytest.importorskip(
     "sustaingym", reason='needs SustainGym: pip install "torchrl_drigm[sustaingym]"'
 )
 
+pytest.importorskip("pvlib", reason='needs pvlib: pip install "torchrl_drigm[sustaingym]"')
+
 from sustaingym.envs.building import ParameterGenerator  # noqa: E402
 
 TUCSON = ("Hot_Dry", "Tucson")

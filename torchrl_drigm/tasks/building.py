@@ -210,7 +210,7 @@ class BuildingTask(Task):
             FileNotFoundError: there is no such file.
             ValueError: naming the file or field, its value and what must hold.
         """
-        require_sustaingym(type(self).__name__)
+        require_sustaingym(type(self).__name__, "pvlib")
         check_building(self.building, self.parameters)
         check_climates(self.groups, self.parameters)
         check_ground(self.groups, self.parameters)

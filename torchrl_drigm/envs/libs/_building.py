@@ -23,9 +23,12 @@ from torchrl_drigm.envs.libs._building_physics import BuildingPhysics
 _has_sustaingym = importlib.util.find_spec("sustaingym") is not None
 
 
-def require_sustaingym(name: str) -> None:
-    """Raises an ``ImportError`` with the install command where SustainGym is missing."""
-    if not _has_sustaingym:
+def require_sustaingym(name: str, *others: str) -> None:
+    """Raises an ``ImportError`` with the install command where SustainGym, or another, is missing.
+
+    Its other extras bring SustainGym without what buildings need.
+    """
+    if not _has_sustaingym or any(importlib.util.find_spec(other) is None for other in others):
         raise ImportError(
             f'{name} needs SustainGym: pip install "torchrl_drigm[sustaingym]" installs it.'
         )

@@ -40,7 +40,7 @@ def check_climate(weather: str, location: str, parameters: BuildingParameters) -
         location (str): a name of SustainGym's, or one that ``ground_temp`` is given for.
         parameters (BuildingParameters): with ``ground_temp``.
     """
-    require_sustaingym("climates")
+    require_sustaingym("climates", "pvlib")
     from sustaingym.envs.building.utils import GROUND_TEMP, WEATHER
 
     is_file = weather not in WEATHER

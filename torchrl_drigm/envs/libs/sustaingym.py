@@ -139,7 +139,7 @@ class SustainGymEnv(BuildingDynamics):
         device: torch.device | str | int | None = None,
         **parameters: Any,
     ) -> None:
-        require_sustaingym("SustainGymEnv")
+        require_sustaingym("SustainGymEnv", "pvlib")
         if env_name != "building":
             raise ValueError(
                 f"env_name={env_name!r} must be 'building'; "
