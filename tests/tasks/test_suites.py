@@ -123,8 +123,12 @@ FAILING = {"rate": 0.02, "fallback": 0}
 RANDOM_TASKS = [
     BuildingTask(random_weather={"temperature": 3.0}),
     SMAXTask(action_failure={"rate": 0.02}),
-    TorchRLTask(make="torchrl.envs.VmasEnv", action_failure=FAILING),
-    TorchRLTask(make="torchrl_drigm.envs.NoisyVmasEnv", kwargs={"severity": 2.0}),
+    TorchRLTask(
+        make="torchrl.envs.VmasEnv", kwargs={"scenario": "balance"}, action_failure=FAILING
+    ),
+    TorchRLTask(
+        make="torchrl_drigm.envs.NoisyVmasEnv", kwargs={"scenario": "balance", "severity": 2.0}
+    ),
 ]
 
 
@@ -170,7 +174,9 @@ class TestValidation:
             refuse_test_shifts(task, "own", shifts, {})
 
     def test_suites_of_a_config_are_tests_too(self):
-        task = TorchRLTask(make="torchrl.envs.VmasEnv", kwargs={"n_agents": 4})
+        task = TorchRLTask(
+            make="torchrl.envs.VmasEnv", kwargs={"scenario": "balance", "n_agents": 4}
+        )
         tested = {"evaluation.suite=mine": [{"name": "heavy", "mass": 9}]}
         with pytest.raises(ValueError, match=r"is 'heavy' of .*suite=mine'.* a YAML file of your"):
             shifts = [{"name": "x", "n_agents": 4, "mass": 9}]

@@ -167,7 +167,7 @@ def outline_of(env: DictConfig) -> Outline | None:
     Examples:
         >>> from torchrl_drigm.config import compose_config
         >>> list(outline_of(compose_config("env=building_failures").env).suites)[:2]
-        ['severity', 'climate']
+        ['severity', 'validation']
     """
     found: Any = OUTLINES.get(str(env.name))
     if found is None or all(OmegaConf.select(env, name) is None for name in found.random):
