@@ -1,10 +1,12 @@
 """Packages import what they have when it is first used, and show it before."""
 
 import importlib
+import pickle
 import subprocess
 import sys
 from pathlib import Path
 
+import cloudpickle
 import pytest
 
 from tests.cpu_time import run_python
@@ -76,3 +78,11 @@ def test_modules_of_a_package_are_its_attributes():
     from torchrl_drigm import evaluation
 
     assert evaluation.plots.__name__ == "torchrl_drigm.evaluation.plots"
+
+
+@pytest.mark.parametrize("name", LAZY)
+def test_a_package_goes_to_another_process_by_its_name(name):
+    """Sweeps hand functions over with what they refer to, packages among it."""
+    module = importlib.import_module(f"torchrl_drigm.{name}")
+    assert cloudpickle.loads(cloudpickle.dumps(module)) is module
+    assert pickle.loads(pickle.dumps(module)) is module

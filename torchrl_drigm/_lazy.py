@@ -61,6 +61,10 @@ class _Package(ModuleType):
             value = getattr(value, name)
         super().__setattr__(name, value)
 
+    def __reduce__(self) -> tuple[Callable[[str], ModuleType], tuple[str]]:
+        """By name, as other modules go to the processes of a sweep."""
+        return import_module, (self.__name__,)
+
 
 def _homes(tree: ast.Module) -> dict[str, str]:
     """The module of each name that a block for type checkers imports."""

