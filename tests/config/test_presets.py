@@ -127,6 +127,25 @@ def test_every_special_value_belongs_to_a_preset_and_a_choice(group):
         assert OmegaConf.merge(found, own) == found
 
 
+def test_every_special_value_of_two_choices_belongs_to_them():
+    for file in (config_path() / "preset_env_mixer").glob("*.yaml"):
+        preset, choices = file.stem.split("_", 1)
+        env, mixer = choices.rsplit("_", 1)
+        assert preset in CONFIGS and mixer in MIXERS
+        cfg = composed(preset, f"env={env}", f"mixer={mixer}")
+        own = OmegaConf.load(file)
+        own.pop("defaults", None)
+        assert OmegaConf.merge(cfg, own) == cfg
+
+
+def test_qtran_is_fast_with_rewards_and_rounds_of_its_own():
+    for env in ("building", "building_all_climates"):
+        cfg = composed("fast", "mixer=qtran", f"env={env}")
+        assert (cfg.env.reward_scale, cfg.env.reward_loc) == (0.01, 0.3)  # ten times less, both
+        assert (cfg.optim.lr, cfg.optim.lr_end_factor, cfg.optim.updates_per_batch) == (1e-3, 0, 4)
+    assert composed("fast", "mixer=qtran", "env=evcharging").env.reward_scale == 10.0
+
+
 @pytest.mark.parametrize("preset", CONFIGS)
 def test_a_preset_sets_all_of_learning(preset):
     overrides = ("uncertainty=none",) if preset == "released" else ()
