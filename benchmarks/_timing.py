@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import statistics
-import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
@@ -15,6 +14,8 @@ from pathlib import Path
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
+
+from torchrl_drigm._source import source
 
 PACKAGES = ("torch", "torchrl", "tensordict", "sustaingym")
 
@@ -26,16 +27,6 @@ def _cpu() -> str:
         return platform.processor() or platform.machine()
     names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.machine())
-
-
-def _commit() -> str:
-    describe = ["git", "describe", "--always", "--dirty"]
-    try:
-        return subprocess.check_output(
-            describe, cwd=Path(__file__).parent, text=True, stderr=subprocess.DEVNULL
-        ).strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
 
 
 def _version(package: str) -> str:
@@ -53,7 +44,7 @@ def print_header(title: str, threads: str = "") -> None:
     print(title)
     print(f"  {_cpu()}, {os.cpu_count()} cores{load}; {threads}")
     print(f"  Python {platform.python_version()}, {versions}")
-    print(f"  commit {_commit()}, {date.today()}\n", flush=True)
+    print(f"  {source()}, {date.today()}\n", flush=True)
 
 
 def interleaved(

@@ -8,6 +8,7 @@ import pytest
 
 from tests.trainers.published import networks, write
 from torchrl_drigm.__main__ import main
+from torchrl_drigm._source import source
 from torchrl_drigm.commands import _paper_plan, _reproduction, reproduce
 from torchrl_drigm.evaluation.paper import PAPER_TABLES
 from torchrl_drigm.tasks import BuildingTask
@@ -58,6 +59,7 @@ def test_every_suite_has_a_table_of_runs_references_and_controls(reproduced):
 
 def test_the_papers_numbers_stand_beside_ours(reproduced):
     text = (reproduced / "results" / "season_paper.md").read_text()
+    assert f"trained at {source()}, tables made at {source()}" in text
     for uncertainty in ("none", "tv"):
         mean, error = PAPER_TABLES["season_paper"]["vdn", uncertainty]
         assert re.search(rf"\| 2 \| {mean:.3f} ± {error:.3f} \|", text)

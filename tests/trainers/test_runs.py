@@ -12,6 +12,7 @@ from torchrl_drigm.trainers import RunCheckpoint, claim_run, is_done, locate_run
 from torchrl_drigm.trainers.runs import (
     differences,
     has_ended,
+    read_code,
     read_duration,
     run_identity,
     save_duration,
@@ -179,7 +180,8 @@ class TestResults:
 class TestDuration:
     def test_a_run_has_ended_with_all_of_its_steps(self, tmp_path):
         assert not has_ended(config(), tmp_path, "results.csv")
-        save_duration(tmp_path, frames=100, steps=40, seconds=2.5)
+        save_duration(tmp_path, frames=100, steps=40, seconds=2.5, code="commit 1a")
+        assert read_code(tmp_path) == "commit 1a"
         assert read_duration(tmp_path) == {"frames": 100.0, "steps": 40.0, "seconds": 2.5}
         assert has_ended(config(), tmp_path, "results.csv")
         longer = config(**{"collector.total_frames": 200})
@@ -191,6 +193,7 @@ class TestDuration:
         if text is not None:
             (tmp_path / "duration.json").write_text(text)
         assert read_duration(tmp_path) is None
+        assert read_code(tmp_path) is None
         assert not has_ended(config(), tmp_path, "results.csv")
         (tmp_path / "results.csv").touch()
         assert has_ended(config(), tmp_path, "results.csv")

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import subprocess
 import textwrap
 import time
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +16,8 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torchrl import logger as torchrl_logger
 
-import torchrl_drigm
 from torchrl_drigm._files import atomic_path
+from torchrl_drigm._source import commit, installed_version
 from torchrl_drigm.commands._runs import train_runs
 from torchrl_drigm.commands._sweeps import Sweep, claim_sweep, read_sweep, typed
 from torchrl_drigm.commands.train import configs
@@ -198,8 +196,8 @@ def _write_choice(
         "episode_seed": arguments.episode_seed,
         "config": sweep.config,
         "overrides": list(sweep.fixed),
-        "version": _version(),
-        "commit": _commit(),
+        "version": installed_version(),
+        "commit": commit(),
         "command": _command(sweep, best),
     }
     with atomic_path(path) as temporary:
@@ -215,25 +213,3 @@ def _command(sweep: Sweep, best: Any) -> str:
     if sweep.config_dir is not None:
         words.append(f"--config-dir={sweep.config_dir}")
     return shlex.join(words)
-
-
-def _version() -> str | None:
-    try:
-        return version("torchrl_drigm")
-    except PackageNotFoundError:  # a checkout on Python's path
-        return None
-
-
-def _commit() -> str | None:
-    """The commit of the checkout that the package is imported from, if it is one of git."""
-    folder = Path(torchrl_drigm.__file__).parent
-    known = ["ls-files", "--error-unmatch", "__init__.py"]  # and not some repository around it
-    described = ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    try:
-        for words in (known, described):
-            done = subprocess.run(
-                ["git", *words], cwd=folder, capture_output=True, text=True, check=True
-            )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()

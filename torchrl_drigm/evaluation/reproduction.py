@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from torchrl_drigm._files import atomic_path
+from torchrl_drigm._source import source
 from torchrl_drigm.evaluation.compare import compare_runs
 from torchrl_drigm.evaluation.controls import GAMMA, HINDSIGHT
 from torchrl_drigm.evaluation.files import save_results
@@ -25,8 +26,9 @@ from torchrl_drigm.evaluation.seed_tables import (
     summarize_seeds,
 )
 from torchrl_drigm.evaluation.shift_plots import plot_shifts
-from torchrl_drigm.evaluation.shift_tables import by_shift, cell, checkout, over_the_seeds
+from torchrl_drigm.evaluation.shift_tables import by_shift, cell, over_the_seeds
 from torchrl_drigm.tasks.version import environment_version
+from torchrl_drigm.trainers.runs import read_code
 from torchrl_drigm.uncertainty import find_set
 
 __all__ = ["report_suite"]
@@ -160,9 +162,11 @@ def _provenance(folder: str | Path, compared: pd.DataFrame, seconds: float) -> s
     runs = [Path(run) for run in compared["run"].unique()]
     frames = sorted({int(read_config(run)["collector.total_frames"]) for run in runs})
     machine = f"{platform.processor() or 'CPU'}, Python {platform.python_version()}"
+    codes = dict.fromkeys(filter(None, map(read_code, runs)))
+    trained = f"trained at {', '.join(codes)}, tables made" if codes else "tables made"
     return (
         f"{len(runs)} runs below {Path(folder).name} of {', '.join(f'{n:,}' for n in frames)} "
         f"steps each, {seconds / 3600:.1f} hours of training in all "
         f"({machine}, torch {metadata.version('torch')}). "
-        f"{environment_version()}; {checkout()}; {date.today().isoformat()}."
+        f"{environment_version()}; {trained} at {source()}, {date.today().isoformat()}."
     )

@@ -1,16 +1,12 @@
-"""Markdown tables of means over runs, a column for each shift, and where they come from."""
+"""Markdown tables of means over runs, a column for each shift."""
 
 from __future__ import annotations
-
-import subprocess
-from importlib import metadata
-from pathlib import Path
 
 import pandas as pd
 
 from torchrl_drigm.evaluation.measures import MEASURES
 
-__all__ = ["by_shift", "cell", "checkout", "over_the_seeds"]
+__all__ = ["by_shift", "cell", "over_the_seeds"]
 
 
 def over_the_seeds(rows: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -41,13 +37,3 @@ def cell(row, digits: int = 3) -> str:
     """Mean ± standard error; of one run the mean alone."""
     error = "" if pd.isna(row.standard_error) else f" ± {row.standard_error:.{digits}f}"
     return f"{row.mean:.{digits}f}{error}"
-
-
-def checkout() -> str:
-    """The commit of a checkout, or the version of an installed package."""
-    asked = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
-    try:
-        done = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=10)
-    except (OSError, subprocess.SubprocessError):
-        return f"torchrl_drigm {metadata.version('torchrl_drigm')}"
-    return f"commit {done.stdout.strip()}"

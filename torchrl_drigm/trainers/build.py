@@ -13,6 +13,7 @@ from torchrl.objectives import LossModule
 from torchrl.trainers import Trainer
 
 from torchrl_drigm._signals import raised, saves_first, tell
+from torchrl_drigm._source import source
 from torchrl_drigm.config import check_config
 from torchrl_drigm.modules import GroupRewardModel
 from torchrl_drigm.tasks import Task
@@ -76,14 +77,14 @@ class Run:
             SystemExit: at SIGTERM, likewise, with the status 143.
         """
         save_config(self.cfg, self.run_dir)
-        start, before = time.perf_counter(), self.trainer.collected_frames
+        start, before, code = time.perf_counter(), self.trainer.collected_frames, source()
         with saves_first(self.trainer.request_stop) as signals:
             try:
                 self.trainer.train()
             finally:
                 self.close()
         frames, total = self.trainer.collected_frames, self.cfg.collector.total_frames
-        save_duration(self.run_dir, frames, frames - before, time.perf_counter() - start)
+        save_duration(self.run_dir, frames, frames - before, time.perf_counter() - start, code)
         if signals:
             error = raised(signals[0])
             tell(

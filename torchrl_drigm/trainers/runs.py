@@ -31,6 +31,7 @@ __all__ = [
     "has_ended",
     "is_done",
     "locate_run",
+    "read_code",
     "read_config",
     "read_duration",
     "run_identity",
@@ -263,24 +264,34 @@ def save_config(cfg: DictConfig, run_dir: str | Path) -> None:
         OmegaConf.save(cfg, temporary)
 
 
-def save_duration(run_dir: str | Path, frames: int, steps: int, seconds: float) -> None:
-    """Note how long training took.
+def save_duration(run_dir: str | Path, frames: int, steps: int, seconds: float, code: str) -> None:
+    """Note how long training took, and of which code it was.
 
     Args:
         run_dir (str or Path): folder of the run.
         frames (int): environment steps of the run so far.
         steps (int): those of them that took the ``seconds``; the others are of before it resumed.
         seconds (float): of training.
+        code (str): commit or version that the steps were made with.
     """
     with atomic_path(Path(run_dir) / DURATION) as temporary:
-        temporary.write_text(json.dumps({"frames": frames, "steps": steps, "seconds": seconds}))
+        noted = {"frames": frames, "steps": steps, "seconds": seconds, "code": code}
+        temporary.write_text(json.dumps(noted))
 
 
 def read_duration(run_dir: str | Path) -> dict[str, float] | None:
-    """What :func:`save_duration` noted; ``None`` if nothing legible is there."""
+    """Numbers that :func:`save_duration` noted; ``None`` if nothing legible is there."""
     try:
         noted = json.loads((Path(run_dir) / DURATION).read_text())
         return {name: float(noted[name]) for name in ("frames", "steps", "seconds")}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def read_code(run_dir: str | Path) -> str | None:
+    """Commit or version that a run was trained with; ``None`` of versions that did not note it."""
+    try:
+        return json.loads((Path(run_dir) / DURATION).read_text())["code"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -13,6 +13,7 @@ from tensordict import TensorDictBase
 from torch import Tensor
 
 from torchrl_drigm._signals import raised, saves_first, tell
+from torchrl_drigm._source import source
 from torchrl_drigm.trainers.build import Run
 from torchrl_drigm.trainers.next_values import keeps_next_value
 from torchrl_drigm.trainers.runs import save_config, save_duration
@@ -79,7 +80,8 @@ class Stack:
         """
         for run in self.runs:
             save_config(run.cfg, run.run_dir)
-        start, before, state = time.perf_counter(), self.frames, torch.get_rng_state()
+        start, before, code = time.perf_counter(), self.frames, source()
+        state = torch.get_rng_state()
         total = self.cfg.collector.total_frames
         with saves_first(lambda: None) as signals:
             try:
@@ -94,7 +96,7 @@ class Stack:
                 self.close()
         share = (time.perf_counter() - start) / len(self.runs)
         for _, run in self._going_on():
-            save_duration(run.run_dir, self.frames, self.frames - before, share)
+            save_duration(run.run_dir, self.frames, self.frames - before, share, code)
         if signals:
             error, n_runs = raised(signals[0]), len(self.runs)
             words = (
