@@ -101,8 +101,8 @@ def learn(trainer, batches):
     # each mixer and each set once; C++ of one of them alone, as it takes half a minute of its own
     [
         ("qmix", "none", "aot_eager"),
-        ("qtran", "contamination", "aot_eager"),
-        ("vdn", "tv", "inductor"),
+        ("qtran", "tv", "aot_eager"),
+        ("vdn", "contamination", "inductor"),
     ],
 )
 def test_same_losses_and_no_recompilation(
