@@ -53,7 +53,7 @@ MIXERS = ("vdn", "qmix", "qtran")
 SETS = ("none", "contamination", "tv", "cvar", "group_dr")
 BATTLE_SETS = ("none", "contamination", "tv", "cvar")
 # Seconds of one core that a run took on a 2-core Intel Xeon, in a stack where it can be in one
-SECONDS = {"fast": 16.0, "paper": 1600.0, "released": 1600.0, BATTLES: 3600.0}
+SECONDS = {"fast": 12.0, "fast qtran": 85.0, "paper": 1600.0, "released": 1600.0, BATTLES: 1500.0}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -207,7 +207,9 @@ def _announce(work: Sequence[tuple[Job, Played]], arguments: argparse.Namespace,
         if arguments.dry_run:
             print(f"{job.label:28s} {left:3d} of {len(members)} runs to train  {job.folder}")
         n_runs += left
-        seconds += left * SECONDS[BATTLES if job.config == BATTLES else arguments.preset]
+        kind = BATTLES if job.config == BATTLES else arguments.preset
+        mixer = job.label.split()[0]
+        seconds += left * SECONDS.get(f"{kind} {mixer}", SECONDS[kind])
     print(
         f"{n_runs} runs to train in {len(work)} jobs, {arguments.jobs} at a time: about "
         f"{about(seconds / arguments.jobs)}, by what such runs took on a 2-core Xeon. In {out}.",
