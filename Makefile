@@ -53,7 +53,7 @@ clean: ## remove what builds and tests left (keeps the environment and the resul
 # --- installation: one stamp per set of extras, so that a second make is quick -------------------
 
 $(VENV)/.installed-demo: EXTRAS = sustaingym
-$(VENV)/.installed-test: EXTRAS = test,sustaingym,vmas,smax,sweep,onnx
+$(VENV)/.installed-test: EXTRAS = test,docs,sustaingym,vmas,smax,sweep,onnx
 $(VENV)/.installed-docs: EXTRAS = docs
 
 $(VENV)/.installed-%: $(VENV)/.created pyproject.toml constraints.txt

@@ -1,5 +1,7 @@
 """Sphinx configuration."""
 
+from importlib.util import find_spec
+
 import torchrl_drigm
 
 project = "torchrl_drigm"
@@ -18,7 +20,16 @@ exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "torchrl_drigm"
 
-myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
+# Formulas without a network: MathJax as one file, glyphs included, in place of a CDN's.
+mathjax = find_spec("sphinx-mathjax-offline")
+if mathjax is None:
+    raise ModuleNotFoundError(
+        'The docs need sphinx-mathjax-offline: pip install -c constraints.txt -e ".[docs]"'
+    )
+mathjax_path = "tex-svg-full.js"
+html_static_path = [f"{mathjax.submodule_search_locations[0]}/static/mathjax/{mathjax_path}"]
+
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"

@@ -1,4 +1,4 @@
-"""The scripts of docs/your_script.md, each for a few steps."""
+"""The code of docs/your_script.md: its scripts, each for a few steps, and its snippets in one."""
 
 import re
 import runpy
@@ -9,6 +9,8 @@ import torch
 from tensordict import TensorDict
 
 pytest.importorskip("vmas", reason='needs vmas: pip install "torchrl_drigm[vmas]"')
+
+from tests.examples.test_readme import SCRIPT
 
 pytestmark = pytest.mark.vmas
 DOCS = Path(__file__).parents[2] / "docs"
@@ -51,9 +53,31 @@ def test_it_learns(file, sizes, losses, capsys, monkeypatch):
         assert "reward models: mean squared error" in printed
 
 
+CODE = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+
+
+def test_the_loss_of_the_page_in_torchrls_script():
+    """What the page says before its first heading of an environment, in the order it is said in."""
+    robust, step, contamination, optimizers, _ = CODE
+    names = {"MIXER": "qmix"}
+    exec(SCRIPT, names)
+    names["state_shape"] = (names["n_agents"], names["observation_shape"][-1])
+    names["worst_return"], names["batch"] = -10.0, names["replay_buffer"].sample()
+    updater = "target_updater = SoftUpdate(loss, eps=0.99)"  # of the script, as it was
+    exec(f"{robust}{updater}", names)
+    said = re.search(r"`(loss\.set_keys\(state=.*?\))`;", PAGE)[1]
+    exec(said, names)
+    exec(step, names)
+    exec(optimizers, names)
+    mine = [group["params"] for o in names["optimizers"] for group in o.param_groups]
+    assert all(p.grad is not None for params in mine for p in params), "both losses reach them"
+    assert sum(map(len, mine)) == len(list(names["loss"].parameters()))
+    exec(f"{contamination}{updater}", names)
+    assert set(names["loss"](names["batch"]).keys()) == {"loss"}
+
+
 def test_the_environment_of_the_page(capsys):
-    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    exec(code, {})
+    exec(CODE[-1], {})
     assert "torch.Size([4, 5, 1])" in capsys.readouterr().out
 
 
