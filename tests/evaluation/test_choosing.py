@@ -72,7 +72,7 @@ def test_picture(results, values, tmp_path, monkeypatch):
         first, second = ([0, 1], [6.0, 4.0]), ([0, 1], [4.5, 3.75])
     assert lines["a"] == [list(point) for point in zip(*first, strict=True)]
     assert lines["mean over the shifts"] == [list(point) for point in zip(*second, strict=True)]
-    assert f"chosen: {values[0]}" in lines
+    assert f"chosen by the mean over the shifts: {values[0]}" in lines
 
 
 def test_refusals(results):

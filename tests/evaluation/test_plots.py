@@ -69,7 +69,7 @@ class TestPlotTrainingCurve:
         assert [ax.get_ylabel() for ax in axes] == [
             *("normalised return", "TD loss", "dual loss", "exploration ε")
         ]
-        assert axes[-1].get_xlabel() == "environment steps"
+        assert axes[-1].get_xlabel() == "environment steps of this one run"
         assert [ax.get_yscale() for ax in axes] == ["linear", "log", "linear", "linear"]
         labels = [text.get_text() for text in axes[0].get_legend().get_texts()]
         assert labels == ["training", "evaluation"]
@@ -156,9 +156,9 @@ class TestPlotReturns:
         (points,) = figures[0].axes[0].containers
         (bars,) = points.lines[2]
         assert all(len(segment) == 0 for segment in bars.get_segments())
-        assert "(none for one episode)" in figures[0].axes[0].get_xlabel()
+        assert "(none for one episode)" in figures[0].legends[0].get_title().get_text()
         plot_returns(results("VDN", 0.8), tmp_path / "returns.png")
-        assert "none for" not in figures[1].axes[0].get_xlabel()
+        assert "none for" not in figures[1].legends[0].get_title().get_text()
 
     def test_references_of_other_shifts_are_left_out(self, tmp_path, figures):
         references = results("control", 0.86, 0.1)

@@ -25,7 +25,7 @@ def figures(monkeypatch):
 def rows(**marks):
     table = [
         {
-            "policy": f"{name} {mixer}",
+            "policy": f"{name} {mixer.upper()}",
             "mixer": mixer,
             "uncertainty": name,
             "kind": kind,

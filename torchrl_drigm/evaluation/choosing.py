@@ -10,8 +10,10 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from torchrl_drigm.evaluation.legends import legend_below, named_handles
+from torchrl_drigm.evaluation.looks import LINES, MARKERS, NEUTRAL, OTHERS, Look
 from torchrl_drigm.evaluation.measures import shown_measure
-from torchrl_drigm.evaluation.plots import COLOURS, save_figure
+from torchrl_drigm.evaluation.plots import save_figure
 from torchrl_drigm.evaluation.statistics import check_table, format_table, summarize_column
 
 __all__ = ["SCORES", "best_value", "choice_table", "plot_choice", "score_values"]
@@ -109,25 +111,28 @@ def plot_choice(
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     ax = figure.subplots()
 
-    def draw(table: pd.DataFrame, label: str, **style) -> None:
+    seeds = means["seed"].nunique()
+
+    def draw(table: pd.DataFrame, label: str, look: Look) -> None:
         over_seeds = table.groupby("value")["mean"]
         mean, error = over_seeds.mean()[ordered], over_seeds.sem()[ordered]
-        ax.plot(x, mean, label=label, **style)
-        ax.fill_between(x, mean - error, mean + error, color=style["color"], alpha=0.2, lw=0)
+        ax.plot(x, mean, label=label, **look.style(seeds))
+        ax.fill_between(x, mean - error, mean + error, color=look.colour, alpha=0.2, lw=0)
 
     for i, (shift, rows) in enumerate(means.groupby("shift", sort=False)):
-        draw(rows, shift, color=COLOURS[i % len(COLOURS)], marker="o", ms=4, lw=1)
+        draw(rows, shift, Look(OTHERS[i % len(OTHERS)], MARKERS[i % len(MARKERS)], LINES[1]))
     average = means.groupby(["value", "seed"], sort=False)["mean"].mean().reset_index()
-    draw(average, SCORES["mean"], color="black", marker="o", ms=5, lw=2)
+    draw(average, SCORES["mean"], Look("#000000", "o"))
     best = best_value(scores)
-    ax.axvline(at[best], color="#555555", ls=(0, (1, 1.2)), label=f"chosen: {best}")
+    ax.axvline(at[best], color=NEUTRAL, ls=LINES[2], label=f"chosen by the {SCORES[score]}: {best}")
     if not numbers:
         ax.set_xticks(x, [str(value) for value in ordered])
     ax.set_xlabel(field)
-    seeds = means["seed"].nunique()
-    ax.set_ylabel(f"{label}; {f'mean ± s.e. of {seeds} seeds' if seeds > 1 else '1 seed'}")
+    ax.set_ylabel(label)
     ax.grid(alpha=0.3)
-    figure.legend(loc="outside right upper", frameon=False)
+    several = f"mean over {seeds} seeds; bands: ± standard error over the seeds"
+    note = f"Lines: {several if seeds > 1 else '1 seed, thin and hollow, without an error'}"
+    legend_below(figure, named_handles(figure), note)
     return save_figure(figure, path)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -15,20 +16,20 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter
 
 from torchrl_drigm.evaluation.files import atomic_path
+from torchrl_drigm.evaluation.legends import legend_below
+from torchrl_drigm.evaluation.looks import LINES, looks, seeds_text
 from torchrl_drigm.evaluation.measures import MEASURES, shown_measure
 from torchrl_drigm.evaluation.statistics import check_table, summarize_column
 
 __all__ = ["plot_returns", "plot_training_curve"]
 
-# Okabe and Ito's palette, which colour-blind readers can tell apart.
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 _GREY = "#555555"
-_LINES = ("solid", (0, (5, 2)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)))
 _RETURNS = ("normalized_return", "eval_normalized_return", "return")
 _LABELS = {"loss": "TD loss", "loss_dual": "dual loss", "epsilon": "exploration ε"}
 # Where half of a training curve is above this floor, the axis starts there: the first episodes,
 # those of random actions, would take most of it.
 _FLOOR = -0.5
+_EVALUATION = {"ms": 4, "lw": 0.9, "color": "black", "mfc": "white"}
 
 
 def plot_training_curve(metrics: pd.DataFrame, path: str | os.PathLike) -> Path:
@@ -75,7 +76,7 @@ def plot_training_curve(metrics: pd.DataFrame, path: str | os.PathLike) -> Path:
     for ax in axes:
         ax.grid(alpha=0.3)
     axes[-1].xaxis.set_major_formatter(EngFormatter(sep=""))
-    axes[-1].set_xlabel("environment steps")
+    axes[-1].set_xlabel("environment steps of this one run")
     return save_figure(figure, path)
 
 
@@ -89,16 +90,17 @@ def _draw_training_returns(
     if training is not None:
         window = max(1, len(training) // 30)
         mean = training.rolling(window, min_periods=1).mean()
-        label = "training" if window == 1 else f"training, mean of {window} values"
-        ax.plot(training, ".", ms=4, color=COLOURS[0], alpha=0.4)
-        ax.plot(mean, color=COLOURS[0], label=label)
+        dots = {"ms": 4, "color": _GREY, "alpha": 0.4, "mew": 0}
+        ax.plot(training, ".", **dots, label="training, as logged" if window > 1 else None)
+        label = "training" if window == 1 else f"training, running mean of {window} dots"
+        ax.plot(mean, color=_GREY, lw=0.9, label=label)
     if eval_normalized_return is not None:
-        ax.plot(eval_normalized_return, "o-", ms=4, color=COLOURS[4], label="evaluation")
+        ax.plot(eval_normalized_return, "o-", **_EVALUATION, label="evaluation")
     values = pd.concat([training, eval_normalized_return])
     if raw_return is None and values.min() < _FLOOR < values.median():
         ax.set_ylim(_FLOOR, max(1.0, values.max()) + 0.05)
     ax.set_ylabel(MEASURES["normalized_return" if raw_return is None else "return"])
-    ax.legend(loc="lower right")
+    ax.legend(loc="lower right", fontsize=8)
 
 
 def plot_returns(
@@ -106,13 +108,15 @@ def plot_returns(
     path: str | os.PathLike,
     references: pd.DataFrame | None = None,
     title: str | None = None,
+    trained: Collection[str] | None = None,
 ) -> Path:
     """Draws the return in each environment of a suite: normalised, if every row has that.
 
-    Dots are the means over episodes with their standard errors, faint dots the episodes. A mean of
-    one episode has no error bar. Of normalised returns the axis shows all means and what else is
-    not negative; what lies below is named in the legend. Of returns as they are it shows all means
-    and the references that are no worse.
+    Markers are the means over episodes with their standard errors, faint dots the episodes. A mean
+    of one episode has no error bar. Hollow markers are those of one team; filled ones, of rows with
+    a column ``seed``, are means over the episodes of several. Of normalised returns the axis shows
+    all means and what else is not negative; what lies below is named in the legend. Of returns as
+    they are it shows all means and the references that are no worse.
 
     Args:
         results: rows of :func:`~torchrl_drigm.evaluation.evaluate`, with a further column
@@ -121,6 +125,8 @@ def plot_returns(
         references: such rows too, with the column ``policy``, of policies to compare with. Their
             means are drawn as horizontal lines.
         title: of the picture.
+        trained: names of the shifts that were trained in, which are marked. Default: what
+            :func:`~torchrl_drigm.evaluation.evaluate` noted in ``attrs["trained"]``.
 
     Returns:
         The path.
@@ -134,9 +140,8 @@ def plot_returns(
     summary = summarize_column(results, column, label)
     shifts = summary.drop_duplicates("shift")
     slot = {shift: x for x, shift in enumerate(shifts["shift"])}
-    labels = (
-        shifts["shift"] + "\n" + shifts["location"] if "location" in shifts else shifts["shift"]
-    )
+    trained = results.attrs.get("trained", ()) if trained is None else trained
+    labels = shift_labels(shifts, trained)
     if references is not None:
         check_table("references", references, ["policy", "shift"])
         references = references[references["shift"].isin(slot)]
@@ -146,30 +151,32 @@ def plot_returns(
     figure = Figure(figsize=(max(7, 1.8 + 1.3 * len(slot)), 5), layout="constrained")
     ax = figure.subplots()
     handles = []
-    policies = list(dict.fromkeys(summary["policy"]))
+    look = looks(summary["policy"])
+    policies = list(look)
     offsets = (np.arange(len(policies)) - (len(policies) - 1) / 2) * 0.6 / len(policies)
-    for i, (policy, offset) in enumerate(zip(policies, offsets, strict=True)):
-        colour = COLOURS[i % len(COLOURS)]
+    for policy, offset in zip(policies, offsets, strict=True):
         own = results[results["policy"] == policy]
         x = own["shift"].map(slot) + offset
         # Spread evenly by episode, so that dots do not hide each other.
         spread = own.groupby("shift").cumcount() / own.groupby("shift")["shift"].transform("size")
         x = x + (spread - 0.5) * 0.4 / len(policies)
-        ax.plot(x, own[column], ".", ms=4, mew=0, color=colour, alpha=0.35)
+        ax.plot(x, own[column], ".", ms=4, mew=0, color=look[policy].colour, alpha=0.35)
         hidden = (own[column] < bottom).sum()
+        n_seeds = own["seed"].nunique() if "seed" in own else 1
+        name = f"{policy} ({seeds_text(n_seeds)})" if n_seeds > 1 else policy
         means = summary[summary["policy"] == policy]
         points = ax.errorbar(
             means["shift"].map(slot) + offset,
             means["mean"],
             means["standard_error"],
-            fmt="o",
-            ms=4,
-            capsize=5,
-            color=colour,
-            label=f"{policy} (episodes below the axis: {hidden})" if hidden else policy,
+            **look[policy].style(n_seeds) | {"ls": "none"},
+            elinewidth=1.3,
+            capsize=4,
+            label=f"{name} (episodes below the axis: {hidden})" if hidden else name,
             zorder=3,
         )
         handles.append(points)
+    n_lines = len(handles)
     if references is not None:
         handles += _draw_references(ax, references, slot, bottom)
 
@@ -177,13 +184,34 @@ def plot_returns(
     ax.set_ylim(bottom, top)
     ax.set_xticks(range(len(slot)), labels)
     ax.set_ylabel(label)
-    single = " (none for one episode)" if (summary["n"] == 1).any() else ""
-    ax.set_xlabel(f"environment; mean ± standard error{single}, dots are episodes")
+    ax.set_xlabel("environment")
     ax.grid(axis="y", alpha=0.3)
     if title is not None:
         ax.set_title(title)
-    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
+    single = " (none for one episode)" if (summary["n"] == 1).any() else ""
+    several = "seed" in results and results["seed"].nunique() > 1
+    teams = (
+        "all seeds' episodes" if several else "the episodes of one team, hollow as it is one seed"
+    )
+    note = f"Markers: mean over {teams}; bars: ± standard error{single}; dots: episodes"
+    legend_below(
+        figure, handles, f"{note}; lines: means of references" if len(handles) > n_lines else note
+    )
     return save_figure(figure, path)
+
+
+def shift_labels(shifts: pd.DataFrame, trained: Collection[str] = ()) -> list[str]:
+    r"""Names of shifts for an axis: the location below, and which were trained in.
+
+    Examples:
+        >>> shift_labels(pd.DataFrame({"shift": ["env_1", "env_2"]}), ["env_1"])
+        ['env_1\n(training)', 'env_2']
+    """
+    places = shifts["location"] if "location" in shifts else shifts["shift"]
+    return [
+        "\n".join([shift, *[place] * (place != shift), *["(training)"] * (shift in trained)])
+        for shift, place in zip(shifts["shift"], places, strict=True)
+    ]
 
 
 def _limits(
@@ -212,7 +240,7 @@ def _draw_references(
         x = visible["shift"].map(slot)
         style = {
             "color": _GREY,
-            "ls": _LINES[i % len(_LINES)] if len(visible) else "none",
+            "ls": LINES[i % len(LINES)] if len(visible) else "none",
             "lw": 1.3,
         }
         ax.hlines(visible["mean"], x - 0.4, x + 0.4, **style)

@@ -8,6 +8,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pandas as pd
+from omegaconf import OmegaConf
 
 from torchrl_drigm._files import atomic_path
 from torchrl_drigm._source import source
@@ -27,6 +28,7 @@ from torchrl_drigm.evaluation.seed_tables import (
 )
 from torchrl_drigm.evaluation.shift_plots import plot_shifts
 from torchrl_drigm.evaluation.shift_tables import by_shift, cell, over_the_seeds
+from torchrl_drigm.tasks import make_task
 from torchrl_drigm.tasks.version import environment_version
 from torchrl_drigm.trainers.runs import read_code
 from torchrl_drigm.uncertainty import find_set
@@ -88,8 +90,14 @@ def report_suite(
     return [
         save_results(rows[keep], out / f"{suite}.csv"),
         out / f"{suite}.md",
-        plot_shifts(_drawn(over_seeds), out / f"{suite}.png", label),
+        plot_shifts(_drawn(over_seeds), out / f"{suite}.png", label, _trained(compared, suite)),
     ]
+
+
+def _trained(compared: pd.DataFrame, suite: str) -> list[str]:
+    """Names of the suite's shifts that the first of the runs was trained in."""
+    task = make_task(OmegaConf.load(Path(compared["run"].iloc[0]) / "config.yaml"))
+    return [shift["name"] for shift in task.suites[suite] if task.trained_in(shift)]
 
 
 def _kinds(compared: pd.DataFrame) -> pd.DataFrame:

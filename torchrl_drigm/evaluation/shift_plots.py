@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import cycle
 from pathlib import Path
 
@@ -11,19 +11,20 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from torchrl_drigm.evaluation.legends import legend_below, named_handles
+from torchrl_drigm.evaluation.looks import BEST_DISCOUNT, LINES, NEUTRAL, looks, seeds_text
 from torchrl_drigm.evaluation.methods import mixer_label
-from torchrl_drigm.evaluation.plots import COLOURS, save_figure
+from torchrl_drigm.evaluation.plots import save_figure, shift_labels
 from torchrl_drigm.evaluation.statistics import check_table
 
 __all__ = ["plot_shifts"]
 
-# One colour for a set in every picture; black and grey are for what is no robust training.
-_SETS = ("tv", "contamination", "cvar", "group_dr", "kl", "chi2")
-_NOMINAL, _CONTROL, _REFERENCE = "#000000", "#777777", "#999999"
-_DOTS = (":", (0, (1, 3)), "-.", (0, (5, 1, 1, 1, 1, 1)))
+_REFERENCE = "#999999"
 
 
-def plot_shifts(scores: pd.DataFrame, path: str | os.PathLike, label: str) -> Path:
+def plot_shifts(
+    scores: pd.DataFrame, path: str | os.PathLike, label: str, trained: Collection[str] = ()
+) -> Path:
     """Draws the mean over the runs and its standard error in each shift, a panel per mixer.
 
     Shifts along an axis are curves over their levels, a row of panels for each axis; others stand
@@ -36,6 +37,7 @@ def plot_shifts(scores: pd.DataFrame, path: str | os.PathLike, label: str) -> Pa
             and ``level`` where the suite has them.
         path: where to write; the ending decides the format.
         label: of what is drawn.
+        trained: names of the shifts that were trained in, which are marked.
 
     Policies that do not learn are drawn where they are no worse than the worst that did.
 
@@ -60,62 +62,59 @@ def plot_shifts(scores: pd.DataFrame, path: str | os.PathLike, label: str) -> Pa
         low, high = learned["mean"].min(), max(learned["mean"].max(), some["mean"].max())
         margin = 0.06 * (high - low) or 0.05
         for mixer, panel in zip(mixers, line, strict=True):
-            _draw(panel, some[some["mixer"].isin([mixer, ""])], axis, low - margin)
+            _draw(panel, some[some["mixer"].isin([mixer, ""])], axis, low - margin, trained)
             panel.set_ylim(low - margin, high + margin)
             panel.set_title(mixer_label(mixer))
             panel.grid(alpha=0.3)
         line[0].set_ylabel(label)
-    handles, seen = [], set()
-    for panel in panels.flat:
-        for handle, name in zip(*panel.get_legend_handles_labels(), strict=True):
-            if name not in seen:
-                seen.add(name)
-                handles.append(handle)
-    columns = max(1, int(figure.get_figwidth() // 3.2))
-    figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False)
+    note = "Markers: mean over the seeds; bars: ± standard error; thin and hollow: one seed"
+    if (scores["kind"] != "method").any():
+        note += "; dashed or dotted: no method to choose, but one to compare with"
+    legend_below(figure, named_handles(figure), note)
     return save_figure(figure, path)
 
 
-def _draw(panel: Axes, scores: pd.DataFrame, axis: str | None, bottom: float) -> None:
-    shifts, dots = list(scores["shift"].unique()), cycle(_DOTS)
+def _draw(
+    panel: Axes, scores: pd.DataFrame, axis: str | None, bottom: float, trained: Collection[str]
+) -> None:
+    shifts, names = list(scores["shift"].unique()), _names(scores)
+    look, lines = looks(names.values()), cycle(LINES[2:])
     for policy, own in scores.groupby("policy", sort=False):
-        kind, name = own["kind"].iloc[0], own["uncertainty"].iloc[0]
+        kind = own["kind"].iloc[0]
         own = own.sort_values("level") if axis is not None else own
         x = own["level"] if axis is not None else own["shift"].map(shifts.index)
         if kind == "reference":
-            style = next(dots)
+            line = next(lines)
             if (own["mean"] >= bottom).all():  # others are no lines to compare with
-                panel.plot(x, own["mean"], ls=style, lw=1.2, color=_REFERENCE, label=policy)
+                panel.plot(x, own["mean"], ls=line, lw=1.2, color=_REFERENCE, label=policy)
             continue
         if kind == "control":
-            panel.plot(x, own["mean"], "--", lw=1.3, color=_CONTROL, label="best discount")
+            name = f"{BEST_DISCOUNT}, in hindsight"
+            panel.plot(x, own["mean"], ls=LINES[1], lw=1.3, color=NEUTRAL, label=name)
             continue
-        colour = _NOMINAL if name == "none" else COLOURS[_place(name)]
-        panel.errorbar(
-            x,
-            own["mean"],
-            own["standard_error"],
-            fmt="o-",
-            ms=3,
-            lw=1.3,
-            capsize=3,
-            color=colour,
-            label=_legend(name, own["n"].iloc[0] if "n" in own else None),
-        )
-    if axis is not None:
-        panel.set_xlabel(axis)
-    else:
-        labels = scores.drop_duplicates("shift")
-        names = labels["location"] if "location" in labels else labels["shift"]
-        ticks = [f"{s}\n{n}" if n != s else s for s, n in zip(shifts, names, strict=True)]
-        panel.set_xticks(range(len(shifts)), ticks, rotation=45 if len(shifts) > 4 else 0)
+        n = int(own["n"].max()) if "n" in own else None
+        style = look[names[policy]].style(n or 2)
+        label = names[policy] if n is None else f"{names[policy]} ({seeds_text(n)})"
+        panel.errorbar(x, own["mean"], own["standard_error"], capsize=3, label=label, **style)
+    if axis is None:
+        labels = shift_labels(scores.drop_duplicates("shift"), trained)
+        panel.set_xticks(range(len(shifts)), labels, rotation=45 if len(shifts) > 4 else 0)
+        return
+    panel.set_xlabel(axis)
+    for level in scores[scores["shift"].isin(trained)]["level"].unique():
+        panel.axvline(level, color=_REFERENCE, lw=0.8, ls=LINES[2], zorder=0, label="training")
 
 
-def _place(name: str) -> int:
-    return (_SETS.index(name) if name in _SETS else len(_SETS)) % len(COLOURS)
+def _names(scores: pd.DataFrame) -> dict[str, str]:
+    """Methods without their mixer, which is the panel's title.
 
-
-def _legend(name: str, n: int | None) -> str:
-    words = {"none": "nominal", "tv": "TV", "cvar": "CVaR", "group_dr": "GroupDR"}
-    runs = "" if n is None else f", {n} run{'s' if n > 1 else ''}, ± standard error"
-    return f"{words.get(name, name)}{runs}"
+    Examples:
+        >>> _names(pd.DataFrame({"policy": ["TV QMIX, ρ = 0.1"], "mixer": "qmix",
+        ...                      "kind": "method"}))
+        {'TV QMIX, ρ = 0.1': 'TV, ρ = 0.1'}
+    """
+    methods = scores[scores["kind"] == "method"].drop_duplicates("policy")
+    return {
+        policy: policy.replace(f" {mixer_label(mixer)}", "", 1)
+        for policy, mixer in zip(methods["policy"], methods["mixer"], strict=True)
+    }

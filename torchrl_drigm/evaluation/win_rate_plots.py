@@ -10,19 +10,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, PercentFormatter
 
-from torchrl_drigm.evaluation.plots import COLOURS, save_figure
+from torchrl_drigm.evaluation.legends import legend_below, named_handles
+from torchrl_drigm.evaluation.looks import LINES, NEUTRAL, looks, seeds_text
+from torchrl_drigm.evaluation.plots import save_figure
 from torchrl_drigm.evaluation.statistics import check_table
 from torchrl_drigm.evaluation.win_rates import TESTS, final_win_rates
 
 __all__ = ["plot_noise_levels", "plot_rho_sweep", "plot_win_rates"]
-
-
-def _seeds(*counts: int) -> str:
-    """For a legend; a mean of one run has no error, and nothing is drawn for it."""
-    low, high = min(counts), max(counts)
-    if low < high:
-        return f"{low} to {high} seeds{': no error bar for 1' if low == 1 else ''}"
-    return "1 seed: no error" if low == 1 else f"{low} seeds"
 
 
 def plot_win_rates(win_rates: pd.DataFrame, path: str | os.PathLike, smoothing: int = 5) -> Path:
@@ -45,24 +39,27 @@ def plot_win_rates(win_rates: pd.DataFrame, path: str | os.PathLike, smoothing: 
     check_table("win_rates", win_rates, ["run", "method", "frames", *TESTS])
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
+    look = looks(win_rates["method"])
     for ax, (column, title) in zip(axes, TESTS.items(), strict=True):
-        for i, (method, rows) in enumerate(win_rates.groupby("method", sort=False)):
+        for method, rows in win_rates.groupby("method", sort=False):
             runs = rows.pivot_table(index="frames", columns="run", values=column)
             runs = runs.rolling(smoothing, min_periods=1).mean()
             mean, error = runs.mean(axis=1), runs.sem(axis=1)
-            colour = COLOURS[i % len(COLOURS)]
-            label = f"{method} ({_seeds(runs.shape[1])})"
-            ax.plot(mean, color=colour, label=label)
-            ax.fill_between(mean.index, mean - error, mean + error, color=colour, alpha=0.2, lw=0)
+            label = f"{method} ({seeds_text(runs.shape[1])})"
+            style = look[method].style(runs.shape[1])
+            ax.plot(mean, label=label, markevery=max(1, len(mean) // 8), **style)
+            band = {"color": look[method].colour, "alpha": 0.2, "lw": 0}
+            ax.fill_between(mean.index, mean - error, mean + error, **band)
         ax.set_title(title)
         ax.set_xlabel("environment steps")
         ax.xaxis.set_major_formatter(EngFormatter(sep=""))
         ax.grid(alpha=0.3)
     axes[0].set_ylim(-0.02, 1.02)
     axes[0].yaxis.set_major_formatter(PercentFormatter(1.0))
-    axes[0].set_ylabel("test win rate; mean ± standard error")
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+    axes[0].set_ylabel("test win rate")
+    smooth = f" of running means over {smoothing} evaluations" if smoothing > 1 else ""
+    note = f"Lines: mean over the seeds{smooth}; bands: ± standard error over the seeds"
+    legend_below(figure, named_handles(figure), f"{note}; thin and hollow: one seed")
     return save_figure(figure, path)
 
 
@@ -96,32 +93,34 @@ def plot_rho_sweep(win_rates: pd.DataFrame, path: str | os.PathLike, last: int =
         )
     figure = Figure(figsize=(10, 4), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
+    look = looks(robust["family"])
     for ax, (test, title) in zip(
         axes, (("noisy", "under noise"), ("clean", "without noise")), strict=True
     ):
         groups = robust.groupby(["family", "setting"], sort=False)
-        for i, ((family, setting), rows) in enumerate(groups):
+        for (family, setting), rows in groups:
             rows = rows.sort_values("rho")
             base = nominal.loc[setting]
             # NaN draws no bar
             errors = np.hypot(rows[f"{test}_se"], base[f"{test}_se"])
-            seeds = _seeds(base["n"], *rows["n"])
+            seeds = seeds_text(base["n"], *rows["n"])
             ax.errorbar(
                 rows["rho"],
                 rows[test] - base[test],
                 errors,
-                fmt="o-",
+                **look[family].style(min(base["n"], *rows["n"])),
                 capsize=4,
-                color=COLOURS[i % len(COLOURS)],
                 label=f"{family} ({seeds})",
             )
-        ax.axhline(0.0, color="#555555", lw=1)
+        ax.axhline(0.0, color=NEUTRAL, lw=1, ls=LINES[1], label="nominal, the same otherwise")
         ax.set_title(title)
         ax.set_xlabel("ρ")
         ax.grid(alpha=0.3)
     axes[0].yaxis.set_major_formatter(PercentFormatter(1.0))
     axes[0].set_ylabel("final win rate, difference to nominal")
-    axes[0].legend(frameon=False)
+    note = f"Markers: mean over the seeds of a run's last {last} evaluations, minus that of nominal"
+    note += "; bars: ± standard error of the difference; thin and hollow: one seed"
+    legend_below(figure, named_handles(figure), note)
     return save_figure(figure, path)
 
 
@@ -144,23 +143,23 @@ def plot_noise_levels(win_rates: pd.DataFrame, path: str | os.PathLike) -> Path:
     check_table("win_rates", win_rates, ["method", "run", "std", "won"])
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     ax = figure.subplots()
-    for i, (method, rows) in enumerate(win_rates.groupby("method", sort=False)):
+    look = looks(win_rates["method"])
+    for method, rows in win_rates.groupby("method", sort=False):
         won = rows.groupby("std")["won"].agg(["mean", "sem"])
         n = rows["run"].nunique()
         ax.errorbar(
             won.index,
             won["mean"],
             won["sem"],  # NaN, of one run, draws no bar
-            fmt="o-",
-            ms=4,
+            **look[method].style(n),
             capsize=4,
-            color=COLOURS[i % len(COLOURS)],
-            label=f"{method} ({_seeds(n)})",
+            label=f"{method} ({seeds_text(n)})",
         )
     ax.set_ylim(-0.02, 1.02)
     ax.yaxis.set_major_formatter(PercentFormatter(1.0))
     ax.set_xlabel("standard deviation of the noise on enemies' positions")
-    ax.set_ylabel("win rate; mean ± standard error")
+    ax.set_ylabel("win rate")
     ax.grid(alpha=0.3)
-    ax.legend(frameon=False)
+    note = "Markers: mean over the seeds; bars: ± standard error; thin and hollow: one seed"
+    legend_below(figure, named_handles(figure), note)
     return save_figure(figure, path)

@@ -17,7 +17,7 @@ from torchrl.envs import EnvBase, Transform, TransformedEnv
 from torchrl_drigm import tasks
 from torchrl_drigm._named import find_class
 from torchrl_drigm.tasks.axes import MARKS
-from torchrl_drigm.tasks.suites import Shift
+from torchrl_drigm.tasks.suites import Shift, plain
 
 __all__ = ["Task", "Trial", "find_task", "make_task"]
 
@@ -173,6 +173,19 @@ class Task(ABC):
         trained = {word: getattr(self, word) for word in self.shifts if hasattr(self, word)}
         said = ("name", *MARKS)
         return trained | {word: value for word, value in shift.items() if word not in said}
+
+    def trained_in(self, shift: Shift) -> bool:
+        """Whether a shift is one that a team of this task was trained in.
+
+        Examples:
+            >>> from torchrl_drigm.tasks import BuildingTask
+            >>> task = BuildingTask()  # env_1 of the paper, days 0 to 199
+            >>> [task.trained_in({"name": "spring", "days": (lo, 180)}) for lo in (90, 150)]
+            [True, True]
+            >>> task.trained_in({"name": "autumn", "days": (200, 300)})
+            False
+        """
+        return plain(self.contents(shift)) == plain(self.contents({}))
 
     def trials(self, shifts: Sequence[Shift], episodes: int, seed: int) -> Iterator[Trial]:
         """Environments to play ``episodes`` of each shift in; the same ones for the same seed."""

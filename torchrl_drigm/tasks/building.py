@@ -35,7 +35,7 @@ from torchrl_drigm.tasks.building_returns import OFFICE
 from torchrl_drigm.tasks.references import REFERENCES, power_to_level
 from torchrl_drigm.tasks.seeds import battle_seeds
 from torchrl_drigm.tasks.severity import readable, severity_suites, times, wrong_severity
-from torchrl_drigm.tasks.suites import Shift
+from torchrl_drigm.tasks.suites import Shift, plain
 
 __all__ = ["BuildingTask"]
 
@@ -263,6 +263,14 @@ class BuildingTask(Task):
             faults = replace(faults, stuck_steps=BuildingFaults.stuck_steps)
         changed = asdict(self._fields(BuildingPhysics, shift)) | asdict(faults)
         return {"climate": self.groups[0], "days": self.days} | same | random | changed
+
+    def trained_in(self, shift: Shift) -> bool:
+        """In any of the climates of training, on days that are all among those of training."""
+        there = self.contents(shift)
+        (low, high), (first, last) = there["days"], self.days
+        same = {"days": self.days}
+        trained = (self.contents(same | {"climate": climate}) for climate in self.groups)
+        return first <= low and high <= last and plain(there | same) in map(plain, trained)
 
     def trials(self, shifts: Sequence[Shift], episodes: int, seed: int) -> Iterator[Trial]:
         """All episodes of all shifts in one batch, or in one for each kind of building.

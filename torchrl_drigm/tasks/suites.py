@@ -131,7 +131,7 @@ def refuse_test_shifts(
     def named(suite: Iterable[Shift]) -> list[tuple[str, Shift]]:
         changed = [without_marks(shift) for shift in suite]
         playable = [shift for shift in changed if task.wrong_in(shift) is None]
-        return [(shift["name"], _plain(task.contents(shift))) for shift in playable]
+        return [(shift["name"], plain(task.contents(shift))) for shift in playable]
 
     validation = named(task.suites.get(VALIDATION, ()))
     suites = {name: own for name, own in task.suites.items() if name != VALIDATION}
@@ -142,7 +142,7 @@ def refuse_test_shifts(
         if name not in suites or test not in validation
     ]
     for shift in shifts:
-        contents = _plain(task.contents(without_marks(shift)))
+        contents = plain(task.contents(without_marks(shift)))
         for name, test, other in tests:
             if contents == other:
                 has = VALIDATION in task.suites and suite != VALIDATION
@@ -154,11 +154,11 @@ def refuse_test_shifts(
                 )
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """A value of Python or YAML, whose lists and tuples are the same."""
     if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in value.items()}
-    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
+        return {key: plain(inner) for key, inner in value.items()}
+    return [plain(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _by_name(task: Task, suite: str | os.PathLike) -> tuple[str, Any]:
