@@ -84,7 +84,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--output", default="drigm_counterexample.png", help="where to draw")
+    parser.add_argument("--output", default="runs/drigm_counterexample.png", help="where to draw")
     args = parser.parse_args()
 
     example = example_1()

@@ -317,7 +317,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="updates of a run, instead of the model's")
     parser.add_argument("--tuning", nargs="+", type=int, default=[100, 101], help="seeds")
     parser.add_argument("--testing", nargs="+", type=int, default=[0, 1, 2, 3, 4], help="seeds")
-    parser.add_argument("--output", default="severity", help="folder of the CSVs and the picture")
+    parser.add_argument("--output", default="runs/severity", help="folder of the CSVs and the picture")
     args = parser.parse_args()
     if args.steps is not None and args.steps < 1:
         parser.error(f"--steps must be at least 1, got {args.steps}")

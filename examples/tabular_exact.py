@@ -100,7 +100,7 @@ def main() -> None:
     parser.add_argument("--models", type=int, default=3, help="models per algorithm and set")
     parser.add_argument("--steps", type=int, default=1000, help="training steps per model")
     parser.add_argument("--seed", type=int, default=0, help="of models, networks and data")
-    parser.add_argument("--output", default="learned_vs_exact", help="folder of the pictures")
+    parser.add_argument("--output", default="runs/learned_vs_exact", help="folder of the pictures")
     args = parser.parse_args()
     for name, number in (("models", args.models), ("steps", args.steps)):
         if number < 1:

@@ -289,7 +289,7 @@ def main() -> None:
         "--testing", nargs="+", type=int, default=[10, 11, 12, 13, 14], help="seeds"
     )
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time")
-    parser.add_argument("--output", default="worlds", help="folder of the CSV and the picture")
+    parser.add_argument("--output", default="runs/worlds", help="folder of the CSV and the picture")
     parser.add_argument("--report", action="store_true", help="train nothing")
     args = parser.parse_args()
     for name in ("frames", "episodes", "jobs"):

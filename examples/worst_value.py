@@ -66,7 +66,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--output", default="worst_value.png", help="where to draw")
+    parser.add_argument("--output", default="runs/worst_value.png", help="where to draw")
     parser.add_argument("--rho", type=float, default=0.2, help="size of the sets, in [0, 1]")
     args = parser.parse_args()
     if not 0.0 <= args.rho <= 1.0:

@@ -28,7 +28,7 @@ def main(episodes=50):
     task = teams["robust"].task
     results = evaluate_all(teams | {"told to": careful}, task, "wind.yaml", episodes=episodes)
     print(format_table(summarize(results)))
-    print("picture:", plot_returns(results, "results/cranes.png", title="Two cranes in the wind"))
+    print("picture:", plot_returns(results, "runs/cranes.png", title="Two cranes in the wind"))
 
 
 if __name__ == "__main__":

@@ -86,7 +86,7 @@ def test_from_training_to_the_picture(here, capsys):
     printed = capsys.readouterr().out
     for row in (*judge_cranes.RUNS, "told to", "CVaR QMIX, ρ = 0.7", "nominal QMIX"):
         assert re.search(rf"^{row}.*\d", printed, re.MULTILINE), row
-    assert (here / "results" / "cranes.png").exists()
+    assert (here / "runs" / "cranes.png").exists()
     assert len(pd.read_csv(here / "results" / "evaluation_wind.csv")) == 4
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.container import Container
 from matplotlib.figure import Figure
 
 __all__ = ["legend_below", "named_handles"]
@@ -15,7 +16,9 @@ _SIZE = 9
 _LETTERS = 14  # of this size, in an inch
 
 
-def legend_below(figure: Figure, handles: Sequence[Artist], note: str, size: int = _SIZE) -> None:
+def legend_below(
+    figure: Figure, handles: Sequence[Artist | Container], note: str, size: int = _SIZE
+) -> None:
     """A legend below the axes, in as many columns as the figure has room for.
 
     The figure becomes higher by what the legend takes, and wider where one name is too long.
@@ -44,10 +47,10 @@ def legend_below(figure: Figure, handles: Sequence[Artist], note: str, size: int
     figure.set_figheight(figure.get_figheight() + box.height / figure.dpi)
 
 
-def named_handles(figure: Figure) -> list[Artist]:
-    """What has a label in any of the panels, each label once."""
-    found: dict[str, Artist] = {}
+def named_handles(figure: Figure) -> list[Artist | Container]:
+    """What has a label in any of the panels, each label once; means with error bars come first."""
+    found: dict[str, Artist | Container] = {}
     for panel in figure.axes:
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
             found.setdefault(label, handle)
-    return list(found.values())
+    return sorted(found.values(), key=lambda handle: not isinstance(handle, Container))

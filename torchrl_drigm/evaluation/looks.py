@@ -46,7 +46,10 @@ _OF_MIXERS = {"vdn": "o", "qmix": "s", "qtran": "^"}
 MARKERS = ("D", "v", "P", "X", "*", "<", ">")
 Line = str | tuple[int, tuple[float, ...]]
 #: In the order in which they are taken.
-LINES: tuple[Line, ...] = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)), (0, (9, 2)))
+LINES: tuple[Line, ...] = (
+    *("-", (0, (5, 2)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)), (0, (9, 2))),
+    *((0, (5, 1, 1, 1, 1, 1)), (0, (1, 3.5))),
+)
 
 
 @dataclass(frozen=True)

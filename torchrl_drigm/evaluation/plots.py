@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from collections.abc import Collection
 from pathlib import Path
 
@@ -209,7 +210,13 @@ def shift_labels(shifts: pd.DataFrame, trained: Collection[str] = ()) -> list[st
     """
     places = shifts["location"] if "location" in shifts else shifts["shift"]
     return [
-        "\n".join([shift, *[place] * (place != shift), *["(training)"] * (shift in trained)])
+        "\n".join(
+            [
+                *textwrap.wrap(shift, 14),
+                *[place] * (place != shift),
+                *["(training)"] * (shift in trained),
+            ]
+        )
         for shift, place in zip(shifts["shift"], places, strict=True)
     ]
 

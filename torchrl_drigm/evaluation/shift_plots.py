@@ -69,7 +69,7 @@ def plot_shifts(
         line[0].set_ylabel(label)
     note = "Markers: mean over the seeds; bars: ± standard error; thin and hollow: one seed"
     if (scores["kind"] != "method").any():
-        note += "; dashed or dotted: no method to choose, but one to compare with"
+        note += "; grey: to compare with, learned by nobody or with the discount that is best there"
     legend_below(figure, named_handles(figure), note)
     return save_figure(figure, path)
 
@@ -98,11 +98,16 @@ def _draw(
         panel.errorbar(x, own["mean"], own["standard_error"], capsize=3, label=label, **style)
     if axis is None:
         labels = shift_labels(scores.drop_duplicates("shift"), trained)
-        panel.set_xticks(range(len(shifts)), labels, rotation=45 if len(shifts) > 4 else 0)
+        if len(shifts) > 4:
+            labels = [" ".join(label.splitlines()) for label in labels]
+            slanted = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+            panel.set_xticks(range(len(shifts)), labels, **slanted)
+        else:
+            panel.set_xticks(range(len(shifts)), labels)
         return
     panel.set_xlabel(axis)
     for level in scores[scores["shift"].isin(trained)]["level"].unique():
-        panel.axvline(level, color=_REFERENCE, lw=0.8, ls=LINES[2], zorder=0, label="training")
+        panel.axvline(level, color=_REFERENCE, lw=5, alpha=0.35, zorder=0, label="training")
 
 
 def _names(scores: pd.DataFrame) -> dict[str, str]:

@@ -119,7 +119,7 @@ def plot_rho_sweep(win_rates: pd.DataFrame, path: str | os.PathLike, last: int =
     axes[0].yaxis.set_major_formatter(PercentFormatter(1.0))
     axes[0].set_ylabel("final win rate, difference to nominal")
     note = f"Markers: mean over the seeds of a run's last {last} evaluations, minus that of nominal"
-    note += "; bars: ± standard error of the difference; thin and hollow: one seed"
+    note += "; bars: ± standard error of the difference; thin and hollow: one seed on a side"
     legend_below(figure, named_handles(figure), note)
     return save_figure(figure, path)
 
