@@ -123,6 +123,11 @@ def plot(rows: list[dict], path: Path) -> None:
     from matplotlib.figure import Figure
     from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
+    from torchrl_drigm.evaluation.legends import legend_below, named_handles
+    from torchrl_drigm.evaluation.looks import NEUTRAL, colour_of
+    from torchrl_drigm.evaluation.plots import save_figure
+
+    colour = colour_of("TV QMIX")
     figure = Figure(figsize=(13, 3.4), layout="constrained")
     panels = figure.subplots(1, len(AXES))
     for panel, axis in zip(panels, AXES, strict=True):
@@ -136,9 +141,10 @@ def plot(rows: list[dict], path: Path) -> None:
             quartiles = [[1e3 * second for second in q] for q in quartiles]
             label, anchor = "update (ms)", quartiles[1][-1] / values[-1]
         low, median, high = quartiles
-        panel.plot(values, [anchor * value for value in values], "--", color="0.7", lw=1)
-        panel.fill_between(values, low, high, alpha=0.25, lw=0)
-        panel.plot(values, median, "o-", ms=4)
+        line = [anchor * value for value in values]
+        panel.plot(values, line, "--", color=NEUTRAL, lw=1, label="in proportion to the size")
+        panel.fill_between(values, low, high, color=colour, alpha=0.25, lw=0, label="quartiles")
+        panel.plot(values, median, "o-", ms=4, color=colour, label="median of repeated calls")
         panel.set_xscale("log", base=2)
         panel.set_yscale("log")
         panel.set_xticks(values, [str(value) for value in values], fontsize=8)
@@ -150,8 +156,12 @@ def plot(rows: list[dict], path: Path) -> None:
         panel.set_xlabel({"copies": "copies of the building"}.get(axis, axis))
         panel.set_ylabel(label)
         panel.grid(True, alpha=0.2)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
+    legend_below(
+        figure,
+        named_handles(figure),
+        "One axis moves, the others stay at 6 agents, batch 64 and window 8 (robust QMIX, TV)",
+    )
+    save_figure(figure, path)
 
 
 def main() -> None:

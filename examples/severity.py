@@ -29,6 +29,7 @@ from tqdm import tqdm
 
 from torchrl_drigm.config import compose_config
 from torchrl_drigm.evaluation import atomic_path, exact_return, mean_interval
+from torchrl_drigm.evaluation.looks import NEUTRAL, colour_of
 from torchrl_drigm.tabular import (
     drones,
     greedy_joint_actions,
@@ -62,7 +63,6 @@ ENV = (1000, 3e-3)  # of preset=toy
 # in units of the model's discount; 0 is left out: all actions tie there that earn nothing at once
 FACTORS = (1.0, 0.95, 0.9, 0.7, 0.5)
 MIXERS = {"vdn": ("o", -0.06), "qmix": ("s", 0.06)}
-COLOURS = {"nominal": "black", "TV": "#0072B2", "CVaR": "#D55E00", "oracle": "#009E73"}
 PM = "{:.2f} ± {:.2f}".format
 KEY = ["model", "learner", "steps", "lr", "mixer", "method", "rho", "factor", "seed"]
 
@@ -270,38 +270,38 @@ def compared(rows, name, mixer):
 
 def draw(path, exact, rows, names):
     """Exact lines, and where ``rows`` has learned teams their means with 95 % intervals."""
-    figure = Figure(figsize=(1.0 + 3.6 * len(names), 3.7), layout="constrained")
+    figure = Figure(figsize=(1.0 + 3.6 * len(names), 5.4), layout="constrained")
     fine = np.linspace(1.0, 6.0, 11)
     for name, ax in zip(names, np.atleast_1d(figure.subplots(1, len(names))), strict=True):
         for factor in FACTORS:
             look = {"lw": 2.2} if factor == 1.0 else {"lw": 0.8, "alpha": 0.5, "zorder": 1}
-            label = {1.0: "nominal", FACTORS[1]: "other discounts"}.get(factor)
+            label = {1.0: "nominal", FACTORS[1]: "nominal, other discounts"}.get(factor)
             line = returns(name, solve(MODELS[name](), Nominal(), factor), fine)
-            ax.plot(fine, line, color=COLOURS["nominal"], label=label, **look)
-        for label, make in sets_of(name).items():
+            ax.plot(fine, line, color=colour_of("nominal"), label=label, **look)
+        for label, make in reversed(sets_of(name).items()):  # TV above, as they may be the same
             rho = chosen_rho(where(exact, model=name, method=label))
             line = returns(name, solve(MODELS[name](), make(rho)), fine)
-            style = (0, (4, 4)) if label == "TV" else "-"  # one may lie on the other
-            look = {"color": COLOURS[label], "ls": style, "zorder": 3 + (label == "TV")}
+            look = {"color": colour_of(label), "ls": (0, (4, 4)) if label == "TV" else "-"}
             ax.plot(fine, line, lw=2.2, label=f"{label}, ρ = {rho:g}", **look)
-        ax.plot(fine, oracle(name, fine), color=COLOURS["oracle"], ls=":", label="oracle")
+        ax.plot(fine, oracle(name, fine), color=NEUTRAL, ls=":", label="oracle: trained there")
         for mixer, (marker, shift) in MIXERS.items():
             learned = where(rows, model=name, mixer=mixer).groupby("method")["rho"].first()
-            sizes = "".join(
-                f", {set_} {learned[set_]:g}" for set_ in sets_of(name) if set_ in learned
-            )
+            sizes = "".join(f", {s} {learned[s]:g}" for s in sets_of(name) if s in learned)
             for method in ("nominal", *sets_of(name)):
                 own = where(rows, model=name, mixer=mixer, method=method, factor=1.0)
                 if own.empty:
                     continue
                 means, halves = np.transpose([mean_interval(own[column]) for column in COLUMNS])
-                label = f"{mixer.upper()}, learned{sizes}" if method == "nominal" else None
-                look = {"color": COLOURS[method], "mfc": "white", "ls": "", "ms": 5, "zorder": 5}
-                look |= {"marker": marker, "capsize": 2, "label": label}
+                label = f"{mixer.upper()}, {len(own)} seeds{sizes}" if method == "nominal" else None
+                look = {"color": colour_of(method), "marker": marker, "ls": "", "ms": 5}
+                look |= {"capsize": 2, "label": label, "zorder": 5}
                 ax.errorbar(np.add(SEVERITIES, shift), means, halves, **look)
         ax.set(title=TITLES.get(name, name), xlabel="severity (trained at 1)")
-        ax.legend(fontsize=6, loc="lower left")
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), frameon=False)
     figure.axes[0].set_ylabel("discounted return")
+    figure.supxlabel(
+        "Lines: exact. Markers: means of learned teams, coloured alike; bars: 95 % intervals"
+    )
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=110)
 
@@ -317,7 +317,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="updates of a run, instead of the model's")
     parser.add_argument("--tuning", nargs="+", type=int, default=[100, 101], help="seeds")
     parser.add_argument("--testing", nargs="+", type=int, default=[0, 1, 2, 3, 4], help="seeds")
-    parser.add_argument("--output", default="runs/severity", help="folder of the CSVs and the picture")
+    parser.add_argument("--output", default="runs/severity", help="folder of CSVs and picture")
     args = parser.parse_args()
     if args.steps is not None and args.steps < 1:
         parser.error(f"--steps must be at least 1, got {args.steps}")

@@ -17,6 +17,8 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from torchrl_drigm.evaluation import atomic_path
+from torchrl_drigm.evaluation.legends import legend_below, named_handles
+from torchrl_drigm.evaluation.looks import NEUTRAL, looks
 from torchrl_drigm.tabular import (
     random_dec_pomdp,
     representable,
@@ -41,7 +43,6 @@ SETS = {
     "chi2": ("χ², ρ = 0.2", ChiSquared(rho=0.2)),
 }
 STRUCTURE = {"vdn": "additive", "qmix": "monotone", "qtran": "general"}
-LOOKS = {"vdn": ("o", "#0072B2"), "qmix": ("s", "#D55E00"), "qtran": ("^", "#009E73")}
 TEAMS = ((2, 2), (3, 2), (2, 2, 2))
 REWARDS = ((-1.0, 1.0), (0.5, 1.5), (-1.5, -0.5))
 BAND = 0.03
@@ -66,28 +67,33 @@ def draw(path, title, results):
     """Left, learned against exact values; right, the error in shares of the value range."""
     figure = Figure(figsize=(9.5, 4.4), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=[1, 1.25])
+    set_, _, _ = title.partition(",")
+    names = {mixer: f"{set_} {mixer.upper()}" for mixer in results}
+    looked = looks(names.values())
     for mixer, learned in results.items():
-        marker, colour = LOOKS[mixer]
+        own = looked[names[mixer]]
         for i, one in enumerate(learned):
             acting = ~one.model.terminal
             exact, q = one.exact[acting].flatten(), one.q[acting].flatten()
             x, y = ((values - exact.min()) / one.value_range for values in (exact, q))
-            label = f"robust {mixer.upper()}, {len(learned)} models" if i == 0 else None
-            look = {"marker": marker, "color": colour, "s": 22, "alpha": 0.6, "lw": 0}
+            label = f"{names[mixer]}, {len(learned)} models" if i == 0 else None
+            look = {"marker": own.marker, "fc": "none", "ec": own.colour, "s": 24, "lw": 0.9}
             left.scatter(x, y, label=label, **look)
             right.scatter(x, 100 * (y - x), **look)
     ends = torch.tensor([-0.05, 1.05])
-    left.plot(ends, ends, color="black", lw=0.8, zorder=0)
+    left.plot(ends, ends, color=NEUTRAL, lw=0.8, zorder=0, label="learned = exact")
     left.fill_between(ends, ends - BAND, ends + BAND, color="0.88", zorder=-1)
-    right.axhline(0, color="black", lw=0.8, zorder=0)
-    right.axhspan(-100 * BAND, 100 * BAND, color="0.88", zorder=-1, label=f"± {BAND:.0%}")
+    right.axhline(0, color=NEUTRAL, lw=0.8, zorder=0)
+    right.axhspan(
+        -100 * BAND, 100 * BAND, color="0.88", zorder=-1, label=f"± {BAND:.0%} of the range"
+    )
     x_axis = {"xlabel": "exact robust team value", "xlim": ends}
     left.set(ylabel="learned team value", ylim=ends, aspect="equal", **x_axis)
     limit = max(4.0, 1.1 * max(abs(y) for y in right.dataLim.intervaly))
     right.set(ylabel="error, % of the value range", ylim=(-limit, limit), **x_axis)
-    left.legend(fontsize=8, loc="upper left")
-    right.legend(fontsize=8, loc="upper right")
-    figure.suptitle(f"{title}: every state and joint action (values scaled to the model's range)")
+    figure.suptitle(title)
+    note = "Markers: every state and joint action, values scaled to the range of their model"
+    legend_below(figure, named_handles(figure), note)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=100)
 

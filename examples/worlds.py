@@ -37,6 +37,8 @@ from torchrl import logger as torchrl_logger
 
 from torchrl_drigm.config import compose_config
 from torchrl_drigm.evaluation import atomic_path, evaluate, mean_interval
+from torchrl_drigm.evaluation.legends import legend_below, named_handles
+from torchrl_drigm.evaluation.looks import looks, seeds_text
 from torchrl_drigm.tasks import make_task, read_suite
 from torchrl_drigm.trainers import build
 
@@ -121,7 +123,6 @@ WORLDS = {
         **BUILDING_GRIDS,
     ),
 }
-COLOURS = {AT_3: "#009E73", "nominal": "black", "tuned": "grey", "TV": "#0072B2", "CVaR": "#D55E00"}
 KEY = ["world", "frames", "episodes", "mixer", "method", "value", "seed", "suite"]
 TUNING_EPISODES, TESTING_EPISODES = 12, 11  # seeds of the episodes that are played
 
@@ -235,17 +236,37 @@ def tested(rows, mixer, method, value):
     return own[columns]
 
 
+def legend_labels(of_mixers):
+    """What the picture calls each line, with its parameter in each mixer's panel."""
+    values = {}
+    for mixer, own in of_mixers.items():
+        for name, (method, value) in own.items():
+            values.setdefault(name, (method, {}))[1][mixer.upper()] = f"{value:g}"
+    labels = {}
+    for name, (method, by_mixer) in values.items():
+        said = " or ".join(dict.fromkeys(by_mixer.values()))
+        if len(set(by_mixer.values())) > 1:
+            said = ", ".join(f"{value} ({mixer})" for mixer, value in by_mixer.items())
+        nominal = method in ("nominal", AT_3)
+        full = f"nominal, {name}" if nominal and name != "nominal" else name
+        labels[name] = f"{full}, {'γ' if nominal else 'ρ'} = {said}"
+    return labels
+
+
 def report(rows, mixers, folder, world):
     """Prints choice and test, and how far each set is above the better control; draws it."""
     figure = Figure(figsize=(1 + 4.2 * len(mixers), 3.6), layout="constrained")
     axes = np.atleast_1d(figure.subplots(1, len(mixers)))
+    of_mixers = {mixer: lines(rows, mixer, world) for mixer in mixers}
+    labels = legend_labels(of_mixers)
+    look = looks(labels.values())
     for mixer, ax in zip(mixers, axes, strict=True):
         validation = rows[(rows["suite"] == "validation") & (rows["mixer"] == mixer)]
         print(f"\n{world}, {mixer.upper()}: mean return at severity 3, tuning seeds")
         for method in TUNED:
             means = validation[validation["method"] == method].groupby("value")["s3"].mean()
             print(f"  {method:9}" + "".join(f"  {v:g}: {mean:.3f}" for v, mean in means.items()))
-        shown = lines(rows, mixer, world)
+        shown = of_mixers[mixer]
         found = {name: tested(rows, mixer, *line) for name, line in shown.items()}
         print(f"{world}, {mixer.upper()}: mean return, 95 % intervals over the testing seeds")
         for name, (_, value) in shown.items():
@@ -255,12 +276,10 @@ def report(rows, mixers, folder, world):
             ]
             print(f"  {name:15} {value:<7g}" + "  ".join(cells))
             x = [float(column[1:]) for column in found[name]]
-            look = {
-                "color": COLOURS.get(name, "silver"),
-                "label": f"{name} {value:g}",
-                "capsize": 2,
-            }
-            ax.errorbar(x, [m for m, _ in pairs], [h for _, h in pairs], **look)
+            style = look[labels[name]].style(len(found[name]))
+            label = f"{labels[name]} ({seeds_text(len(found[name]))})"
+            means, halves = zip(*pairs, strict=True)
+            ax.errorbar(x, means, halves, label=label, capsize=2, **style)
         for name, column in itertools.product(("TV", "CVaR"), found["nominal"]):
             controls = [control for control in found if control not in ("TV", "CVaR", AT_3)]
             best = max(controls, key=lambda control, c=column: found[control][c].mean())
@@ -268,9 +287,10 @@ def report(rows, mixers, folder, world):
             mean, half = mean_interval(found[name][column] - found[best][column])
             verdict = "above" if mean > half else "below" if mean < -half else "not told apart"
             print(f"  {name} minus {best:8} {column}: {mean:+.3f} ± {half:.3f}  {verdict}")
-        ax.set(title=mixer.upper(), xlabel="severity (trained at 1, tuned at 3)")
+        ax.set(title=mixer.upper(), xlabel="severity (training: 1, tuning: 3)")
     axes[0].set_ylabel("mean return")
-    axes[0].legend(fontsize=7)
+    note = "Markers: mean over the seeds; bars: 95 % intervals; thin and hollow: one seed"
+    legend_below(figure, named_handles(figure), note)
     with atomic_path(folder / f"{world}.png") as temporary:
         figure.savefig(temporary, dpi=110)
     print(f"Drawn: {folder / f'{world}.png'}")

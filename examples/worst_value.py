@@ -14,14 +14,12 @@ import torch
 from matplotlib.figure import Figure
 
 from torchrl_drigm.evaluation import atomic_path
+from torchrl_drigm.evaluation.looks import colour_of
 from torchrl_drigm.uncertainty import Contamination, TotalVariation
 
 VALUES = torch.tensor([-100.0, -60.0, -30.0], dtype=torch.float64)
 PROBS = torch.tensor([0.3, 0.4, 0.3], dtype=torch.float64)
-SETS = {
-    Contamination: ("ρ-contamination", "#D55E00"),
-    TotalVariation: ("total variation", "#0072B2"),
-}
+SETS = {Contamination: "ρ-contamination", TotalVariation: "total variation"}
 
 
 def draw(path, rho):
@@ -34,9 +32,9 @@ def draw(path, rho):
     ax.axhspan(nominal, high, color="#FBE3D6", lw=0)
     ax.axhspan(low, nominal, color="#E3EEF8", lw=0)
     ax.axhline(nominal, color="black", lw=1, ls="--")
-    for set_cls, (label, colour) in SETS.items():
+    for set_cls, label in SETS.items():
         worst = [set_cls(rho, worst_value).expectation(PROBS, VALUES) for worst_value in v]
-        ax.plot(v, worst, color=colour, lw=2.2, label=label)
+        ax.plot(v, worst, color=colour_of(label), lw=2.2, label=label)
     for text, y, colour in (
         ("optimistic: above the nominal value", high - 3, "#8C3A0B"),
         (f"nominal: E[V'] = {nominal:.0f}", nominal + 1, "black"),

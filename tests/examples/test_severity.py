@@ -39,7 +39,7 @@ def test_it_solves_and_draws_without_learning(severity, monkeypatch, capsys):
         "CVaR, ρ = 0.5                      15.77    13.40    10.92     8.34     2.92",
     ):
         assert line in printed
-    assert {path.name for path in Path("severity").iterdir()} == {"exact.csv", "severity.png"}
+    assert {path.name for path in Path("runs/severity").iterdir()} == {"exact.csv", "severity.png"}
 
 
 def test_what_was_learned_is_not_learned_again(severity, monkeypatch, capsys):
@@ -55,7 +55,7 @@ def test_what_was_learned_is_not_learned_again(severity, monkeypatch, capsys):
     call(severity, monkeypatch, *arguments)
     # both sets with the tuning seed; two test seeds of two discounts and both sets
     assert len(learned) == len(set(learned)) == 2 + 2 * 4
-    assert pd.read_csv("severity/learned.csv")["s3"].tolist() == [
+    assert pd.read_csv("runs/severity/learned.csv")["s3"].tolist() == [
         seed + 2.0 for *_, seed in learned
     ]
     first = capsys.readouterr().out
@@ -117,8 +117,8 @@ def test_an_interval_is_students(severity):
 
 
 def test_a_csv_of_something_else_is_refused(severity, monkeypatch, capsys):
-    Path("severity").mkdir()
-    pd.DataFrame({"model": ["harvest"], "s3": [1.0]}).to_csv("severity/learned.csv", index=False)
+    Path("runs/severity").mkdir(parents=True)
+    pd.DataFrame({"model": ["harvest"], "s3": [1.0]}).to_csv("runs/severity/learned.csv", index=False)
     with pytest.raises(SystemExit):
         call(severity, monkeypatch, "--models", "harvest")
     assert "lacks the columns ['learner', 'steps', 'lr'," in capsys.readouterr().err

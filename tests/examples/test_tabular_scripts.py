@@ -17,7 +17,8 @@ class TestScripts:
         assert done.returncode == 0, done.stderr
         rows = [line.split()[:2] for line in done.stdout.splitlines()[1:4]]
         assert rows == [["tv", "vdn"], ["tv", "qmix"], ["tv", "qtran"]]
-        files = list((tmp_path / "learned_vs_exact").iterdir())
+        assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+        files = list((tmp_path / "runs" / "learned_vs_exact").iterdir())
         assert [path.name for path in files] == ["learned_vs_exact_tv.png"]
         assert files[0].stat().st_size > 10_000
 
@@ -26,7 +27,8 @@ class TestScripts:
         assert done.returncode == 0, done.stderr
         # 0.8 E[V'] = -50.4 under contamination; total variation is back at E[V'] = -63.
         assert "      0           -50.4             -63.0" in done.stdout
-        assert [path.name for path in tmp_path.iterdir()] == ["worst_value.png"]
+        assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+        assert (tmp_path / "runs" / "worst_value.png").exists()
 
     @pytest.mark.parametrize(
         "script, args",

@@ -27,7 +27,7 @@ __all__ = [
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart; black is nominal training.
 _SETS = {
-    ("nominal", "none"): "#000000",
+    ("nominal", "none", "no uncertainty"): "#000000",
     ("tv", "total variation"): "#0072B2",
     ("contamination", "ρ-contamination"): "#E69F00",
     ("cvar",): "#D55E00",
