@@ -118,7 +118,9 @@ def test_an_interval_is_students(severity):
 
 def test_a_csv_of_something_else_is_refused(severity, monkeypatch, capsys):
     Path("runs/severity").mkdir(parents=True)
-    pd.DataFrame({"model": ["harvest"], "s3": [1.0]}).to_csv("runs/severity/learned.csv", index=False)
+    pd.DataFrame({"model": ["harvest"], "s3": [1.0]}).to_csv(
+        "runs/severity/learned.csv", index=False
+    )
     with pytest.raises(SystemExit):
         call(severity, monkeypatch, "--models", "harvest")
     assert "lacks the columns ['learner', 'steps', 'lr'," in capsys.readouterr().err
