@@ -176,11 +176,13 @@ def test_all_text_is_inside_the_figure_and_no_legend_on_a_panel(figure, picture)
         assert not any(box.overlaps(ax.get_window_extent()) for ax in drawing.axes)
 
 
-@pytest.mark.parametrize("picture", ["returns", "shifts"])
-def test_tick_labels_do_not_run_into_each_other(figure, picture):
-    drawing = figure(picture)
+def test_tick_labels_do_not_run_into_each_other(figure, tmp_path):
+    short = shifts()[lambda rows: rows["uncertainty"].isin(["none", "tv"])]
+    short = short.assign(policy=short["policy"].str.partition(",")[0])
+    drawing = figure(lambda: plot_shifts(short, tmp_path / "x.png", "return"))
     drawing.draw_without_rendering()
     labels = [text for ax in drawing.axes for text in ax.get_xticklabels()]
+    assert len(labels) == 4
     boxes = [text.get_window_extent() for text in labels]
     assert not any(a.overlaps(b) for a, b in pairwise(boxes))
 
@@ -291,10 +293,13 @@ class TestLooks:
             assert len({colour_of(name) for name in names}) == 1
 
     def test_a_label_of_ones_own_has_the_same_colour_in_another_process(self):
-        line = "from torchrl_drigm.evaluation.looks import colour_of; print(colour_of('my rule'))"
+        own = [f"rule {i}" for i in range(9)]
+        line = (
+            f"from torchrl_drigm.evaluation.looks import colour_of; print(*map(colour_of, {own}))"
+        )
         env = {"PYTHONHASHSEED": "7", "PYTHONPATH": str(EXAMPLES.parent)}
         done = subprocess.run([sys.executable, "-c", line], env=env, capture_output=True, text=True)
-        assert done.stdout.strip() == colour_of("my rule"), done.stderr
+        assert done.stdout.split() == [colour_of(name) for name in own], done.stderr
         assert colour_of("my rule") not in map(colour_of, SETS.values())
 
 
