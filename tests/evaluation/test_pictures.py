@@ -179,10 +179,12 @@ def test_all_text_is_inside_the_figure_and_no_legend_on_a_panel(figure, picture)
 def test_tick_labels_do_not_run_into_each_other(figure, tmp_path):
     short = shifts()[lambda rows: rows["uncertainty"].isin(["none", "tv"])]
     short = short.assign(policy=short["policy"].str.partition(",")[0])
-    drawing = figure(lambda: plot_shifts(short, tmp_path / "x.png", "return"))
+    more = short.assign(shift=short["shift"].str.replace("_", " of the paper, 1"))
+    four = pd.concat([short, more], ignore_index=True)
+    drawing = figure(lambda: plot_shifts(four, tmp_path / "x.png", "return"))
     drawing.draw_without_rendering()
     labels = [text for ax in drawing.axes for text in ax.get_xticklabels()]
-    assert len(labels) == 4
+    assert len(labels) == 8
     boxes = [text.get_window_extent() for text in labels]
     assert not any(a.overlaps(b) for a, b in pairwise(boxes))
 
