@@ -53,7 +53,8 @@ def plot_shifts(
     axes_of = list(scores["axis"].dropna().unique()) if "axis" in scores else []
     rows: Sequence[str | None] = axes_of or [None]
     n_slots = scores["shift"].nunique() if rows == [None] else 5
-    width = max(4.2, 1.2 + 0.45 * n_slots)
+    # up to four labels stand side by side, more are slanted
+    width = max(4.2, 1.2 + (1.25 if n_slots <= 4 else 0.45) * n_slots)
     figure = Figure(figsize=(width * len(mixers), 3.6 * len(rows) + 1.0), layout="constrained")
     panels = figure.subplots(len(rows), len(mixers), squeeze=False, sharey="row")
     for axis, line in zip(rows, panels, strict=True):
