@@ -209,16 +209,11 @@ def shift_labels(shifts: pd.DataFrame, trained: Collection[str] = ()) -> list[st
         ['env_1\n(training)', 'env_2']
     """
     places = shifts["location"] if "location" in shifts else shifts["shift"]
-    return [
-        "\n".join(
-            [
-                *textwrap.wrap(shift, 14),
-                *[place] * (place != shift),
-                *["(training)"] * (shift in trained),
-            ]
-        )
-        for shift, place in zip(shifts["shift"], places, strict=True)
-    ]
+    labels = []
+    for shift, place in zip(shifts["shift"], places, strict=True):
+        words = dict.fromkeys([shift, place, *["(training)"] * (shift in trained)])
+        labels.append("\n".join(textwrap.fill(word, 14) for word in words))
+    return labels
 
 
 def _limits(
