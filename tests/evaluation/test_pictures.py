@@ -200,6 +200,17 @@ def test_what_was_trained_in_is_marked(figure, picture, marks):
         assert picture == "shifts" or ticks == marks
 
 
+@pytest.mark.parametrize("picture", ["win rates", "rho"])
+def test_battles_are_trained_without_noise(figure, picture):
+    titles = [ax.get_title() for ax in figure(picture).axes]
+    assert titles == ["under noise", "without noise (training)"]
+
+
+def test_of_noise_levels_training_is_the_level_0(figure):
+    (ax,) = figure("noise").axes
+    assert ax.get_xlabel().endswith("(training: 0)")
+
+
 def test_on_an_axis_the_level_of_training_is_marked(figure):
     for ax in figure("axis").axes:
         lines = {line.get_label(): line for line in ax.lines}

@@ -95,7 +95,7 @@ def plot_rho_sweep(win_rates: pd.DataFrame, path: str | os.PathLike, last: int =
     axes = figure.subplots(1, 2, sharey=True)
     look = looks(robust["family"])
     for ax, (test, title) in zip(
-        axes, (("noisy", "under noise"), ("clean", "without noise")), strict=True
+        axes, (("noisy", TESTS["win_rate_noisy"]), ("clean", TESTS["win_rate_clean"])), strict=True
     ):
         groups = robust.groupby(["family", "setting"], sort=False)
         for (family, setting), rows in groups:
@@ -157,7 +157,7 @@ def plot_noise_levels(win_rates: pd.DataFrame, path: str | os.PathLike) -> Path:
         )
     ax.set_ylim(-0.02, 1.02)
     ax.yaxis.set_major_formatter(PercentFormatter(1.0))
-    ax.set_xlabel("standard deviation of the noise on enemies' positions")
+    ax.set_xlabel("standard deviation of the noise on enemies' positions (training: 0)")
     ax.set_ylabel("win rate")
     ax.grid(alpha=0.3)
     note = "Markers: mean over the seeds; bars: ± standard error; thin and hollow: one seed"

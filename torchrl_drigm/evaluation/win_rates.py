@@ -26,7 +26,7 @@ from torchrl_drigm.evaluation.statistics import check_table
 
 __all__ = ["final_win_rates", "read_win_rates"]
 
-TESTS = {"win_rate_noisy": "under noise", "win_rate_clean": "without noise"}
+TESTS = {"win_rate_noisy": "under noise", "win_rate_clean": "without noise (training)"}
 _METHOD = ["method", "family", "setting", "mixer", "uncertainty", "rho"]
 
 
