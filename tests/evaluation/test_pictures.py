@@ -322,6 +322,13 @@ class TestTrainedIn:
         results = evaluate(DoNothing(), BuildingTask(), suite, episodes=1)
         assert results.attrs["trained"] == ["spring"]
 
+    def test_of_a_team_it_is_the_team_s_own_training(self):
+        team = DoNothing()
+        team.task = BuildingTask(days=(200, 300))
+        suite = [{"name": "spring", "days": (90, 91)}, {"name": "autumn", "days": (250, 251)}]
+        results = evaluate(team, BuildingTask(), suite, episodes=1)
+        assert results.attrs["trained"] == ["autumn"]
+
     def test_all_climates_of_training_count(self):
         task = BuildingTask(climates=[("Hot_Dry", "Tucson"), ("Hot_Humid", "Tampa")])
         (tucson, tampa, honolulu, *_) = task.suites["climate"]

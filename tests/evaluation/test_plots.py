@@ -182,3 +182,16 @@ class TestPlotReturns:
         with pytest.raises(ValueError, match=message):
             plot_returns(table, tmp_path / "returns.png", references)
         assert not list(tmp_path.iterdir())
+
+
+def test_errors_of_several_seeds_are_over_the_seeds(figures, tmp_path):
+    """Two seeds of a hundred equal episodes each are two values, not two hundred."""
+    rows = [
+        {"policy": "TV QMIX", "shift": "a", "seed": seed, "episode": e, "return": float(seed)}
+        for seed in (0, 1)
+        for e in range(100)
+    ]
+    plot_returns(pd.DataFrame(rows), tmp_path / "x.png")
+    (bars,) = figures[0].axes[0].collections  # of the error bar
+    low, high = bars.get_segments()[0][:, 1]
+    assert (low, high) == pytest.approx((0.5 - 0.5, 0.5 + 0.5))

@@ -42,6 +42,16 @@ def test_suites_begin_with_what_was_trained_in():
         assert len(shifts) == {"period": 4, "site": 5}[suite]
 
 
+def test_all_garages_of_training_count_as_trained_in():
+    task = EVChargingTask(
+        garages=[("caltech", "Summer 2019"), ("jpl", "Summer 2019")], days=(0, 60)
+    )
+    inside = {"name": "a", "site": "jpl", "days": (10, 40)}
+    assert task.trained_in(inside)
+    assert not task.trained_in(inside | {"days": (10, 61)})
+    assert not task.trained_in(inside | {"period": "Fall 2019"})
+
+
 def test_what_is_chosen_in_is_not_tested_in():
     task = EVChargingTask()
     refuse_test_shifts(task, "validation", task.suites["validation"], {})

@@ -65,7 +65,7 @@ def evaluate(
         each (``climate``, ``location`` and ``day`` of a building, ``won`` and ``steps`` of a
         battle), ``episode``, ``return`` (the team's reward summed over the episode) and, where the
         task has one, ``normalized_return`` (:meth:`~torchrl_drigm.tasks.Task.normalise`).
-        ``attrs["trained"]`` has the names of the shifts that the task is trained in.
+        ``attrs["trained"]`` has the names of the shifts that the team was trained in.
 
     Raises:
         ValueError: ``episodes`` is below 1, the suite is unknown or has entries that the task does
@@ -125,7 +125,9 @@ def evaluate(
     if normalised is not None:
         results["normalized_return"] = normalised
     results.attrs["measure"] = task.measure  # for tables and plots
-    results.attrs["trained"] = [shift["name"] for shift in shifts if task.trained_in(shift)]
+    own = getattr(team, "task", None)  # which may be of another severity than the one played
+    own = own if type(own) is type(task) else task
+    results.attrs["trained"] = [shift["name"] for shift in shifts if own.trained_in(shift)]
     return results
 
 

@@ -96,7 +96,7 @@ def colour_of(label: str) -> str:
             set of the package has one of :data:`OTHERS`, always the same one.
 
     Examples:
-        >>> colour_of("TV QMIX, ρ = 0.1") == colour_of("tv") == colour_of("TV VDN")
+        >>> colour_of("TV QMIX, ρ = 0.1") == colour_of("tv") == colour_of("TV MyMixer")
         True
         >>> colour_of("my rule") == colour_of("my rule (3 seeds)")
         True
@@ -129,7 +129,8 @@ def looks(labels: Iterable[str]) -> dict[str, Look]:
     found: dict[str, Look] = {}
     for label in dict.fromkeys(labels):
         colour = colour_of(label)
-        marker = _OF_MIXERS.get(_parts(label)[1], "o")
+        mixer = _parts(label)[1]
+        marker = _OF_MIXERS.get(mixer, "p" if mixer else "o")
         line: Line = "--" if label.startswith(BEST_DISCOUNT) else LINES[0]
         taken = set(found.values())
         free = (Look(colour, m, ls) for ls, m in zip(LINES[1:], MARKERS, strict=False))
@@ -158,9 +159,11 @@ def _parts(label: str) -> tuple[str, str]:
     Examples:
         >>> _parts("TV QMIX, ρ = 0.1"), _parts("total variation"), _parts("VDN (2 seeds)")
         (('TV', 'qmix'), ('total variation', ''), ('VDN', 'vdn'))
+        >>> _parts("nominal MyMixer")
+        ('nominal', 'mymixer')
     """
     family = label.partition(",")[0].partition(" (")[0].strip()
     own, _, last = family.rpartition(" ")
-    if last.lower() not in _OF_MIXERS:
+    if last.lower() not in _OF_MIXERS and not any(own.lower() in names for names in _SETS):
         return family, ""
     return own or family, last.lower()

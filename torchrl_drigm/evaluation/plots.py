@@ -115,9 +115,9 @@ def plot_returns(
 
     Markers are the means over episodes with their standard errors, faint dots the episodes. A mean
     of one episode has no error bar. Hollow markers are those of one team; filled ones, of rows with
-    a column ``seed``, are means over the episodes of several. Of normalised returns the axis shows
-    all means and what else is not negative; what lies below is named in the legend. Of returns as
-    they are it shows all means and the references that are no worse.
+    a column ``seed``, are means over several, and their errors are over the seeds. Of normalised
+    returns the axis shows all means and what else is not negative; what lies below is named in the
+    legend. Of returns as they are it shows all means and the references that are no worse.
 
     Args:
         results: rows of :func:`~torchrl_drigm.evaluation.evaluate`, with a further column
@@ -138,7 +138,7 @@ def plot_returns(
     column, label = shown_measure(results, *([] if references is None else [references]))
     if "policy" not in results:
         results = results.assign(policy="evaluated policy")
-    summary = summarize_column(results, column, label)
+    summary = summarize_column(_of_seeds(results, column), column, label)
     shifts = summary.drop_duplicates("shift")
     slot = {shift: x for x, shift in enumerate(shifts["shift"])}
     trained = results.attrs.get("trained", ()) if trained is None else trained
@@ -191,14 +191,24 @@ def plot_returns(
         ax.set_title(title)
     single = " (none for one episode)" if (summary["n"] == 1).any() else ""
     several = "seed" in results and results["seed"].nunique() > 1
-    teams = (
-        "all seeds' episodes" if several else "the episodes of one team, hollow as it is one seed"
-    )
+    teams = "the episodes of one team, hollow as it is one seed"
+    if several:
+        teams = "the seeds, or the episodes of one (hollow)"
     note = f"Markers: mean over {teams}; bars: ± standard error{single}; dots: episodes"
     legend_below(
         figure, handles, f"{note}; lines: means of references" if len(handles) > n_lines else note
     )
     return save_figure(figure, path)
+
+
+def _of_seeds(results: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Rows of means over the episodes of a seed where a policy has several seeds."""
+    if "seed" not in results:
+        return results
+    several = results.groupby("policy")["seed"].transform("nunique") > 1
+    keys = [key for key in ("policy", "shift", "location", "seed") if key in results]
+    means = results[several].groupby(keys, sort=False, as_index=False)[column].mean()
+    return pd.concat([means, results[~several]], ignore_index=True) if several.any() else results
 
 
 def shift_labels(shifts: pd.DataFrame, trained: Collection[str] = ()) -> list[str]:

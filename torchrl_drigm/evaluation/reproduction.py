@@ -96,8 +96,10 @@ def report_suite(
 
 def _trained(compared: pd.DataFrame, suite: str) -> list[str]:
     """Names of the suite's shifts that the first of the runs was trained in."""
-    task = make_task(OmegaConf.load(Path(compared["run"].iloc[0]) / "config.yaml"))
-    return [shift["name"] for shift in task.suites[suite] if task.trained_in(shift)]
+    task = make_task(
+        OmegaConf.load(Path(compared["run"].iloc[0]) / "config.yaml"), may_import=False
+    )
+    return [shift["name"] for shift in task.suites.get(suite, ()) if task.trained_in(shift)]
 
 
 def _kinds(compared: pd.DataFrame) -> pd.DataFrame:

@@ -162,6 +162,12 @@ class EVChargingTask(Task):
         site, period = self._garage(shift)
         return {"site": site, "period": period, "days": self._days(shift)}
 
+    def trained_in(self, shift: Shift) -> bool:
+        """In any of the garages of training, on days that are all among those of training."""
+        first, last = self.days or (0, PERIODS[self._garage(shift)[1]])
+        low, high = self._days(shift)
+        return self._garage(shift) in self.garages and first <= low and high <= last
+
     def _days(self, shift: Shift) -> tuple[int, int]:
         days = shift.get("days", self.days)
         if days is None:
