@@ -158,7 +158,7 @@ class TestQTRAN:
     @pytest.mark.slow
     @pytest.mark.parametrize(
         "uncertainty, others",
-        [(NONE, range(10)), (Contamination(0.2, -30.0), range(3))],
+        [(NONE, range(5)), (Contamination(0.2, -30.0), range(3))],
         ids=["none", "contamination"],
     )
     def test_non_monotone_game(self, uncertainty, others):
