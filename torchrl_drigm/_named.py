@@ -91,7 +91,8 @@ def _module(field: str, module_name: str, path: str, may_import: bool) -> Module
     if not may_import:
         raise ValueError(
             f"{field}={path!r} names a module that has not been imported, and it is not imported "
-            f"from here, since that would execute it. Import it first: `import {module_name}`."
+            f"from here, since that would execute it. Import it first: `import {module_name}`, "
+            f"on the command line --import {module_name}."
         )
     try:
         return importlib.import_module(module_name)

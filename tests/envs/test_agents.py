@@ -259,3 +259,33 @@ class TestMPE:
 
 def _generator(seed):
     return torch.Generator().manual_seed(seed)
+
+
+class Wrong(Night):
+    """As Night, and in its first step something is wrong."""
+
+    def __init__(self, change):
+        super().__init__()
+        self.change = change
+
+    def step(self, actions):
+        seen, rewards, *rest = super().step(actions)
+        self.change(seen, rewards)
+        return seen, rewards, *rest
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda seen, rewards: rewards.clear(), "gives no reward of 'ann', which has just acted"),
+        (lambda seen, rewards: rewards.pop("cy"), "no reward of 'cy'.*those of .'ann', 'bob'"),
+        (lambda seen, rewards: rewards.update(bob=None), "gives 'bob' the reward None"),
+        (lambda seen, rewards: rewards.update(bob=np.nan), "gives 'bob' the reward nan"),
+        (lambda seen, rewards: rewards.update(dan=1.0), "the agent 'dan', which is none of"),
+        (lambda seen, rewards: seen.update(dan=np.zeros(2)), "the agent 'dan', which is none of"),
+        (lambda seen, rewards: seen.update(bob=np.zeros(1)), "'bob' observes 1 numbers.* has 2"),
+    ],
+)
+def test_nothing_is_lost_or_counted_as_zero_without_a_word(change, message):
+    with pytest.raises(ValueError, match=message):
+        play(MultiAgentWrapper(Wrong(change)), [0, 0, 0])

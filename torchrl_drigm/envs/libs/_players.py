@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Moment", "Players", "players_of"]
+__all__ = ["Moment", "Players", "check_moment", "players_of"]
 
 MASK = "action_mask"
 
@@ -64,6 +64,48 @@ class Players:
             return self.env.state()
         except (AttributeError, NotImplementedError, TypeError):  # TypeError: a plain attribute
             return None
+
+
+def check_moment(players: Players, moment: Moment, acted: Collection[Any] = ()) -> None:
+    """Refuse what would be lost without a word, or counted as zero.
+
+    Args:
+        players (Players): the environment.
+        moment (Moment): what it gave.
+        acted (collection): who chose an action before; a reward of each has to be there, but of
+            agents in turn, who may have left with it.
+
+    Raises:
+        ValueError: naming the agent: one that was never announced, a reward that is missing or no
+            finite number.
+    """
+    env, rewards = type(players.env).__name__, moment.rewards
+    by_name = rewards if isinstance(rewards, Mapping) else dict.fromkeys(["the team"], rewards)
+    announced = {*players.names, "the team"}
+    if strangers := [name for name in (*moment.observations, *by_name) if name not in announced]:
+        raise ValueError(
+            f"{env} speaks of the agent {strangers[0]!r}, which is none of its agents "
+            f"{list(players.names)}: a team's networks are made for those. Name all that may ever "
+            "be there, in possible_agents."
+        )
+    in_turn = getattr(players, "in_turn", False)
+    if isinstance(rewards, Mapping) and not in_turn:
+        missing = [name for name in acted if name not in rewards]
+        if missing:
+            raise ValueError(
+                f"{env}.step gives no reward of {missing[0]!r}, which has just acted, and "
+                f"those of {list(rewards)}. Give each agent that acts a number, also when it "
+                "leaves."
+            )
+    for name, reward in by_name.items():
+        try:
+            finite = np.size(reward) == 1 and bool(np.isfinite(float(np.asarray(reward).item())))
+        except (TypeError, ValueError):
+            finite = False
+        if not finite:
+            raise ValueError(
+                f"{env}.step gives {name!r} the reward {reward!r}: expected a finite number."
+            )
 
 
 def players_of(env: Any) -> Players | None:

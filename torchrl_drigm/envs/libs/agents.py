@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from tensordict import TensorDict, TensorDictBase
 from torchrl.data import Binary, Categorical, Composite, Unbounded
 from torchrl.envs.common import _EnvWrapper
 
-from torchrl_drigm.envs.libs._players import MASK, Moment, Players, players_of
+from torchrl_drigm.envs.libs._players import MASK, Moment, Players, check_moment, players_of
 from torchrl_drigm.envs.transforms.team import check_team_reward, check_team_state, join
 
 __all__ = ["MultiAgentWrapper"]
@@ -168,18 +168,24 @@ class MultiAgentWrapper(_EnvWrapper):
                         f"{len(self._actions[name])}: choose by ('agents', 'action_mask')."
                     )
                 actions[name] = self._actions[name][index]
-        return self._read(self._players.step(actions))
+        return self._read(self._players.step(actions), acted=actions)
 
-    def _read(self, moment: Moment) -> TensorDict:
+    def _read(self, moment: Moment, acted: Collection[Any] = ()) -> TensorDict:
         """All entries of a step but the actions."""
         from gymnasium.spaces import flatten
 
+        check_moment(self._players, moment, acted)
         names, device = self._players.names, self.device
         seen = np.zeros((len(names), self._n_features), np.float32)
         mask = np.zeros((len(names), self._n_actions), bool)
         for i, name in enumerate(names):
             if name in moment.observations:
                 flat = flatten(self._spaces[name], moment.observations[name])
+                if len(flat) != (size := _n_features(name, self._spaces[name])):
+                    raise ValueError(
+                        f"agent {name!r} observes {len(flat)} numbers, and its observation space "
+                        f"{self._spaces[name]} has {size}: let both say the same."
+                    )
                 seen[i, : len(flat)] = flat
             available = [True]  # of who may not choose: to do nothing
             if name in moment.acting:
