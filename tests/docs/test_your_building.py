@@ -119,6 +119,25 @@ def test_the_script_makes_a_year_of_hours(folder, monkeypatch, kind):
     torch.testing.assert_close(one["state"][..., 3:6], two["state"][..., 3:6])
 
 
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda rows: rows[5].__setitem__(13, "9999"), "line 14 has no temperature .* or no radia"),
+        (lambda rows: rows[5].__setitem__(6, "99.9"), "line 14 has no temperature"),
+        (lambda rows: rows.__delitem__(slice(5000, None)), "5000 hours, and a year .* has 8760"),
+        (lambda rows: rows[7].__delitem__(slice(9, None)), "line 16 is cut"),
+    ],
+)
+def test_a_year_of_hours_has_no_values_that_were_missing(folder, monkeypatch, spoil, message):
+    """Radiation of 9999 in one of six records would be the mean of an hour that looks real."""
+    header, rows = shipped_weather()
+    spoil(rows)
+    write_weather(folder / "raw.epw", header, rows)
+    with pytest.raises(SystemExit, match=message):
+        run("hourly_year.py", "raw.epw", "year.epw", monkeypatch=monkeypatch)
+    assert not (folder / "year.epw").exists()
+
+
 def test_a_row_of_the_table_is_what_its_script_prints(users_folder, monkeypatch, capsys):
     users_folder("all_buildings.py")
     run("all_buildings.py", "Warehouse", monkeypatch=monkeypatch)
