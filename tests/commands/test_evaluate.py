@@ -195,3 +195,9 @@ def test_a_folder_without_a_run_is_refused_before_anything_is_written(
         capsys.readouterr().err
     )
     assert not (tmp_path / "out").exists()
+
+
+def test_a_negative_seed_is_refused_by_name(run_dir, capsys):
+    with pytest.raises(SystemExit):
+        run(run_dir, "--seed", "-1")
+    assert "--seed=-1 must be at least 0" in capsys.readouterr().err

@@ -84,6 +84,8 @@ def main(arguments: argparse.Namespace) -> None:
     torchrl_logger.setLevel("WARNING")
     if arguments.episodes < 1:  # before anything is trained
         raise ValueError(f"--episodes={arguments.episodes} must be at least 1.")
+    if arguments.seed < 0:
+        raise ValueError(f"--seed={arguments.seed} must be at least 0.")
     torch.set_num_threads(1)
     name, team = _load(arguments)
     suite, shifts = asked_shifts(team.task, arguments.suite, arguments.climates, arguments.days)
