@@ -40,8 +40,9 @@ def test_a_script_outside_of_the_checkout_composes_and_sweeps(wheel, run, tmp_pa
         "script.py", "--multirun", *arguments, cwd=tmp_path, PYTHONPATH=str(wheel)
     )
     assert code == 0, errors
-    for mixer in ("vdn", "qtran"):
-        line = f"{wheel}/torchrl_drigm/__init__.py {mixer} {{'name': 'none'}} 3.0 3"
+    # what the preset sets of the environment, and of the environment with that mixer
+    for mixer, loc in (("vdn", 3.0), ("qtran", 0.3)):
+        line = f"{wheel}/torchrl_drigm/__init__.py {mixer} {{'name': 'none'}} {loc} 3"
         assert line in printed.splitlines()
     assert {folder.name for folder in (tmp_path / "swept").iterdir()} >= {"0", "1"}
 
