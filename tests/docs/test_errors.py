@@ -88,14 +88,14 @@ def a_newer_pvlib():
 
 def a_newer_setuptools():
     if importlib.util.find_spec("pkg_resources") is not None:
-        pytest.skip("setuptools before 82, which still has it")
+        pytest.skip('setuptools before 82 still has it: pip install "setuptools>=82"')
     importlib.import_module("pkg_resources")
 
 
 def a_solver_that_is_not_installed():
-    cvxpy = pytest.importorskip("cvxpy", reason="needs CVXPY, which sustaingym brings")
+    cvxpy = pytest.importorskip("cvxpy", reason="needs CVXPY: pip install cvxpy")
     if importlib.util.find_spec("mosek") is not None:
-        pytest.skip("MOSEK is installed")
+        pytest.skip("MOSEK is installed, and this is without it: pip uninstall mosek")
     x = cvxpy.Variable()
     cvxpy.Problem(cvxpy.Minimize(x), [x >= 0]).solve(solver="MOSEK")
 
@@ -105,7 +105,7 @@ def source_of(module):
 
     def read():
         if importlib.util.find_spec(module.partition(".")[0]) is None:
-            pytest.skip(f"needs {module}")
+            pytest.skip(f"needs {module}: pip install {module.partition('.')[0]}")
         raise LookupError(Path(importlib.util.find_spec(module).origin).read_text())
 
     return read
