@@ -3,13 +3,14 @@
 import gc
 import importlib.util
 import os
+import sys
 import tempfile
 
 import pytest
 import torch
 
 from tests.composed_once import composed_once  # noqa: F401 - a fixture of all tests
-from tests.fresh_python import FreshPython
+from tests.fresh_python import ForkServer, FreshPython
 
 # Networks of test size gain nothing from threads, and two beside another busy process lose much.
 torch.set_num_threads(1)
@@ -42,15 +43,20 @@ DOCTESTS = {
 
 
 def pytest_configure(config):
-    """All processes of a run share what JAX compiles: xdist's have the environment of the first."""
-    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
+    """What all processes of a run share: xdist's have the environment of the first."""
+    if hasattr(config, "workerinput"):
         return
     folder, environment = tempfile.TemporaryDirectory(), pytest.MonkeyPatch()
     config.add_cleanup(folder.cleanup)
     config.add_cleanup(environment.undo)
-    environment.setenv("JAX_COMPILATION_CACHE_DIR", folder.name)
-    environment.setenv("JAX_COMPILATION_CACHE_MAX_SIZE", "1_000_000_000")  # or it has no lock
-    environment.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
+    if sys.platform == "linux":
+        socket = f"{folder.name}/fork_server"
+        config.add_cleanup(ForkServer(socket).close)
+        environment.setenv("TEST_FORK_SERVER", socket)
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        environment.setenv("JAX_COMPILATION_CACHE_DIR", f"{folder.name}/jax")
+        environment.setenv("JAX_COMPILATION_CACHE_MAX_SIZE", "1_000_000_000")  # or it has no lock
+        environment.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
 
 
 def pytest_collection_finish():
@@ -62,9 +68,7 @@ def pytest_collection_finish():
 @pytest.fixture(scope="session")
 def python():
     """Runs Python in a process of its own, with less to import."""
-    python = FreshPython()
-    yield python
-    python.close()
+    return FreshPython(os.environ.get("TEST_FORK_SERVER"))
 
 
 def pytest_collection_modifyitems(items):

@@ -1,7 +1,8 @@
 """Python that has imported the large packages, and forks for every command that it is sent.
 
-Imports are most of the time of a small command. Nothing of ``torchrl_drigm`` is imported before the
-fork: where it comes from, and what it imports, is the command's own.
+Imports are most of the time of a small command; all processes of a test run share one server, which
+imports when it is first asked, and ends when its standard input does. Nothing of ``torchrl_drigm``
+is imported before the fork: where it comes from, and what it imports, is the command's own.
 """
 
 import atexit
@@ -11,7 +12,9 @@ import importlib
 import json
 import os
 import runpy
+import select
 import signal
+import socket
 import sys
 import threading
 import types
@@ -25,18 +28,44 @@ PACKAGES = (
 )
 
 
-def main():
+def main(path):
     """Serve until the standard input ends; a fork returns what it is to run."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for those who ask
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that answer
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(path)
+        listening.listen()
+        imported = False
+        while sys.stdin not in select.select([listening, sys.stdin], [], [])[0]:
+            connection, _ = listening.accept()
+            if not imported:
+                imports()
+                imported = True
+            with connection:
+                if not os.fork():
+                    listening.close()
+                    return answer(connection)
+    return None
+
+
+def imports():
+    """The packages, once."""
     for package in PACKAGES:
         with contextlib.suppress(ImportError), contextlib.redirect_stdout(sys.stderr):
             importlib.import_module(package)
     gc.freeze()  # a collection in a fork would copy all that it looks at
-    for line in sys.stdin:
+
+
+def answer(connection):
+    """Run what the connection asks for in a fork, which returns it, and send back its status."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with connection, connection.makefile() as lines:
+        request = json.loads(lines.readline())
         if not (pid := os.fork()):
-            return json.loads(line)
+            return request
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        sys.__stdout__.write(f"{code}\n")
-        sys.__stdout__.flush()
+        connection.sendall(f"{code}\n".encode())
     return None
 
 
@@ -81,7 +110,7 @@ def leave(code):
 
 if __name__ == "__main__":
     del sys.path[0]  # this folder
-    if request := main():
+    if request := main(sys.argv[1]):
         try:
             become(**request)
         except SystemExit as end:

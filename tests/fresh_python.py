@@ -2,9 +2,11 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 SERVER = Path(__file__).with_name("fork_server.py")
@@ -16,10 +18,13 @@ class FreshPython:
     """Runs Python as :func:`subprocess.run` does: ``python("-m", "torchrl_drigm", cwd=folder)``.
 
     Elsewhere than on Linux, where a fork may do no more than start a program, it does just that.
+
+    Args:
+        path (str): the socket of a :class:`ForkServer`.
     """
 
-    def __init__(self):
-        self.server = None
+    def __init__(self, path):
+        self.path = path
 
     def __call__(self, *words, cwd, timeout=300, **env):
         """Exit status, output and errors; the environment is this one with ``env``."""
@@ -36,23 +41,31 @@ class FreshPython:
             return subprocess.CompletedProcess(words, code, out.read_text(), err.read_text())
 
     def _ask(self, request):
-        if self.server is None:
-            env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-            self.server = subprocess.Popen(
-                [sys.executable, SERVER],
-                cwd=SERVER.anchor,
-                env={**env, **SINGLE, "MPLBACKEND": "Agg"},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                text=True,
-            )
-        self.server.stdin.write(json.dumps(request) + "\n")
-        self.server.stdin.flush()
-        return int(self.server.stdout.readline())
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(self.path)
+            connection.sendall(f"{json.dumps(request)}\n".encode())
+            with connection.makefile() as lines:
+                return int(lines.readline())
+
+
+class ForkServer:
+    """The process that forks, from here until :meth:`close`; its socket is ``path``."""
+
+    def __init__(self, path):
+        env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        self.process = subprocess.Popen(
+            [sys.executable, SERVER, path],
+            cwd=SERVER.anchor,
+            env={**env, **SINGLE, "MPLBACKEND": "Agg"},
+            stdin=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        while not os.path.exists(path):
+            time.sleep(0.01)
+            if self.process.poll() is not None:
+                raise RuntimeError(f"{SERVER} has ended: {self.process.returncode}")
 
     def close(self):
-        """Ends the server."""
-        if self.server is not None:
-            with self.server:  # closes its input
-                pass
+        """Ends the process."""
+        with self.process:  # closes its input
+            pass

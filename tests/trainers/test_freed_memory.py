@@ -36,6 +36,6 @@ def test_blocks_that_come_and_go_cost_no_new_pages(python, tmp_path):
         done = python("-c", PROGRAM, how, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         faults[how] = int(done.stdout)
-    # a small block may end up where the large one was, which then takes a new place: of twenty blocks
-    # four did on one machine; what was handed back may leave a place in the heap that these fit into
+    # a small block may end up where the large one was, which then takes a new place: of twenty
+    # blocks four did; what was handed back may leave a place in the heap that these fit into
     assert faults["left alone"] > 3 * faults["kept"] + 100
