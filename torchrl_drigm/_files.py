@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 
 @contextmanager
@@ -27,11 +28,22 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def check_place(field: str, folder: Path) -> None:
-    """Refuse a folder to write into that is a file, or below one, before work is done for it.
+    """Refuse a folder that nothing can be written into, before work is done for it.
+
+    What is missing of it is made beside it and removed: permissions alone do not tell.
 
     Raises:
-        ValueError: naming the field, its value and the file.
+        ValueError: naming the field, its value and what is in the way.
     """
+    folder = folder.absolute()
     for place in (folder, *folder.parents):
         if place.is_file():
             raise ValueError(f"{field}: {place} is a file. Name a folder, or a file in one.")
+    place = next(place for place in (folder, *folder.parents) if place.exists())
+    try:
+        with TemporaryDirectory(prefix=".", dir=place) as trial:
+            (Path(trial) / folder.relative_to(place)).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f"{field}: {folder} cannot be written into ({error.strerror}). Name another folder."
+        ) from error

@@ -5,20 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import pandas as pd
-
-from torchrl_drigm.evaluation.compare import compare_runs
-from torchrl_drigm.evaluation.files import save_results
-from torchrl_drigm.evaluation.scores import seed_scores
-from torchrl_drigm.evaluation.seed_tables import (
-    format_improvements,
-    format_seeds,
-    improvements,
-    summarize_seeds,
-)
-from torchrl_drigm.evaluation.statistics import format_table, summarize
-from torchrl_drigm.evaluation.win_rate_plots import plot_rho_sweep, plot_win_rates
-from torchrl_drigm.evaluation.win_rates import beside_controls, read_win_rates
+from torchrl_drigm.commands._checks import check_at_least, check_out
+from torchrl_drigm.evaluation.environments import find_runs
 
 __all__ = ["HELP", "add_arguments", "main"]
 
@@ -37,7 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "a second table has the mean over all shifts, the interquartile mean and the worst shift, "
         "and a third how probably a robust run is better than its controls. Of runs that were "
         "tested during training, such as battles, it is the final win rate. Runs that are damaged, "
-        "or shorter than others, are named and left out."
+        "or shorter than others, are named and left out. Runs of several environments (env.name, "
+        "env.make, building, map, scenario) are a table each, and with --out a folder each."
     )
     parser.add_argument("folder", nargs="+", type=Path, help="a folder of runs")
     parser.add_argument(
@@ -53,52 +42,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Print a table; with a folder to write into, leave it there."""
+    """Print a table for each environment; with a folder to write into, leave them there."""
+    check_at_least("--last", arguments.last, 1)
+    check_out(arguments.out)
+    for folder in arguments.folder:
+        find_runs(folder)
+    # not before: it imports PyTorch
+    from torchrl_drigm.commands._comparison import returns, win_rates
+
     if arguments.win_rates:
         win_rates(arguments.folder, arguments.out, arguments.last)
-        return
-    compared = compare_runs(arguments.folder)
-    print(format_table(summarize(compared)))
-    print_over_seeds(compared)
-    if compared.attrs["missing_controls"]:
-        print(f"\n{compared.attrs['missing_controls']}")
-    if arguments.out is not None:
-        print("Written:", f"  {save_results(compared, arguments.out / 'compared.csv')}", sep="\n")
-
-
-def print_over_seeds(compared: pd.DataFrame) -> None:
-    """Print what several seeds come to, or why methods that were judged differently have none."""
-    if compared.groupby("policy")["seed"].nunique().max() < 2:
-        return
-    try:
-        scores = seed_scores(compared)
-    except ValueError as error:
-        print(f"\nNo interquartile means: {error}")
-        return
-    print("\nOver all shifts, with intervals of resampled seeds (docs/statistics.md):\n")
-    print(format_seeds(summarize_seeds(scores)))
-    if controls := compared.attrs["controls"]:
-        print("\nProbability that a run is better than one of a control, mean over the shifts:\n")
-        print(format_improvements(improvements(scores, controls)))
-
-
-def win_rates(folders: list[Path], out: Path | None, last: int) -> None:
-    """Print final win rates; with a folder to write into, draw the curves too."""
-    rates = read_win_rates(folders)
-    final, missing = beside_controls(rates, last)
-    columns = ["method", "n", "clean", "clean_se", "noisy", "noisy_se"]
-    shown = final[columns].to_string(index=False, float_format="{:.3f}".format, na_rep="one run")
-    print(shown)
-    if missing:
-        print(f"\n{missing}")
-    if out is None:
-        return
-    files = [
-        save_results(rates, out / "win_rates.csv"),
-        plot_win_rates(rates, out / "win_rates.png"),
-    ]
-    try:
-        files.append(plot_rho_sweep(rates, out / "rho_sweep.png", last))
-    except ValueError as error:
-        print(f"Not drawn: {error}")
-    print("Written:", *(f"  {file}" for file in files), sep="\n")
+    else:
+        returns(arguments.folder, arguments.out)

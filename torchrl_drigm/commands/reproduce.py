@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hydra.errors import HydraException
 
+from torchrl_drigm.commands._comparison import win_rates
 from torchrl_drigm.commands._paper_plan import BATTLES, Job, check_fields, plan, plan_battles
 from torchrl_drigm.commands._processes import one_by_one
 from torchrl_drigm.commands._reproduction import (
@@ -23,7 +24,6 @@ from torchrl_drigm.commands._reproduction import (
     run_published,
 )
 from torchrl_drigm.commands._runs import about, results_of
-from torchrl_drigm.commands.compare import win_rates
 from torchrl_drigm.evaluation.published import report_published
 from torchrl_drigm.evaluation.reproduction import report_suite
 from torchrl_drigm.trainers import is_done

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
         plot_choice,
         score_values,
     )
-    from torchrl_drigm.evaluation.compare import compare_runs
+    from torchrl_drigm.evaluation.compare import compare_each, compare_runs
     from torchrl_drigm.evaluation.controls import (
         best_in_hindsight,
         control_configs,
@@ -72,6 +72,7 @@ __all__ = [
     "best_value",
     "check_comparable",
     "choice_table",
+    "compare_each",
     "compare_runs",
     "control_configs",
     "control_discounts",

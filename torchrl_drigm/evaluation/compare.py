@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 
 from torchrl_drigm.config.added import ADDED
 from torchrl_drigm.envs import BuildingParameters
+from torchrl_drigm.evaluation.environments import find_runs, group_by_environment
 from torchrl_drigm.evaluation.measures import shown_measure
 from torchrl_drigm.evaluation.methods import (
     describe_runs,
@@ -30,7 +31,7 @@ from torchrl_drigm.evaluation.settings import (
 )
 from torchrl_drigm.tasks import Task, make_task
 
-__all__ = ["compare_runs"]
+__all__ = ["compare_each", "compare_runs"]
 
 _LEARNED = "learned"  # what the learned policy is called while several runs are read
 _COLUMNS = ["policy", "shift", "return"]
@@ -67,48 +68,76 @@ def compare_runs(folders: Iterable[str | Path], suite: str | None = None) -> pd.
 
     Raises:
         FileNotFoundError: a folder holds no run.
+        ValueError: no run is left, or they are of different environments.
+    """
+    compared = compare_each(folders, suite)
+    if len(compared) > 1:
+        one, other = ((label, table["run"].iloc[0]) for label, table in [*compared.items()][:2])
+        raise ValueError(
+            f"runs of {len(compared)} environments do not belong into one table: {one[1]} is of "
+            f"{one[0]}, and {other[1]} of {other[0]}. Name the folders of one environment; "
+            "compare_each and the command make a table for each."
+        )
+    return next(iter(compared.values()))
+
+
+def compare_each(
+    folders: Iterable[str | Path], suite: str | None = None
+) -> dict[str, pd.DataFrame]:
+    """A table of :func:`compare_runs` for each environment that there are runs of.
+
+    Environments differ in their name (``env.name``), in what makes them (``env.make``), or in the
+    building, map or scenario. What else differs in ``env`` are settings of one environment, and
+    tells methods of one table apart.
+
+    Args:
+        folders: as :func:`compare_runs` takes them.
+        suite: as well.
+
+    Returns:
+        The tables by what the environments are called, such as ``"env.name=building,
+        env.building=OfficeSmall"``.
+
+    Raises:
+        FileNotFoundError: a folder holds no run.
         ValueError: no run is left.
     """
     left_out: dict[str, str] = {}
     tables: dict[str, pd.DataFrame] = {}
     for folder in map(Path, folders):
-        for run in _find_runs(folder):
+        for run in find_runs(folder):
             try:
                 tables[str(run)] = _read_evaluation(run, suite)
             except (OSError, ValueError) as error:
                 left_out[str(run)] = str(error)
-    _leave_out_short(tables, left_out)
-    if tables:
-        described = leave_out_copies(describe_runs(tables), left_out)
+    described: dict[str, pd.DataFrame] = {}
+    for label, runs in group_by_environment(tables).items():
+        alike = _long_enough({run: tables[run] for run in runs}, left_out)
+        if alike:
+            described[label] = leave_out_copies(describe_runs(alike), left_out)
     warn_left_out(left_out)
-    if not tables:
+    if not described:
         raise ValueError("No run is left to compare: see the warning for what each of them lacks.")
-    return _rows(described, tables)
+    return {label: _rows(own, tables) for label, own in described.items()}
 
 
-def _leave_out_short(tables: dict[str, pd.DataFrame], left_out: dict[str, str]) -> None:
-    """Leave out runs with fewer episodes of a shift than others; of a shift they lack, none."""
+def _long_enough(
+    tables: dict[str, pd.DataFrame], left_out: dict[str, str]
+) -> dict[str, pd.DataFrame]:
+    """Without runs that have fewer episodes of a shift than others; of a shift they lack, none."""
     most: dict[str, int] = {}
     for table in tables.values():
         for shift, n in _episodes(table).items():
             most[shift] = max(n, most.get(shift, 0))
-    for run in list(tables):
-        own = _episodes(tables[run])
+    found = {}
+    for run, table in tables.items():
+        own = _episodes(table)
         short = [f"{n} of {most[shift]} on {shift}" for shift, n in own.items() if n < most[shift]]
         if short:
-            del tables[run]
             left_out[run] = f"has fewer episodes than other runs: {', '.join(short)}"
-
-
-def _find_runs(folder: Path) -> list[Path]:
-    """Folders at any depth with a config or an evaluation."""
-    files = [*folder.rglob("config.yaml"), *folder.rglob("evaluation.csv")]
-    runs = sorted({file.parent for file in files if file.parent.name != ".hydra"})
-    if not runs:
-        raise FileNotFoundError(
-            f"no config.yaml and no evaluation.csv below {folder}: name folders of runs."
-        )
-    return runs
+        else:
+            found[run] = table
+    return found
 
 
 def _read_evaluation(run: Path, suite: str | None) -> pd.DataFrame:
