@@ -87,6 +87,29 @@ def test_what_is_no_suite_is_refused(suite, message):
 
 
 @pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- {name: a, days: [1, 2]\n- {name: b}\n", r"line 2 cannot be read: expected ',' or '}'"),
+        ("- name: a\n  days: [1, 2]\n days: 3\n", r"line 3 cannot be read: "),
+        ("- {name: a, name: b}\n", r"line 1 cannot be read: found duplicate key"),
+        ("- {name: a, days: '${nowhere}'}\n", r"cannot be read: .*interpolation.* 'nowhere'"),
+        ("summer", r"holds {.summer.: None}, which is no list"),
+        ("", r"holds {}, which is no list"),
+        ("name: summer\n", r"holds {'name': 'summer'}, which is no list"),
+        ("\x00", r"cannot be read: .*unacceptable character"),
+        (b"- {name: \xff}", r"cannot be read: 'utf-8' codec"),
+    ],
+)
+def test_a_file_that_is_no_suite_is_named_with_line_and_remedy(tmp_path, text, message):
+    file = tmp_path / "mine.yaml"
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ValueError, match=message) as raised:
+        read_suite(BuildingTask(), file)
+    assert str(raised.value).startswith(f"suite='{file}'")
+    assert str(raised.value).endswith("such as '- {name: summer, days: [150, 240]}'.")
+
+
+@pytest.mark.parametrize(
     ("task", "values", "message"),
     [
         (BuildingTask(), {"days": 5}, r"days=5 must be \(lo, hi\) with"),

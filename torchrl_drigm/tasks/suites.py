@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import MarkedYAMLError, YAMLError
 
 from torchrl_drigm.tasks.axes import without_marks, wrong_marks
 
@@ -170,11 +172,38 @@ def _by_name(task: Task, suite: str | os.PathLike) -> tuple[str, Any]:
             f"suite={str(suite)!r} is unknown; valid names: {', '.join(task.suites)}. A suite of "
             "your own is a list of dictionaries, or a YAML file with one."
         )
-    if not path.exists():
+    if not path.is_file():
         raise ValueError(f"suite={str(suite)!r}: there is no such file.")
     if path.stem in task.suites:
         raise ValueError(
             f"suite={str(suite)!r} would be taken for {path.stem!r}, a suite of the task "
             f"{task.name!r}, in results: give the file another name."
         )
-    return path.stem, OmegaConf.load(path)
+    return path.stem, _load(path)
+
+
+def _load(path: Path) -> list[Any]:
+    """The list in a YAML file.
+
+    Raises:
+        ValueError: naming the file, the line and what a suite looks like.
+    """
+    where, why = f"suite={str(path)!r}", ""
+    try:
+        suite = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        if mark is not None:  # which is behind the last line where an end is missing
+            n_lines = len(path.read_text(encoding="utf-8").splitlines())
+            where += f", line {min(mark.line + 1, n_lines)}"
+        why = f"cannot be read: {error.problem or error.context}"
+    except (YAMLError, OmegaConfBaseException, OSError, UnicodeDecodeError) as error:
+        why = f"cannot be read: {str(error).splitlines()[0]}"
+    else:
+        if isinstance(suite, list):
+            return suite
+        why = f"holds {suite!r}, which is no list"
+    raise ValueError(
+        f"{where} {why}. A suite is a list of shifts in YAML, each in a line such as "
+        "'- {name: summer, days: [150, 240]}'."
+    )
