@@ -12,7 +12,7 @@ import pytest
 from tests.cpu_time import run_python
 from torchrl_drigm import _lazy
 
-LAZY = ("evaluation", "trainers", "trainers.stack")
+LAZY = ("envs", "envs.libs", "evaluation", "trainers", "trainers.stack")
 
 
 @pytest.mark.parametrize(

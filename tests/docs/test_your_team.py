@@ -17,7 +17,7 @@ from tests.trainers.small_building import config
 from torchrl_drigm import trainers
 from torchrl_drigm.__main__ import main
 from torchrl_drigm.evaluation import evaluate
-from torchrl_drigm.trainers.export import missing_for_onnx
+from torchrl_drigm.trainers.program_files import missing_for_onnx
 
 pytestmark = pytest.mark.sustaingym
 PAGE = (Path(__file__).parents[2] / "docs" / "your_team.md").read_text()

@@ -8,7 +8,7 @@ from torchrl.envs.transforms import StepCounter
 
 from tests.envs._sustaingym import TUCSON, assert_same_course, at, follow, parameters
 from torchrl_drigm.envs import SustainGymEnv, SustainGymWrapper
-from torchrl_drigm.envs.libs import _building
+from torchrl_drigm.envs.libs import _building, _building_checks
 
 pytestmark = pytest.mark.sustaingym
 
@@ -284,7 +284,7 @@ class TestErrors:
 
     def test_without_sustaingym(self, monkeypatch):
         env = MultiAgentBuildingEnv(parameters())
-        monkeypatch.setattr(_building, "_has_sustaingym", False)
+        monkeypatch.setattr(_building_checks, "_has_sustaingym", False)
         with pytest.raises(ImportError, match=r'pip install "torchrl_drigm\[sustaingym\]"'):
             SustainGymEnv("building")
         with pytest.raises(ImportError, match="SustainGymWrapper needs SustainGym"):
@@ -296,7 +296,8 @@ class TestErrors:
             "missing = dict.fromkeys(['sustaingym', 'pettingzoo', 'gymnasium', 'pvlib'])\n"
             "sys.modules.update(missing)\n"
             "import torchrl_drigm.envs\n"
-            "assert not torchrl_drigm.envs.libs._building._has_sustaingym\n"
+            "from torchrl_drigm.envs import *\n"
+            "assert not torchrl_drigm.envs.libs._building_checks._has_sustaingym\n"
         )
         done = python("-c", code, cwd=tmp_path)
         assert done.returncode == 0, done.stderr

@@ -16,11 +16,11 @@ from tests.trainers.small_building import config
 from torchrl_drigm import trainers
 from torchrl_drigm.__main__ import main
 from torchrl_drigm.config import compose_config
-from torchrl_drigm.trainers import agreement, export, export_team, load_team
+from torchrl_drigm.trainers import agreement, export, export_team, load_team, program_files
 from torchrl_drigm.trainers.program import StepProgram
 
 pytestmark = pytest.mark.sustaingym
-ENDINGS = [".pt2"] if export.missing_for_onnx() else [".pt2", ".onnx"]
+ENDINGS = [".pt2"] if program_files.missing_for_onnx() else [".pt2", ".onnx"]
 AGENTS = {
     "a window": ["agent.window=3", "agent.core=lstm"],
     "levels": ["agent.core=none", "agent.action_degree=5"],
@@ -208,7 +208,7 @@ class TestRefusals:
             return content, lambda *x: [(program(*x)[0] + 1) % 10, *program(*x)[1:]]
 
         monkeypatch.setitem(export._WRITERS, ".onnx", other)
-        monkeypatch.setattr(export, "ONNX", ())
+        monkeypatch.setattr(program_files, "ONNX", ())
         with pytest.raises(RuntimeError, match=r"team.onnx was not written"):
             export.write_programs(
                 runs("no core"), [tmp_path / f"team{e}" for e in (".pt2", ".onnx")]
@@ -216,7 +216,7 @@ class TestRefusals:
         assert not list(tmp_path.iterdir())
 
     def test_onnx_without_its_packages(self, runs, tmp_path, monkeypatch):
-        monkeypatch.setattr(export, "ONNX", ("no_such_package",))
+        monkeypatch.setattr(program_files, "ONNX", ("no_such_package",))
         with pytest.raises(ImportError, match=r'no_such_package missing. pip .*drigm\[onnx\]"'):
             export_team(runs("no core"), tmp_path / "team.onnx")
         assert not list(tmp_path.iterdir())
@@ -232,14 +232,14 @@ class TestCommand:
         main(["export", str(runs("no core")), "--out", str(tmp_path / "programs")])
         printed = capsys.readouterr().out
         written = {path.name for path in (tmp_path / "programs").iterdir()}
-        endings = {".pt2"} if export.missing_for_onnx() else {".pt2", ".onnx"}
+        endings = {".pt2"} if program_files.missing_for_onnx() else {".pt2", ".onnx"}
         assert written == {f"team{ending}" for ending in endings | {".json"}}
         for ending in endings:
             assert f"team{ending} acts as the team in PyTorch does:" in printed
         assert "an episode of building: 768 actions" in printed
 
     def test_without_onnx_it_says_what_is_missing(self, runs, tmp_path, capsys, monkeypatch):
-        monkeypatch.setattr(export, "ONNX", ("no_such_package",))
+        monkeypatch.setattr(program_files, "ONNX", ("no_such_package",))
         main(["export", str(runs("no core")), "--out", str(tmp_path)])
         assert 'No team.onnx, which needs more: pip install "torchrl_' in capsys.readouterr().out
         assert {path.name for path in tmp_path.iterdir()} == {"team.pt2", "team.json"}

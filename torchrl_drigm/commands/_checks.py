@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
-from torchrl_drigm._files import check_place
+from omegaconf import DictConfig
 
-__all__ = ["check_at_least", "check_out"]
+from torchrl_drigm._files import check_place
+from torchrl_drigm.evaluation.controls import control_discounts, has_controls, own_modules
+from torchrl_drigm.evaluation.files import results_of
+from torchrl_drigm.trainers.runs import has_ended
+
+__all__ = ["check_at_least", "check_controls", "check_out"]
 
 
 def check_at_least(name: str, value: int, lowest: int) -> None:
@@ -53,3 +59,31 @@ def check_out(out: Path | None, files: tuple[str, ...] = ()) -> None:
             "already."
         )
     check_place(f"--out={out}", out.parent if is_file else out)
+
+
+def check_controls(cfg: DictConfig, run_dir: Path) -> None:
+    """Refuse ``--controls`` of a run that has none, or has not ended.
+
+    Args:
+        cfg (DictConfig): the run's config.
+        run_dir (Path): its folder.
+
+    Raises:
+        ValueError: saying which; also if the config names a class of a module that was not
+            imported.
+    """
+    if not has_controls(cfg):
+        control_discounts(cfg)
+    if not has_ended(cfg, run_dir, results_of(cfg)):
+        raise ValueError(
+            f"{run_dir} has not made its collector.total_frames={cfg.collector.total_frames} steps:"
+            " controls of as many would have learned for longer. Let the run go on to its end "
+            "first, with resume=FOLDER/checkpoint."
+        )
+    # training looks classes up by import, which executes what a folder alone names
+    missing = [module for module in own_modules(cfg) if module not in sys.modules]
+    if missing:
+        raise ValueError(
+            f"the config in {run_dir} names classes of {', '.join(missing)}, which was not "
+            f"imported, and a folder alone makes nothing be imported. Say --import {missing[0]}."
+        )

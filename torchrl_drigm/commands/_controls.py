@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from torchrl_drigm.commands._runs import results_of, train_runs
+from torchrl_drigm.commands._checks import check_controls
+from torchrl_drigm.commands._runs import train_runs
 from torchrl_drigm.evaluation.controls import (
     control_configs,
     control_discounts,
     finished_controls,
-    own_modules,
 )
 from torchrl_drigm.evaluation.methods import CONTROLS, name_of
 from torchrl_drigm.trainers import Team, load_team
-from torchrl_drigm.trainers.runs import has_ended, read_config, read_duration
+from torchrl_drigm.trainers.runs import read_config, read_duration
 
 __all__ = ["load_controls", "train_controls"]
 
@@ -37,20 +36,8 @@ def train_controls(run_dir: Path, jobs: int = 1, modules: Sequence[str] = ()) ->
             module that was not imported.
     """
     cfg = read_config(run_dir)
+    check_controls(cfg, run_dir)
     labels, configs = control_discounts(cfg).values(), control_configs(cfg)
-    if not has_ended(cfg, run_dir, results_of(cfg)):
-        raise ValueError(
-            f"{run_dir} has not made its collector.total_frames={cfg.collector.total_frames} steps:"
-            " controls of as many would have learned for longer. Let the run go on to its end "
-            "first, with resume=FOLDER/checkpoint."
-        )
-    # training looks classes up by import, which executes what a folder alone names
-    missing = [module for module in own_modules(cfg) if module not in sys.modules]
-    if missing:
-        raise ValueError(
-            f"the config in {run_dir} names classes of {', '.join(missing)}, which was not "
-            f"imported, and a folder alone makes nothing be imported. Say --import {missing[0]}."
-        )
     runs = {run_dir / CONTROLS / name: control for name, control in configs.items()}
     noted = read_duration(run_dir)
     known = noted is not None and noted["steps"] > 0

@@ -14,13 +14,10 @@ from torchrl_drigm.config.schema_uncertainty import GROUP_DR
 from torchrl_drigm.evaluation.controls import control_discounts, has_controls
 from torchrl_drigm.evaluation.methods import flat_config
 
-__all__ = ["BATTLES", "Job", "check_fields", "plan", "plan_battles"]
+__all__ = ["BATTLES", "Job", "plan", "plan_battles"]
 
 BATTLES = "battles"
 DISCOUNT = "discount"
-# what --set may not change
-PLANNED = ("preset", "mixer", "uncertainty", "uncertainty.name", "mixer.name", "seed")
-PLANNED = (*PLANNED, "optim.gamma", "evaluation.episodes", "evaluation.suite")
 
 
 @dataclass(frozen=True)
@@ -54,19 +51,6 @@ class Job:
     def is_stack(self) -> bool:
         """Whether its runs are trained at once."""
         return self.config != BATTLES and f"uncertainty={GROUP_DR}" not in self.overrides
-
-
-def check_fields(fields: Sequence[str]) -> None:
-    """Refuse overrides of what the plan itself sets.
-
-    Raises:
-        ValueError: naming the override.
-    """
-    if taken := [field for field in fields if field.partition("=")[0].lstrip("+~") in PLANNED]:
-        raise ValueError(
-            f"--set {taken[0]}: the plan itself sets {', '.join(PLANNED)}; see --preset, --mixers, "
-            "--sets, --seeds and --episodes."
-        )
 
 
 def plan(

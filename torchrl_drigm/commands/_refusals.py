@@ -24,7 +24,7 @@ from torchrl_drigm.trainers.runs import (
     run_identity,
 )
 
-__all__ = ["refuse", "refuse_with_torch"]
+__all__ = ["refuse", "refuse_config", "refuse_with_torch"]
 
 SWEPT = 32  # configs of a sweep that are looked at beforehand; all are when their turn comes
 
@@ -58,7 +58,7 @@ def refuse(
                 f"python -m torchrl_drigm train {config}."
             )
         for run in [cfg] if "stack" not in cfg else members_of(cfg).values():
-            _refuse_one(run)
+            refuse_config(run)
             found.append(run)
     folders = [word.removeprefix("hydra.run.dir=") for word in overrides if _names_folder(word)]
     if folders and not sweep and len(found) == 1:
@@ -73,7 +73,8 @@ def refuse_with_torch(cfg: DictConfig) -> None:
     check_parts(cfg)
 
 
-def _refuse_one(cfg: DictConfig) -> None:
+def refuse_config(cfg: DictConfig) -> None:
+    """Refuse one config, as :func:`refuse` does."""
     outline = outline_of(cfg.env)
     if outline is not None and "interval" in cfg.evaluation:
         check_battles(outline)

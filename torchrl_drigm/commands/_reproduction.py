@@ -11,18 +11,16 @@ from collections.abc import Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from torchrl_drigm._files import atomic_path
 from torchrl_drigm.commands._paper_plan import Job
-from torchrl_drigm.commands._runs import results_of, train_run
+from torchrl_drigm.commands._runs import train_run
 from torchrl_drigm.commands._stacks import train_stack
 from torchrl_drigm.evaluation.compare import evaluation_file
-from torchrl_drigm.evaluation.files import save_results
+from torchrl_drigm.evaluation.files import results_of, save_results
 from torchrl_drigm.evaluation.methods import name_of
 from torchrl_drigm.evaluation.report import evaluate_all
 from torchrl_drigm.tasks import Task
@@ -34,10 +32,10 @@ from torchrl_drigm.trainers import (
     locate_run,
     released_label,
 )
+from torchrl_drigm.trainers.released_folder import find_released
 
 __all__ = [
     "Played",
-    "check_manifest",
     "check_results",
     "find_published",
     "run_job",
@@ -154,11 +152,7 @@ def find_published(folder: Path) -> list[tuple[Path, int]]:
         FileNotFoundError: if there are none.
         ValueError: if one is damaged or incomplete: before anything is trained.
     """
-    found = sorted(path.parent for path in folder.rglob("network_parameter") if path.is_dir())
-    if not found:
-        raise FileNotFoundError(
-            f"no network_parameter below {folder}: name a folder with published networks."
-        )
+    found = find_released(folder)
     numbered: list[tuple[Path, int]] = []
     seen: dict[tuple[str, int], Path] = {}
     for one in found:
@@ -173,32 +167,6 @@ def find_published(folder: Path) -> list[tuple[Path, int]]:
         seen[key] = one
         numbered.append((one, key[1]))
     return numbered
-
-
-def check_manifest(out: Path, settings: Mapping[str, Any], write: bool) -> None:
-    """What all runs and results of a folder have in common, written down in ``reproduce.yaml``.
-
-    Args:
-        out (Path): the folder.
-        settings (mapping): preset, fields, episodes; the version of the environment is added.
-        write (bool): whether it is written where it is missing.
-
-    Raises:
-        ValueError: if the folder is one of other settings, naming the first that differs.
-    """
-    file = out / "reproduce.yaml"
-    settings = {**settings, "environment": environment_version()}
-    if file.exists():
-        there = OmegaConf.to_container(OmegaConf.load(file))
-        for name, value in settings.items():
-            if there.get(name) != value:
-                raise ValueError(
-                    f"{file}: what is in {out} has {name}={there.get(name)!r}, and this would be "
-                    f"{name}={value!r}. One table has one of them: name another folder with --out."
-                )
-    elif write:
-        with atomic_path(file) as temporary:
-            OmegaConf.save(OmegaConf.create(settings), temporary)
 
 
 def result_file(folder: Path, cfg: DictConfig, suite: str) -> Path:

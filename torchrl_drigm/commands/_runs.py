@@ -13,10 +13,10 @@ import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
 from torchrl_drigm.commands._processes import one_by_one
+from torchrl_drigm.commands._times import about
+from torchrl_drigm.evaluation.files import WIN_RATES, results_of
 from torchrl_drigm.evaluation.methods import name_of
 from torchrl_drigm.evaluation.report import (
-    RESULTS,
-    WIN_RATES,
     evaluate_all,
     report_returns,
     report_win_rates,
@@ -24,12 +24,7 @@ from torchrl_drigm.evaluation.report import (
 )
 from torchrl_drigm.trainers import Run, build, claim_run, is_done, locate_run, prepare
 
-__all__ = ["about", "judge", "results_of", "train_run", "train_runs"]
-
-
-def results_of(cfg: DictConfig) -> str:
-    """Name of the file that a run writes last."""
-    return WIN_RATES if "interval" in cfg.evaluation else RESULTS
+__all__ = ["judge", "train_run", "train_runs"]
 
 
 def train_run(cfg: DictConfig, run_dir: str | Path) -> None:
@@ -129,16 +124,3 @@ def _train_quietly(config: str, folder: Path) -> None:
     """Progress goes to the standard error, and stays."""
     with redirect_stdout(io.StringIO()):
         train_run(OmegaConf.create(config), folder)
-
-
-def about(seconds: float) -> str:
-    """A time to read.
-
-    Examples:
-        >>> about(42.4), about(200), about(9000)
-        ('42 s', '3 min', '2 h 30 min')
-    """
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

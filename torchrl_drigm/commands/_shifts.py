@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from itertools import combinations
+from typing import TYPE_CHECKING
 
-from torchrl_drigm.tasks import Task, read_suite
 from torchrl_drigm.tasks._building_suites import BUILDING_SUITES
+from torchrl_drigm.tasks._outlines import Outline
 from torchrl_drigm.tasks.axes import without_marks
-from torchrl_drigm.tasks.suites import Shift
+from torchrl_drigm.tasks.suites import Shift, read_suite
+
+if TYPE_CHECKING:
+    from torchrl_drigm.tasks import Task
 
 __all__ = ["asked_shifts"]
 
@@ -19,7 +23,7 @@ OWN = "own"
 
 
 def asked_shifts(
-    task: Task,
+    task: Task | Outline,
     suite: str | None = None,
     climates: Sequence[str] | None = None,
     days: Sequence[str] | None = None,
@@ -27,7 +31,8 @@ def asked_shifts(
     """A suite's name and its shifts, each in every climate and range of days that was asked for.
 
     Args:
-        task (Task): the task.
+        task (Task or Outline): the task; of its outline only the task itself knows whether two
+            shifts are the same.
         suite (str, optional): name of a suite, or a YAML file. Default: with climates or days one
             shift in which nothing else differs, otherwise the task's first suite.
         climates (sequence of str, optional): each a name of the suite ``climate16`` (``env_6``), a
@@ -63,7 +68,8 @@ def asked_shifts(
         _in(_in(shift, place), range_) for place in places for range_ in ranges for shift in base
     ]
     _, shifts = read_suite(task, shifts)
-    _refuse_twice(task, base, shifts[: len(base)])
+    if not isinstance(task, Outline):
+        _refuse_twice(task, base, shifts[: len(base)])
     return OWN if suite is None else f"{name}_{OWN}", shifts
 
 

@@ -13,7 +13,9 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from torchrl_drigm.commands._members import members_of, stack_overrides
-from torchrl_drigm.commands._runs import about, judge, results_of
+from torchrl_drigm.commands._runs import judge
+from torchrl_drigm.commands._times import about
+from torchrl_drigm.evaluation.files import results_of
 from torchrl_drigm.evaluation.report import evaluate_all, stack_table
 from torchrl_drigm.trainers import Run, build, claim_run, is_done, prepare
 from torchrl_drigm.trainers.stack import Stack, check_environment, check_memory

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from torchrl_drigm._files import atomic_path
 from torchrl_drigm.config import check_config, compose_config
 
-__all__ = ["Sweep", "claim_sweep", "read_sweep", "typed"]
+__all__ = ["Sweep", "check_sweep", "claim_sweep", "read_sweep", "typed"]
 
 _ASKED = "sweep.yaml"
 
@@ -135,34 +135,39 @@ def _values(override: Override) -> list[str]:
     return values
 
 
-def claim_sweep(sweep: Sweep, folder: Path) -> None:
-    """Write down in a folder what is swept there; more values and seeds may come later.
+def check_sweep(sweep: Sweep, folder: Path) -> None:
+    """Refuse a folder of another sweep; more values and seeds may come later.
 
     Raises:
         ValueError: if the folder holds another sweep.
     """
-    asked: dict[str, Any] = {
-        "config": sweep.config,
-        "field": sweep.field,
-        "overrides": list(sweep.fixed),
-    }
     file = folder / _ASKED
-    if file.exists():
-        there = OmegaConf.to_container(OmegaConf.load(file))
-        there = there if isinstance(there, dict) else {}
-        differing = [
-            f"{key}: {there.get(key)!r} there, {value!r} here"
-            for key, value in asked.items()
-            if there.get(key) != value
-        ]
-        if differing:
-            raise ValueError(
-                f"{folder} holds another sweep. Differing: {'; '.join(differing)}. Name another "
-                "folder, --out FOLDER, or give the overrides of the first time."
-            )
+    if not file.exists():
         return
-    with atomic_path(file) as temporary:
-        OmegaConf.save(OmegaConf.create(asked), temporary)
+    there = OmegaConf.to_container(OmegaConf.load(file))
+    there = there if isinstance(there, dict) else {}
+    differing = [
+        f"{key}: {there.get(key)!r} there, {value!r} here"
+        for key, value in _asked(sweep).items()
+        if there.get(key) != value
+    ]
+    if differing:
+        raise ValueError(
+            f"{folder} holds another sweep. Differing: {'; '.join(differing)}. Name another "
+            "folder, --out FOLDER, or give the overrides of the first time."
+        )
+
+
+def claim_sweep(sweep: Sweep, folder: Path) -> None:
+    """Write down in a folder what is swept there; see :func:`check_sweep`."""
+    check_sweep(sweep, folder)
+    if not (folder / _ASKED).exists():
+        with atomic_path(folder / _ASKED) as temporary:
+            OmegaConf.save(OmegaConf.create(_asked(sweep)), temporary)
+
+
+def _asked(sweep: Sweep) -> dict[str, Any]:
+    return {"config": sweep.config, "field": sweep.field, "overrides": list(sweep.fixed)}
 
 
 def typed(value: str) -> Any:

@@ -3,38 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import textwrap
 import time
-from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
-import torch
-from omegaconf import DictConfig, OmegaConf
-from torchrl import logger as torchrl_logger
-
-from torchrl_drigm._files import atomic_path
-from torchrl_drigm._source import commit, installed_version
-from torchrl_drigm.commands._runs import train_runs
-from torchrl_drigm.commands._sweeps import Sweep, claim_sweep, read_sweep, typed
+from torchrl_drigm.commands._checks import check_at_least, check_out
+from torchrl_drigm.commands._refusals import refuse_config
+from torchrl_drigm.commands._sweeps import Sweep, check_sweep, read_sweep
+from torchrl_drigm.commands._validation import VALIDATION, read_validation
 from torchrl_drigm.commands.train import configs
-from torchrl_drigm.evaluation.choosing import (
-    SCORES,
-    best_value,
-    choice_table,
-    plot_choice,
-    score_values,
-)
 from torchrl_drigm.evaluation.controls import own_modules
-from torchrl_drigm.evaluation.evaluate import evaluate
-from torchrl_drigm.evaluation.files import save_results
-from torchrl_drigm.tasks import Task, make_task, read_suite, refuse_test_shifts
-from torchrl_drigm.tasks.suites import VALIDATION, Shift
-from torchrl_drigm.trainers import load_team
-from torchrl_drigm.trainers.builders import make_uncertainty
+from torchrl_drigm.evaluation.measures import SCORES
+from torchrl_drigm.tasks._outlines import outline_of
+from torchrl_drigm.trainers.runs import locate_run
 
 __all__ = ["HELP", "add_arguments", "main"]
 
@@ -93,123 +75,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> None:
     """Train, judge, choose and write it down."""
-    torchrl_logger.setLevel("WARNING")
-    if arguments.config not in configs() and arguments.config_dir is None:
+    sweep, folder = _checked(arguments)
+    # not before: it imports PyTorch
+    from torchrl_drigm.commands._choice import choose
+
+    choose(arguments, sweep, folder)
+
+
+def _checked(arguments: argparse.Namespace) -> tuple[Sweep, Path]:
+    """The sweep and its folder, if nothing is wrong that can be known without PyTorch."""
+    check_at_least("--episodes", arguments.episodes, 1)
+    check_at_least("--episode-seed", arguments.episode_seed, 0)
+    check_at_least("--jobs", arguments.jobs, 1)
+    check_out(arguments.out)
+    if arguments.config_dir is None and arguments.config not in configs():
         raise ValueError(
             f"{arguments.config!r} is no config; there are: {', '.join(configs())}. One of your "
             "own needs --config-dir=FOLDER."
         )
-    if arguments.episodes < 1:
-        raise ValueError(f"--episodes={arguments.episodes} must be at least 1.")
+    if arguments.config_dir is not None and not Path(arguments.config_dir).is_dir():
+        raise ValueError(f"--config-dir={arguments.config_dir}: there is no such folder.")
     sweep = read_sweep(arguments.config, arguments.overrides, arguments.config_dir)
     name = f"choose_{time.strftime('%Y-%m-%d_%H-%M-%S')}"
     folder = arguments.out or Path("runs") / sweep.config / name
-    runs = sweep.runs(folder)
-    modules = dict.fromkeys([*arguments.modules, *_own_modules(runs)])
-    for module in modules:  # named on the command line, and not by a folder
-        import_module(module)
-    for _, cfg in runs.values():  # a size that its set does not take, before the first is trained
-        make_uncertainty(cfg)
-    suite, shifts = _validation([cfg for _, cfg in runs.values()], arguments.validate)
-    claim_sweep(sweep, folder)
-    print(
-        f"{len(sweep.values)} values of {sweep.field} × {len(sweep.seeds)} seeds, judged in "
-        f"{suite!r}. If it is stopped: the same with --out {shlex.quote(str(folder))} goes on.",
-        flush=True,
-    )
-    train_runs(dict(runs.values()), arguments.jobs, modules)
-    torch.set_num_threads(1)
-    tables = []
-    for (value, seed), (run, _) in runs.items():
-        team = load_team(run)
-        played = evaluate(
-            team, suite=shifts, episodes=arguments.episodes, seed=arguments.episode_seed
-        )
-        tables.append(played.assign(value=typed(value), seed=int(seed), suite=suite))
-    results = pd.concat(tables, ignore_index=True)
-    results.attrs["measure"] = team.task.measure
-    scores = score_values(results, arguments.score)
-    print(f"\n{choice_table(results, sweep.field, arguments.score)}\n")
-    files = [
-        save_results(results, folder / "validation.csv"),
-        plot_choice(results, folder / "choice.png", sweep.field, arguments.score),
-        _write_choice(folder / "choice.yaml", sweep, scores, shifts, suite, arguments),
-    ]
-    best = best_value(scores)
-    print(f"Chosen: {sweep.field}={best}, by the {SCORES[arguments.score]}.")
-    numeric = all(isinstance(value, int | float) for value in scores.index.tolist())
-    if numeric and best in (min(scores.index), max(scores.index)):
-        print("It is the smallest or the largest of the values: one beyond it may be better.")
-    print("It is trained with", f"  {_command(sweep, best)}", sep="\n")
-    print("\nWritten:", *(f"  {file}" for file in files), sep="\n")
-
-
-def _own_modules(runs: dict[Any, tuple[Path, DictConfig]]) -> list[str]:
-    return [module for _, cfg in runs.values() for module in own_modules(cfg)]
-
-
-def _validation(composed: Sequence[DictConfig], validate: str) -> tuple[str, list[Shift]]:
-    """The shifts to choose in, if none of them is tested in by a suite of task or config."""
-    for cfg in composed:
-        task = make_task(cfg)
-        if validate == VALIDATION and VALIDATION not in task.suites:
-            raise ValueError(
-                f"env.name={task.name!r} has no suite {VALIDATION!r}; it has "
-                f"{', '.join(task.suites)}, to test in. Name a YAML file with shifts to choose in: "
-                "--validate FILE.yaml."
-            )
-        suite, shifts = read_suite(task, validate)
-        refuse_test_shifts(task, suite, shifts, _tested(cfg, task))
-    return suite, shifts
-
-
-def _tested(cfg: DictConfig, task: Task) -> dict[str, list[Shift]]:
-    """Shifts that the runs themselves are tested in."""
-    if "suite" in cfg.evaluation:
-        name, shifts = read_suite(task, cfg.evaluation.suite)
-        if name in task.suites and name != VALIDATION:
-            return {}  # the task's own are tests anyway
-        return {f"evaluation.suite={name}": shifts}
-    words = {word: cfg.evaluation[word] for word in task.shifts if word in cfg.evaluation}
-    return {"evaluation": [{"name": "noisy", **words}]}
-
-
-def _write_choice(
-    path: Path,
-    sweep: Sweep,
-    scores: pd.Series,
-    shifts: list[Shift],
-    suite: str,
-    arguments: argparse.Namespace,
-) -> Path:
-    best = best_value(scores)
-    choice = {
-        "field": sweep.field,
-        "value": best,
-        "score": float(scores[best]),
-        "rule": f"{SCORES[arguments.score]} of the mean over the seeds",
-        "scores": {str(value): float(score) for value, score in scores.items()},
-        "suite": suite,
-        "shifts": shifts,
-        "seeds": [int(seed) for seed in sweep.seeds],
-        "episodes": arguments.episodes,
-        "episode_seed": arguments.episode_seed,
-        "config": sweep.config,
-        "overrides": list(sweep.fixed),
-        "version": installed_version(),
-        "commit": commit(),
-        "command": _command(sweep, best),
-    }
-    with atomic_path(path) as temporary:
-        OmegaConf.save(OmegaConf.create(choice), temporary)
-    return path
-
-
-def _command(sweep: Sweep, best: Any) -> str:
-    """What trains with the value; seeds are the user's."""
-    (chosen,) = (value for value in sweep.values if typed(value) == best)
-    words = ["python", "-m", "torchrl_drigm", "train", sweep.config, *sweep.fixed]
-    words.append(f"{sweep.field}={chosen}")
-    if sweep.config_dir is not None:
-        words.append(f"--config-dir={sweep.config_dir}")
-    return shlex.join(words)
+    check_sweep(sweep, folder)
+    runs = sweep.runs(folder).values()
+    for run, cfg in runs:
+        refuse_config(cfg)
+        locate_run(cfg, run)
+        if (outline := outline_of(cfg.env)) is not None:
+            read_validation(outline, arguments.validate)
+    modules = [module for _, cfg in runs for module in own_modules(cfg)]
+    for module in dict.fromkeys([*arguments.modules, *modules]):
+        import_module(module)  # named on the command line, and not by a folder
+    return sweep, folder

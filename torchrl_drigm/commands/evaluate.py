@@ -5,24 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import pandas as pd
-import torch
-from torchrl import logger as torchrl_logger
-
 from torchrl_drigm._files import check_place
-from torchrl_drigm.commands._controls import load_controls, train_controls
+from torchrl_drigm.commands._checks import check_at_least, check_controls, check_out
 from torchrl_drigm.commands._shifts import asked_shifts
-from torchrl_drigm.evaluation.controls import HINDSIGHT, best_in_hindsight, has_controls
-from torchrl_drigm.evaluation.measures import shown_measure
-from torchrl_drigm.evaluation.methods import name_of
-from torchrl_drigm.evaluation.report import evaluate_all, report_returns
-from torchrl_drigm.trainers import (
-    Team,
-    is_released,
-    load_released_team,
-    load_team,
-    released_label,
-)
+from torchrl_drigm.config import compose_config
+from torchrl_drigm.config.names import check_device
+from torchrl_drigm.tasks._outlines import outline_of
+from torchrl_drigm.trainers.checkpoint_version import check_there
+from torchrl_drigm.trainers.released_folder import RELEASED, find_networks, is_released
+from torchrl_drigm.trainers.runs import read_config
 
 __all__ = ["HELP", "add_arguments", "main"]
 
@@ -81,62 +72,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> None:
     """Evaluate, print and write."""
-    torchrl_logger.setLevel("WARNING")
-    if arguments.episodes < 1:  # before anything is trained
-        raise ValueError(f"--episodes={arguments.episodes} must be at least 1.")
-    if arguments.seed < 0:
-        raise ValueError(f"--seed={arguments.seed} must be at least 0.")
-    torch.set_num_threads(1)
-    name, team = _load(arguments)
-    suite, shifts = asked_shifts(team.task, arguments.suite, arguments.climates, arguments.days)
-    folder, file = _place(arguments.out or arguments.run, f"evaluation_{suite}.csv")
-    folders = None
-    if arguments.controls:
-        folders = train_controls(arguments.run, arguments.jobs, arguments.modules)
-    controls = {}
-    if has_controls(team.cfg):
-        controls = load_controls(arguments.run, folders, arguments.device)
-    policies = {name: team} | controls
-    if arguments.references:
-        policies |= {label: make() for label, make in team.task.references.items()}
-    results = evaluate_all(
-        policies, team.task, shifts, episodes=arguments.episodes, seed=arguments.seed
-    )
-    if len(controls) > 1:
-        own = results["policy"].isin([name, *controls])
-        best = best_in_hindsight(results, controls, shown_measure(results)[0])
-        results = pd.concat([results[own], best, results[~own]], ignore_index=True)
-    results["suite"] = suite
-    # of a picture with all discounts of the grid nobody could read anything
-    drawn = [name, *_drawn(list(controls)), HINDSIGHT]
-    undrawn = [label for label in controls if label not in drawn]
-    files = report_returns(results, arguments.run, drawn, file, undrawn, out=folder)
-    print("\nWritten:", *(f"  {file}" for file in files), sep="\n")
+    _check(arguments)
+    # not before: it imports PyTorch
+    from torchrl_drigm.commands._evaluation import evaluate_run
+
+    evaluate_run(arguments)
 
 
-def _place(out: Path, name: str) -> tuple[Path, str]:
-    """Folder and name of the file of rows."""
-    folder, name = (out.parent, out.name) if out.suffix == ".csv" else (out, name)
-    check_place(f"--out={out}", folder)
-    if (folder / name).is_dir():
-        raise ValueError(f"--out={out} is a folder: name a folder without the ending .csv.")
-    return folder, name
-
-
-def _load(arguments: argparse.Namespace) -> tuple[str, Team]:
-    """The team, of a run or of published networks, and what tables call it."""
-    if not is_released(arguments.run):
-        team = load_team(arguments.run, device=arguments.device)
-        return name_of(team.cfg), team
-    if arguments.controls:
-        raise ValueError(
-            f"--controls: {arguments.run} holds published networks and no config.yaml, so there is "
-            "nothing to train their controls by. Leave --controls out."
-        )
-    team = load_released_team(arguments.run, device=arguments.device)
-    return released_label(arguments.run), team
-
-
-def _drawn(controls: list[str]) -> list[str]:
-    """The largest discount, which is the run's own, and γ(1-ρ)."""
-    return [label for i, label in enumerate(controls) if not i or "γ(1-ρ)" in label]
+def _check(arguments: argparse.Namespace) -> None:
+    """Refuse what is asked for, as far as that needs neither PyTorch nor a simulator."""
+    check_at_least("--episodes", arguments.episodes, 1)
+    check_at_least("--seed", arguments.seed, 0)
+    check_at_least("--jobs", arguments.jobs, 1)
+    check_device("--device", arguments.device)
+    check_out(arguments.out, (".csv",))
+    run = arguments.run
+    if is_released(run):
+        find_networks(run)
+        cfg = compose_config(*RELEASED)
+        if arguments.controls:
+            raise ValueError(
+                f"--controls: {run} holds published networks and no config.yaml, so there is "
+                "nothing to train their controls by. Leave --controls out."
+            )
+    else:
+        cfg = read_config(run)
+        check_there(run, cfg)
+        if arguments.controls:
+            check_controls(cfg, run)
+    if arguments.out is None:
+        check_place(str(run), run)
+    if (outline := outline_of(cfg.env)) is not None:
+        asked_shifts(outline, arguments.suite, arguments.climates, arguments.days)

@@ -6,16 +6,19 @@ import argparse
 import sys
 from pathlib import Path
 
-from torchrl import logger as torchrl_logger
-
-from torchrl_drigm.trainers import keep_policy
-from torchrl_drigm.trainers.agreement import Disagreement
-from torchrl_drigm.trainers.export import missing_for_onnx, write_programs
+from torchrl_drigm.commands._checks import check_out
+from torchrl_drigm.trainers.checkpoint_version import check_there
+from torchrl_drigm.trainers.program_files import (
+    FORMATS,
+    check_program,
+    missing_for_onnx,
+    policy_folder,
+)
+from torchrl_drigm.trainers.runs import read_config
 
 __all__ = ["HELP", "add_arguments", "main"]
 
 HELP = "export the team of a run as files that PyTorch or ONNX run; or keep its policy alone"
-FORMATS = (".pt2", ".onnx")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,16 +48,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> None:
     """Export, and say what was compared and where it is."""
-    torchrl_logger.setLevel("WARNING")
     if arguments.keep == "policy":
         _keep(arguments.run, arguments.out)
         return
+    check_out(arguments.out, FORMATS)
     out = arguments.run if arguments.out is None else arguments.out
     missing = missing_for_onnx()
     if out.suffix in FORMATS:
         paths = [out]
     else:
         paths = [out / f"team{ending}" for ending in FORMATS if ending == ".pt2" or not missing]
+    for path in paths:
+        check_program(f"--out={out}", path)
+    check_there(arguments.run, read_config(arguments.run))
+    # not before: these import PyTorch
+    from torchrl import logger as torchrl_logger
+
+    from torchrl_drigm.trainers.agreement import Disagreement
+    from torchrl_drigm.trainers.export import write_programs
+
+    torchrl_logger.setLevel("WARNING")
     try:
         written = write_programs(arguments.run, paths)
     except Disagreement as error:
@@ -69,6 +82,15 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def _keep(run: Path, out: Path | None) -> None:
+    check_out(out)
+    policy_folder(run, out)
+    check_there(run, read_config(run))
+    # not before: these import PyTorch
+    from torchrl import logger as torchrl_logger
+
+    from torchrl_drigm.trainers.policy_only import keep_policy
+
+    torchrl_logger.setLevel("WARNING")
     before = _size(run / "checkpoint")
     folder = keep_policy(run, out)
     after = _size(folder / "checkpoint")

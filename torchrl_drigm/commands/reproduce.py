@@ -9,25 +9,22 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hydra.errors import HydraException
 
-from torchrl_drigm.commands._comparison import win_rates
-from torchrl_drigm.commands._paper_plan import BATTLES, Job, check_fields, plan, plan_battles
-from torchrl_drigm.commands._processes import one_by_one
-from torchrl_drigm.commands._reproduction import (
-    Played,
-    check_manifest,
-    check_results,
-    find_published,
-    run_job,
-    run_published,
-)
-from torchrl_drigm.commands._runs import about, results_of
-from torchrl_drigm.evaluation.published import report_published
-from torchrl_drigm.evaluation.reproduction import report_suite
-from torchrl_drigm.trainers import is_done
-from torchrl_drigm.trainers.runs import read_duration
+from torchrl_drigm._files import check_place
+from torchrl_drigm.commands._checks import check_at_least, check_out
+from torchrl_drigm.commands._manifest import check_fields, check_manifest
+from torchrl_drigm.commands._paper_plan import BATTLES, Job, plan, plan_battles
+from torchrl_drigm.commands._times import about
+from torchrl_drigm.config import compose_config
+from torchrl_drigm.evaluation.files import results_of
+from torchrl_drigm.trainers.released_folder import find_released
+from torchrl_drigm.trainers.runs import is_done, read_duration
+
+if TYPE_CHECKING:
+    from torchrl_drigm.commands._reproduction import Played
 
 __all__ = ["HELP", "add_arguments", "main"]
 
@@ -108,15 +105,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> None:
     """Plan, train, play, report."""
-    for name in ("seeds", "episodes", "jobs"):
-        alone = name == "seeds" and arguments.published is not None  # published networks, no runs
-        if getattr(arguments, name) < (0 if alone else 1):
-            raise ValueError(f"--{name}={getattr(arguments, name)} must be at least 1.")
     out = arguments.out or Path("runs") / "reproduce" / arguments.preset
+    settings = {name: getattr(arguments, name) for name in ("preset", "fields", "episodes")}
     try:
-        check_fields(arguments.fields)
-        settings = {n: getattr(arguments, n) for n in ("preset", "fields", "episodes")}
+        _check(arguments, out)
         check_manifest(out, settings, write=False)
+        # what follows imports PyTorch
         work, published = _work(arguments, out), _published(arguments, out)
         _announce(work, arguments, out)
     except HydraException as error:
@@ -124,6 +118,46 @@ def main(arguments: argparse.Namespace) -> None:
     if arguments.dry_run:
         return
     check_manifest(out, settings, write=True)
+    _run(arguments, out, work, published)
+
+
+def _check(arguments: argparse.Namespace, out: Path) -> None:
+    """Refuse what is asked for, as far as that does not need PyTorch."""
+    # published networks alone need no runs
+    check_at_least("--seeds", arguments.seeds, 1 if arguments.published is None else 0)
+    check_at_least("--episodes", arguments.episodes, 1)
+    check_at_least("--jobs", arguments.jobs, 1)
+    check_fields(arguments.fields)
+    check_out(arguments.out)
+    if arguments.out is None and not arguments.dry_run:
+        check_place(f"{out}", out)
+    if arguments.published is not None:
+        find_released(arguments.published)
+    mixers, sets = _of_battles(arguments)
+    if not arguments.seeds:
+        return
+    if set(arguments.part) != {BATTLES}:
+        chosen = f"mixer={arguments.mixers[0]}", f"uncertainty={arguments.sets[0]}"
+        compose_config(f"preset={arguments.preset}", *chosen, *arguments.fields)
+    elif not mixers or not sets:
+        raise ValueError("nothing is left to train: battles have no qtran and no group_dr.")
+    if BATTLES in arguments.part and mixers and sets:
+        chosen = f"mixer={mixers[0]}", f"uncertainty={sets[0]}"
+        compose_config(*chosen, *arguments.fields, config=BATTLES)
+
+
+def _run(
+    arguments: argparse.Namespace,
+    out: Path,
+    work: Sequence[tuple[Job, Played]],
+    published: list[tuple[str, Call]],
+) -> None:
+    """Train, play, report."""
+    from torchrl_drigm.commands._comparison import win_rates
+    from torchrl_drigm.commands._reproduction import run_job
+    from torchrl_drigm.evaluation.published import report_published
+    from torchrl_drigm.evaluation.reproduction import report_suite
+
     calls = [(job.label, partial(run_job, job, played)) for job, played in work] + published
     wrong = _do(calls, arguments.jobs, tuple(arguments.modules))
     if wrong:
@@ -154,7 +188,15 @@ def _suites(parts: Sequence[str], protocol: str | None) -> list[str]:
     return [s for part in dict.fromkeys(parts) for p, s in PARTS[part].items() if p in wanted]
 
 
+def _of_battles(arguments: argparse.Namespace) -> tuple[list[str], list[str]]:
+    """Mixers and sets of battles, as in the paper."""
+    mixers = [mixer for mixer in arguments.mixers if mixer != "qtran"]
+    return mixers, [kind for kind in arguments.sets if kind in BATTLE_SETS]
+
+
 def _work(arguments: argparse.Namespace, out: Path) -> list[tuple[Job, Played]]:
+    from torchrl_drigm.commands._reproduction import Played
+
     suites = _suites([p for p in arguments.part if p != BATTLES], arguments.protocol)
     seeds, work = range(arguments.seeds), []
     if not seeds:
@@ -173,20 +215,19 @@ def _work(arguments: argparse.Namespace, out: Path) -> list[tuple[Job, Played]]:
     if BATTLES in arguments.part:
         jobs = plan_battles(
             out / BATTLES,
-            [mixer for mixer in arguments.mixers if mixer != "qtran"],  # as in the paper
-            [kind for kind in arguments.sets if kind in BATTLE_SETS],
+            *_of_battles(arguments),
             seeds,
             arguments.fields,
         )
         suite = PARTS[BATTLES][""]
         work += [(job, Played((suite,), arguments.episodes)) for job in jobs]
-    if not work:
-        raise ValueError("nothing is left to train: battles have no qtran and no group_dr.")
     return work
 
 
 def _published(arguments: argparse.Namespace, out: Path) -> list[tuple[str, Call]]:
     """What plays published networks."""
+    from torchrl_drigm.commands._reproduction import Played, find_published, run_published
+
     suites = _suites([p for p in arguments.part if p != BATTLES], arguments.protocol)
     if arguments.published is None or not suites:
         return []
@@ -199,6 +240,8 @@ def _published(arguments: argparse.Namespace, out: Path) -> list[tuple[str, Call
 
 
 def _announce(work: Sequence[tuple[Job, Played]], arguments: argparse.Namespace, out: Path) -> None:
+    from torchrl_drigm.commands._reproduction import check_results
+
     n_runs, seconds = 0, 0.0
     for job, played in work:
         members = job.members()
@@ -224,6 +267,8 @@ def _trained(work: Sequence[tuple[Job, Played]]) -> float:
 
 
 def _do(calls: Sequence[tuple[str, Call]], jobs: int, modules: tuple[str, ...]) -> list[str]:
+    from torchrl_drigm.commands._processes import one_by_one
+
     start, wrong = time.perf_counter(), []
     for number, (label, told) in enumerate(one_by_one(calls, jobs, modules), 1):
         wrong += told

@@ -19,7 +19,7 @@ from torchrl_drigm._named import find_class
 from torchrl_drigm.config.compose import config_path
 from torchrl_drigm.tasks._outlines import OUTLINES
 
-__all__ = ["CHOICES", "check_names", "class_names"]
+__all__ = ["CHOICES", "check_device", "check_names", "class_names"]
 
 #: What fields may say that have a few words to choose from.
 CHOICES: dict[str, tuple[str, ...]] = {
@@ -94,13 +94,7 @@ def check_names(cfg: DictConfig) -> None:
             f"uncertainty.rho={rho} must be {relation} with "
             f"uncertainty.name={cfg.uncertainty.name!r}."
         )
-    if not re.fullmatch(_DEVICES, str(cfg.device)):
-        raise ValueError(f"device={cfg.device!r} must be cpu, cuda, cuda:1 or such.")
-    if str(cfg.device).startswith("cuda") and not _installed.torch_has_gpus():
-        raise ValueError(
-            f"device={cfg.device!r} cannot be used: the PyTorch that is installed is built for the "
-            "CPU. Set device=cpu, or install a build for GPUs."
-        )
+    check_device("device", cfg.device)
     for (field, value), (package, label, extra) in _NEEDED.items():
         if OmegaConf.select(cfg, field) == value and find_spec(package) is None:
             raise ValueError(
@@ -108,6 +102,25 @@ def check_names(cfg: DictConfig) -> None:
                 "installs it."
             )
     _check_simulator(cfg)
+
+
+def check_device(field: str, device: str) -> None:
+    """Refuses a device that PyTorch has no word for, or that the one installed is not built for.
+
+    Args:
+        field (str): what errors call it.
+        device (str): the device.
+
+    Raises:
+        ValueError: naming both.
+    """
+    if not re.fullmatch(_DEVICES, str(device)):
+        raise ValueError(f"{field}={device!r} must be cpu, cuda, cuda:1 or such.")
+    if str(device).startswith("cuda") and not _installed.torch_has_gpus():
+        raise ValueError(
+            f"{field}={device!r} cannot be used: the PyTorch that is installed is built for the "
+            f"CPU. Set {field}=cpu, or install a build for GPUs."
+        )
 
 
 def class_names(field: str) -> list[str]:

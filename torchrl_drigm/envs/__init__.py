@@ -1,22 +1,27 @@
 """Cooperative multi-agent environments with one set of keys."""
 
-from torchrl_drigm.envs.libs import (
-    BuildingParameters,
-    BuildingPhysics,
-    EVChargingEnv,
-    HeaterFailures,
-    MultiAgentWrapper,
-    NoisyVmasEnv,
-    RandomWeather,
-    SMACEnv,
-    SMACWrapper,
-    SMAXEnv,
-    SMAXWrapper,
-    SustainGymEnv,
-    SustainGymWrapper,
-)
-from torchrl_drigm.envs.team_env import team_env
-from torchrl_drigm.envs.toy import DecPOMDPEnv, DronesEnv, HarvestEnv, MachinesEnv
+from typing import TYPE_CHECKING
+
+from torchrl_drigm._lazy import attach
+
+if TYPE_CHECKING:
+    from torchrl_drigm.envs.libs import (
+        BuildingParameters,
+        BuildingPhysics,
+        EVChargingEnv,
+        HeaterFailures,
+        MultiAgentWrapper,
+        NoisyVmasEnv,
+        RandomWeather,
+        SMACEnv,
+        SMACWrapper,
+        SMAXEnv,
+        SMAXWrapper,
+        SustainGymEnv,
+        SustainGymWrapper,
+    )
+    from torchrl_drigm.envs.team_env import team_env
+    from torchrl_drigm.envs.toy import DecPOMDPEnv, DronesEnv, HarvestEnv, MachinesEnv
 
 __all__ = [
     "BuildingParameters",
@@ -38,3 +43,5 @@ __all__ = [
     "SustainGymWrapper",
     "team_env",
 ]
+
+__getattr__, __dir__ = attach(__name__, __file__)

@@ -12,14 +12,12 @@ from matplotlib.figure import Figure
 
 from torchrl_drigm.evaluation.legends import legend_below, named_handles
 from torchrl_drigm.evaluation.looks import LINES, MARKERS, NEUTRAL, OTHERS, Look
-from torchrl_drigm.evaluation.measures import shown_measure
+from torchrl_drigm.evaluation.measures import SCORES, shown_measure
 from torchrl_drigm.evaluation.plots import save_figure
 from torchrl_drigm.evaluation.statistics import check_table, format_table, summarize_column
 
 __all__ = ["SCORES", "best_value", "choice_table", "plot_choice", "score_values"]
 
-#: What a value is worth: of its means over the seeds, one for each shift.
-SCORES = {"mean": "mean over the shifts", "worst": "worst shift"}
 _COLUMNS = ("value", "seed", "shift")
 
 

@@ -22,8 +22,6 @@ from torchrl_drigm.evaluation.methods import (
     method_of,
     read_config,
 )
-from torchrl_drigm.uncertainty import find_set
-from torchrl_drigm.uncertainty.base import check_radius
 
 __all__ = [
     "FACTORS",
@@ -222,6 +220,10 @@ def rounded(gamma: float) -> float:
 
 def _is_share(name: str) -> bool:
     """Whether the size of a set is a share of probability."""
+    # here, as they import PyTorch
+    from torchrl_drigm.uncertainty import find_set
+    from torchrl_drigm.uncertainty.base import check_radius
+
     try:
         found = find_set(name, may_import=False)
     except ValueError:  # of a module that was not imported: nobody knows

@@ -6,10 +6,18 @@ import os
 from pathlib import Path
 
 import pandas as pd
+from omegaconf import DictConfig
 
 from torchrl_drigm._files import atomic_path
 
-__all__ = ["atomic_path", "save_results"]
+__all__ = ["RESULTS", "WIN_RATES", "atomic_path", "results_of", "save_results"]
+
+RESULTS, WIN_RATES = "evaluation.csv", "win_rates.csv"
+
+
+def results_of(cfg: DictConfig) -> str:
+    """Name of the file that a run writes last."""
+    return WIN_RATES if "interval" in cfg.evaluation else RESULTS
 
 
 def save_results(results: pd.DataFrame, path: str | os.PathLike) -> Path:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 
-__all__ = ["MEASURES", "shown_measure"]
+__all__ = ["MEASURES", "SCORES", "shown_measure"]
 
 #: Columns of results by preference, and what tables and plots call them.
 MEASURES = {"normalized_return": "normalised return", "return": "raw return"}
+#: What a value of a parameter is worth: of its means over the seeds, one for each shift.
+SCORES = {"mean": "mean over the shifts", "worst": "worst shift"}
 
 
 def shown_measure(*tables: pd.DataFrame) -> tuple[str, str]:

@@ -17,7 +17,6 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from torchrl_drigm.config.added import ADDED
-from torchrl_drigm.uncertainty import find_set
 
 __all__ = ["describe_runs", "name_of"]
 
@@ -102,6 +101,8 @@ def _set_label(name: str) -> str:
     """What the set calls itself; of one whose module was not imported, the name of the class."""
     if name in _GROUP_DR:
         return _GROUP_DR[name]
+    from torchrl_drigm.uncertainty import find_set  # here, as it imports PyTorch
+
     try:
         return find_set(name, may_import=False).label
     except ValueError:

@@ -12,7 +12,7 @@ from tensordict import TensorDictBase
 
 from torchrl_drigm.evaluation.controls import control_note
 from torchrl_drigm.evaluation.evaluate import evaluate
-from torchrl_drigm.evaluation.files import save_results
+from torchrl_drigm.evaluation.files import RESULTS, WIN_RATES, save_results
 from torchrl_drigm.evaluation.methods import name_of
 from torchrl_drigm.evaluation.metrics import read_metrics
 from torchrl_drigm.evaluation.plots import plot_returns, plot_training_curve
@@ -23,8 +23,6 @@ from torchrl_drigm.tasks import Task
 from torchrl_drigm.tasks.version import environment_version
 
 __all__ = ["evaluate_all", "report_returns", "report_win_rates"]
-
-RESULTS, WIN_RATES = "evaluation.csv", "win_rates.csv"
 
 
 def evaluate_all(

@@ -6,8 +6,9 @@ imported.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -42,6 +43,7 @@ class Outline:
         random: fields of ``env`` that make the nominal model random: where one is set, ``suites``
             begin with ``"severity"``, and ``"validation"`` is another severity.
         metrics: columns of a table of episodes by name, and the entries that they show.
+        wrong: what is wrong with the values of a shift, as far as that is known without the class.
     """
 
     name: str
@@ -49,14 +51,15 @@ class Outline:
     suites: Mapping[str, Sequence[Shift]]
     random: tuple[str, ...] = ()
     metrics: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    wrong: Callable[[Shift], str | None] = field(default=lambda shift: None, compare=False)
 
     def knows(self, entry: str) -> bool:
         """Whether a shift may have that entry."""
         return "*" in self.shifts or entry in self.shifts
 
     def wrong_in(self, shift: Shift) -> str | None:
-        """Values are looked at by the class itself."""
-        return None
+        """What is wrong with its values; the class itself looks at all of them."""
+        return self.wrong(shift)
 
 
 BUILDING = Outline(
@@ -170,7 +173,29 @@ def outline_of(env: DictConfig) -> Outline | None:
         ['severity', 'validation']
     """
     found: Any = OUTLINES.get(str(env.name))
+    if found in (BUILDING, EVCHARGING):
+        looks = _wrong_in_building if found is BUILDING else _wrong_in_garage
+        found = replace(found, wrong=partial(looks, env))
     if found is None or all(OmegaConf.select(env, name) is None for name in found.random):
         return found
     own = severity_suites()
     return replace(found, suites=own | dict(found.suites) | own)
+
+
+def _wrong_in_building(env: DictConfig, shift: Shift) -> str | None:
+    from torchrl_drigm.envs.libs._building_parameters import BuildingParameters
+    from torchrl_drigm.tasks._wrong_shifts import wrong_in_building
+
+    fields = OmegaConf.to_container(env, resolve=True)
+    own = {name: fields[name] for name in BuildingParameters.names() if name in fields}
+    try:
+        parameters = BuildingParameters(**own)
+    except ValueError:  # of the config itself, which others say
+        return None
+    return wrong_in_building(shift, parameters)
+
+
+def _wrong_in_garage(env: DictConfig, shift: Shift) -> str | None:
+    from torchrl_drigm.tasks._wrong_shifts import wrong_in_garage
+
+    return wrong_in_garage(shift, OmegaConf.to_container(env.garages), env.get("days"))

@@ -21,15 +21,15 @@ from torchrl_drigm.envs import (
     RandomWeather,
     SustainGymEnv,
 )
-from torchrl_drigm.envs.libs._building import require_sustaingym
-from torchrl_drigm.envs.libs._building_checks import check_option
-from torchrl_drigm.envs.libs._building_climates import check_climate, check_climates, check_ground
+from torchrl_drigm.envs.libs._building_checks import check_option, require_sustaingym
+from torchrl_drigm.envs.libs._building_climates import check_climates, check_ground
 from torchrl_drigm.envs.libs._building_file import check_building, n_zones, zones_of
 from torchrl_drigm.tasks._building_days import draw_days
 from torchrl_drigm.tasks._building_faults import BuildingFaults
 from torchrl_drigm.tasks._building_scaling import zone_locations
-from torchrl_drigm.tasks._building_suites import BUILDING_SUITES, PAPER_CLIMATES, TRAINED_DAYS
+from torchrl_drigm.tasks._building_suites import PAPER_CLIMATES, TRAINED_DAYS
 from torchrl_drigm.tasks._outlines import BUILDING
+from torchrl_drigm.tasks._wrong_shifts import wrong_in_building
 from torchrl_drigm.tasks.base import Task, Trial
 from torchrl_drigm.tasks.building_returns import OFFICE
 from torchrl_drigm.tasks.references import REFERENCES, power_to_level
@@ -41,9 +41,6 @@ __all__ = ["BuildingTask"]
 
 Climate = tuple[str, str]
 Fields = TypeVar("Fields")
-DAYS_PER_YEAR = 365
-# SustainGym has them, which need not be asked
-_SHIPPED = {tuple(shift["climate"]) for shift in BUILDING_SUITES["climate16"]}
 
 
 class BuildingTask(Task):
@@ -217,30 +214,14 @@ class BuildingTask(Task):
 
     def wrong_in(self, shift: Shift) -> str | None:
         """A climate is a pair of names, days a range of the year."""
-        climate, days = shift.get("climate", ("", "")), shift.get("days", (0, 1))
-        if not _is_pair(climate, str):
-            return (
-                f"climate={climate!r} must be (weather, location), names of SustainGym's or a file."
-            )
-        if not _is_pair(days, int) or not 0 <= days[0] < days[1] <= DAYS_PER_YEAR:
-            return f"days={days!r} must be (lo, hi) with 0 <= lo < hi <= {DAYS_PER_YEAR}."
+        if wrong := wrong_in_building(shift, self.parameters):
+            return wrong
         if "severity" in shift and (wrong := wrong_severity(shift, self._random({}))):
             return wrong
-        for name in ("failures", "random_weather"):
-            if not isinstance(fields := shift.get(name, {}), Mapping):
-                return f"{name}={fields!r} must be a mapping of fields, such as {{'severity': 2}}."
-            if "observed" in fields:
-                return (
-                    f"{name}: observed is what agents see, which cannot be shifted: leave it out."
-                )
-        if "stuck_steps" in shift and "stuck" not in shift:
-            return "stuck_steps says for how long heaters are stuck: give stuck, too."
         try:
             self._options(shift)
             self._fields(BuildingFaults, shift)
-            if "climate" in shift and tuple(climate) not in _SHIPPED:
-                check_climate(*climate, self.parameters)
-        except (ValueError, OSError) as error:
+        except ValueError as error:
             return str(error)
         return None
 
@@ -330,11 +311,3 @@ class BuildingTask(Task):
     def references(self) -> Mapping[str, Callable[[], Callable]]:
         """Policies that need no learning, see :data:`~torchrl_drigm.tasks.REFERENCES`."""
         return REFERENCES
-
-
-def _is_pair(value: Any, kind: type) -> bool:
-    return (
-        isinstance(value, list | tuple)
-        and len(value) == 2
-        and all(isinstance(part, kind) for part in value)
-    )

@@ -20,6 +20,7 @@ from torchrl_drigm.envs.libs._charging_model import require_evcharging
 from torchrl_drigm.tasks._building_days import draw_days
 from torchrl_drigm.tasks._charging_suites import TRAINED_DAYS, TRAINED_GARAGE
 from torchrl_drigm.tasks._outlines import EVCHARGING
+from torchrl_drigm.tasks._wrong_shifts import garage_of, wrong_in_garage
 from torchrl_drigm.tasks.base import Task, Trial
 from torchrl_drigm.tasks.references import ReferencePolicy
 from torchrl_drigm.tasks.suites import Shift
@@ -106,9 +107,7 @@ class EVChargingTask(Task):
         return TransformedEnv(env, Compose())
 
     def _garage(self, shift: Shift) -> Garage:
-        """That of a shift; what it does not say is as in the first one of training."""
-        site, period = self.garages[0]
-        return shift.get("site", site), shift.get("period", period)
+        return garage_of(shift, self.garages)
 
     def _batch(
         self, garages: Sequence[Garage], num_envs: int, seed: int, days: Any = None
@@ -149,13 +148,7 @@ class EVChargingTask(Task):
 
     def wrong_in(self, shift: Shift) -> str | None:
         """A site, a period and days of it."""
-        try:
-            check_garages([self._garage(shift)])
-            if (days := shift.get("days", self.days)) is not None:
-                check_days(days, [self._garage(shift)])
-        except ValueError as error:
-            return str(error)
-        return None
+        return wrong_in_garage(shift, self.garages, self.days)
 
     def contents(self, shift: Shift) -> Shift:
         """Garage and days; without them they are the first ones of training."""

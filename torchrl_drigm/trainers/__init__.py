@@ -20,11 +20,8 @@ if TYPE_CHECKING:
     from torchrl_drigm.trainers.policy_only import keep_policy
     from torchrl_drigm.trainers.prepare import prepare
     from torchrl_drigm.trainers.progress import PrintProgress, ProgressBar
-    from torchrl_drigm.trainers.released import (
-        is_released,
-        load_released_team,
-        released_label,
-    )
+    from torchrl_drigm.trainers.released import load_released_team
+    from torchrl_drigm.trainers.released_folder import is_released, released_label
     from torchrl_drigm.trainers.replay import ReplayState
     from torchrl_drigm.trainers.runs import claim_run, is_done, locate_run, save_config
     from torchrl_drigm.trainers.sizes import Sizes

@@ -24,10 +24,15 @@ import torch
 
 from torchrl_drigm import __version__
 from torchrl_drigm._files import atomic_path
+from torchrl_drigm.trainers.checkpoint_version import (
+    LIST,
+    check_written_version,
+    damaged,
+    read_json,
+)
 
-__all__ = ["check_folder", "check_written_version", "seal_folder"]
+__all__ = ["check_folder", "seal_folder"]
 
-LIST = "files.json"
 MANIFEST = "manifest.json"
 STATE, VALUE, TENSORS = "state.json", "value.json", "state/meta.json"
 # Values of a state dict as TorchRL writes them into state.json.
@@ -77,13 +82,6 @@ def check_folder(folder: Path) -> None:
     _check_kinds(folder, names)
 
 
-def _damaged(folder: Path, what: str) -> ValueError:
-    return ValueError(
-        f"cannot load {folder}: it is damaged ({what}). Take another copy of it, or start the run "
-        "anew."
-    )
-
-
 def _foreign(folder: Path, what: str) -> ValueError:
     return ValueError(
         f"cannot load {folder}: {what}, which no torchrl_drigm run writes. Take a checkpoint that "
@@ -118,51 +116,24 @@ def _as_text(files: dict[str, list], **version: Any) -> str:
     return json.dumps({**version, "files": files, "list": digest}, indent=1) + "\n"
 
 
-def check_written_version(folder: Path) -> None:
-    """Refuse what a newer version wrote, which may mean something else by it.
-
-    Args:
-        folder (Path): of a checkpoint, with its list.
-
-    Raises:
-        ValueError: for a newer version, or a list that cannot be read.
-    """
-    written = _read_json(folder, LIST).get("version")
-    if written is None:  # as versions wrote it that named none
-        return
-    if not isinstance(written, str) or not re.match(r"\d+\.\d+(\.|$)", written):
-        raise _damaged(folder, f"{LIST} has version={written!r}, which is none")
-    if _major_minor(written) > _major_minor(__version__):
-        raise ValueError(
-            f"cannot load {folder}: {LIST} has version={written!r}, and this is torchrl_drigm "
-            f"{__version__}, which does not know what a newer one writes. Install "
-            f"torchrl_drigm>={written}."
-        )
-
-
-def _major_minor(version: str) -> tuple[int, int]:
-    major, minor = version.split(".")[:2]
-    return int(major), int(minor)
-
-
 def _check_hashes(folder: Path, names: set[str]) -> None:
-    found = _read_json(folder, LIST)
+    found = read_json(folder, LIST)
     files = found.get("files")
     version = {key: found[key] for key in ("version",) if key in found}
     written = _as_text(files, **version) if isinstance(files, dict) else None
     if written is None or (folder / LIST).read_bytes() != written.encode():
-        raise _damaged(folder, f"{LIST} is not as it was written")
+        raise damaged(folder, f"{LIST} is not as it was written")
     missing, unlisted = sorted(files.keys() - names), sorted(names - files.keys() - {LIST})
     if missing:
-        raise _damaged(folder, f"{', '.join(missing)} missing")
+        raise damaged(folder, f"{', '.join(missing)} missing")
     if unlisted:
-        raise _damaged(folder, f"{', '.join(unlisted)} not in {LIST}")
+        raise damaged(folder, f"{', '.join(unlisted)} not in {LIST}")
     for name, entry in files.items():
         size = (folder / name).stat().st_size
         if not isinstance(entry, list) or entry[:1] != [size]:
-            raise _damaged(folder, f"{name} has {size} bytes, and {entry!r} in {LIST}")
+            raise damaged(folder, f"{name} has {size} bytes, and {entry!r} in {LIST}")
         if entry[1:] != [_digest(folder / name)]:
-            raise _damaged(folder, f"the content of {name} is not what was written")
+            raise damaged(folder, f"the content of {name} is not what was written")
 
 
 def _check_kinds(folder: Path, names: set[str]) -> None:
@@ -173,7 +144,7 @@ def _check_kinds(folder: Path, names: set[str]) -> None:
 
 
 def _check_components(folder: Path, names: set[str]) -> None:
-    components = _read_json(folder, MANIFEST).get("components") if MANIFEST in names else None
+    components = read_json(folder, MANIFEST).get("components") if MANIFEST in names else None
     if not isinstance(components, dict):
         raise _foreign(folder, f"{MANIFEST} names no components")
     known = {LIST, MANIFEST}
@@ -186,7 +157,7 @@ def _check_components(folder: Path, names: set[str]) -> None:
             own = {f"{path}/{VALUE}"}
         elif adapter == "torchrl.state_dict":
             own = _check_tensors(folder, path, names) | {f"{path}/{STATE}", f"{path}/{TENSORS}"}
-            _check_state(folder, path, _read_json(folder, f"{path}/{STATE}"))
+            _check_state(folder, path, read_json(folder, f"{path}/{STATE}"))
         else:
             raise _foreign(folder, f"component {component!r} is in the format {adapter!r}")
         if sorted(own) != sorted(f"{path}/{file}" for file in record.get("files", ())):
@@ -198,7 +169,7 @@ def _check_components(folder: Path, names: set[str]) -> None:
 
 def _check_tensors(folder: Path, path: str, names: set[str]) -> set[str]:
     """The tensor files of a component, of which tensordict's metadata say no more than shapes."""
-    own, tensors = set(), _read_json(folder, f"{path}/{TENSORS}")
+    own, tensors = set(), read_json(folder, f"{path}/{TENSORS}")
     collection = {"_type": TENSORDICT, "shape": [], "device": "cpu"}
     if {key: tensors.pop(key, None) for key in collection} != collection:
         raise _foreign(folder, f"{path}/{TENSORS} is of another class than TensorDict")
@@ -247,20 +218,3 @@ def _check_state(folder: Path, path: str, value: Any) -> None:
         entries = ()
     for entry in entries:
         _check_state(folder, path, entry)
-
-
-def _read_json(folder: Path, name: str) -> dict[str, Any]:
-    try:
-        value = json.loads((folder / name).read_bytes(), object_pairs_hook=_without_duplicates)
-    except (OSError, ValueError, RecursionError) as error:
-        raise _damaged(folder, f"{name} cannot be read ({error})") from error
-    if not isinstance(value, dict):
-        raise _damaged(folder, f"{name} is no JSON object")
-    return value
-
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Two readers might each take another one of two values of the same name."""
-    if len(dict(pairs)) != len(pairs):
-        raise ValueError("a name stands twice in one object")
-    return dict(pairs)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import json
 import logging
@@ -15,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from torchrl_drigm._files import atomic_path, check_place
+from torchrl_drigm._files import atomic_path
 from torchrl_drigm.trainers.agreement import (
     Disagreement,
     Program,
@@ -23,11 +22,11 @@ from torchrl_drigm.trainers.agreement import (
     on_real_inputs,
 )
 from torchrl_drigm.trainers.program import StepProgram
+from torchrl_drigm.trainers.program_files import check_program
 from torchrl_drigm.trainers.team import Team, load_team
 
 __all__ = ["export_team"]
 
-ONNX = ("onnx", "onnxscript", "onnxruntime")
 _REMEMBER = (
     "at the first step of an episode an input with an 'initial' value is filled with it; from then "
     "on it is what the last call gave as 'next_' and its name"
@@ -78,16 +77,7 @@ def write_programs(run_dir: str | Path, paths: Sequence[Path]) -> dict[str, dict
         dict: of each program's name, what was compared where.
     """
     for path in paths:
-        check_place(f"path={str(path)!r}", path.parent)
-        if path.suffix not in _WRITERS:
-            raise ValueError(
-                f"path={str(path)!r} must end in .pt2, as programs of torch.export do, or in .onnx."
-            )
-        if path.suffix == ".onnx" and (missing := missing_for_onnx()):
-            raise ImportError(
-                f"{path} cannot be written: {', '.join(missing)} missing. "
-                'pip install "torchrl_drigm[onnx]", or name a file *.pt2, which needs nothing more.'
-            )
+        check_program(f"path={str(path)!r}", path)
     team = load_team(run_dir)
     step = StepProgram(team).eval()
     exported, contents, compared = _exported(step), {}, {}
@@ -118,11 +108,6 @@ def _compared(team: Team, step: StepProgram, program: Program) -> dict[str, str]
     except (ImportError, FileNotFoundError) as error:
         found[episode] = f"not compared: {error}"
     return found
-
-
-def missing_for_onnx() -> list[str]:
-    """Packages that writing ONNX needs, and that are not installed."""
-    return [name for name in ONNX if importlib.util.find_spec(name) is None]
 
 
 def _exported(step: StepProgram) -> torch.export.ExportedProgram:

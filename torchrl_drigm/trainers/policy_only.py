@@ -10,8 +10,8 @@ from typing import Any
 from omegaconf import DictConfig
 from torch import Tensor
 
-from torchrl_drigm._files import check_place
 from torchrl_drigm.trainers.checkpoint_folder import RunCheckpoint
+from torchrl_drigm.trainers.program_files import policy_folder
 from torchrl_drigm.trainers.runs import (
     RUN,
     claim_run,
@@ -46,14 +46,8 @@ def keep_policy(run_dir: str | Path, out: str | Path | None = None) -> Path:
     """
     run_dir = Path(run_dir)
     cfg = read_config(run_dir)
-    own = out is None or Path(out).resolve() == run_dir.resolve()
-    folder = run_dir if own else Path(out)
-    check_place(f"out={str(folder)!r}", folder)
-    if not own and folder.is_dir() and any(folder.iterdir()):
-        raise ValueError(
-            f"out={str(folder)!r} is not an empty folder: name another one, in which nothing is "
-            "lost."
-        )
+    folder = policy_folder(run_dir, out)
+    own = folder == run_dir
     with claim_run(_unresumed(cfg), run_dir) if own else nullcontext():
         team = load_team(run_dir)
         ended = any(has_ended(cfg, run_dir, name) for name in ("evaluation.csv", "win_rates.csv"))

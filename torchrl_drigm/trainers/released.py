@@ -6,7 +6,6 @@ Axes: ``A`` agents, ``H`` hidden units, ``F`` observation features.
 from __future__ import annotations
 
 import pickle
-import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,14 +18,14 @@ from torchrl_drigm.config import compose_config
 from torchrl_drigm.modules import DRQN
 from torchrl_drigm.tasks import Task, make_task
 from torchrl_drigm.trainers.builders import make_agents
+from torchrl_drigm.trainers.released_folder import N_AGENTS, RELEASED, find_networks
 from torchrl_drigm.trainers.sizes import Sizes
 from torchrl_drigm.trainers.team import Team
 
-__all__ = ["is_released", "load_released_team", "released_label"]
+__all__ = ["load_released_team"]
 
-NETWORKS = "network_parameter"
 # of SustainGym's OfficeSmall: six zones, its own grid of actions, five features of each zone
-SIZES = Sizes(n_agents=6, n_actions=200, observation_size=5, state_size=10, has_mask=False)
+SIZES = Sizes(n_agents=N_AGENTS, n_actions=200, observation_size=5, state_size=10, has_mask=False)
 HIDDEN = 64
 SHAPES = {
     "fc1.weight": (HIDDEN, SIZES.observation_size + SIZES.n_actions),
@@ -38,35 +37,6 @@ SHAPES = {
     "fc_out.weight": (SIZES.n_actions, HIDDEN),
     "fc_out.bias": (SIZES.n_actions,),
 }
-# names of the published folders, such as robust_qmix_g_rho_0.2_20250918_010857
-_FOLDER = re.compile(r"robust_(vdn|qmix|qtran)(_g|_groupdr)?_rho_([\d.]+)_\d{8}_\d{6}")
-_SETS = {None: "contamination", "_g": "TV", "_groupdr": "GroupDR"}
-
-
-def is_released(folder: str | Path) -> bool:
-    """Whether a folder is laid out as the published ones: with a folder ``network_parameter``."""
-    return (Path(folder) / NETWORKS).is_dir()
-
-
-def released_label(folder: str | Path) -> str:
-    """What tables call the team of a folder: by its name where that is one of the published ones.
-
-    Examples:
-        >>> released_label("results_seeds_0/robust_qmix_g_rho_0.2_20250918_010857")
-        'released TV QMIX, ρ = 0.2'
-        >>> released_label("robust_vdn_rho_0.0_20250917_193726"), released_label("mine")
-        ('released nominal VDN', 'released mine')
-    """
-    name = Path(folder).resolve().name
-    found = _FOLDER.fullmatch(name)
-    if found is None:
-        return f"released {name}"
-    mixer, kind, rho = found.groups()
-    if kind == "_groupdr":
-        return f"released GroupDR {mixer.upper()}"
-    if kind is None and float(rho) == 0:
-        return f"released nominal {mixer.upper()}"
-    return f"released {_SETS[kind]} {mixer.upper()}, ρ = {rho}"
 
 
 def load_released_team(
@@ -101,27 +71,9 @@ def load_released_team(
         FileNotFoundError: no network_parameter in runs/nowhere: name a folder of published ...
     """
     folder = Path(folder)
-    if not is_released(folder):
-        raise FileNotFoundError(
-            f"no {NETWORKS} in {folder}: name a folder of published networks, which has "
-            f"{NETWORKS}/agent_0_q_network.pt and so on."
-        )
-    files = [folder / NETWORKS / f"agent_{agent}_q_network.pt" for agent in range(SIZES.n_agents)]
-    missing = [file.name for file in files if not file.is_file()]
-    if missing:
-        raise FileNotFoundError(
-            f"{folder / NETWORKS} lacks {', '.join(missing)}: a team has one network for each of "
-            f"the {SIZES.n_agents} zones. Copy all of them."
-        )
-    known = {file.name for file in files}
-    others = sorted(f.name for f in (folder / NETWORKS).glob("agent_*") if f.name not in known)
-    if others:
-        raise ValueError(
-            f"{folder / NETWORKS} has {', '.join(others)} beside the networks of the "
-            f"{SIZES.n_agents} zones of the small office: these are of another building."
-        )
+    files = find_networks(folder)
     networks = [_read(file) for file in files]
-    cfg = compose_config("preset=released", "mixer=vdn", "uncertainty=none")
+    cfg = compose_config(*RELEASED)
     cfg.device = str(device)
     agents = make_agents(cfg, SIZES)
     (drqn,) = (module for module in agents.modules() if isinstance(module, DRQN))

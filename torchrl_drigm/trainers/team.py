@@ -16,8 +16,8 @@ from torchrl.envs import Transform, TransformedEnv
 
 from torchrl_drigm.tasks import Task, make_task, read_suite
 from torchrl_drigm.trainers.builders import make_agents
-from torchrl_drigm.trainers.checkpoint_files import LIST, check_written_version
-from torchrl_drigm.trainers.checkpoint_folder import RunCheckpoint, find_checkpoint
+from torchrl_drigm.trainers.checkpoint_folder import RunCheckpoint
+from torchrl_drigm.trainers.checkpoint_version import check_there
 from torchrl_drigm.trainers.environments import make_memory
 from torchrl_drigm.trainers.runs import (
     RUN,
@@ -120,33 +120,12 @@ def load_team(
     run_dir = Path(run_dir)
     cfg = read_config(run_dir)
     cfg.device = str(device)
-    _check_there(run_dir, cfg)
+    check_there(run_dir, cfg)
     task = task or make_task(cfg, may_import=False)
     sizes = Sizes(**read_identity(run_dir, cfg)[SIZES])
     agents = make_agents(cfg, sizes)
     _load_agents(agents, run_dir / "checkpoint")
     return Team(cfg, agents.eval(), task, sizes)
-
-
-def _check_there(run_dir: Path, cfg: DictConfig) -> None:
-    """Refuse a folder without a checkpoint, or with one of a newer version, whose config differs.
-
-    Raises:
-        FileNotFoundError: if there is no checkpoint.
-        ValueError: if it was written by a newer version.
-    """
-    path = run_dir / "checkpoint"
-    try:
-        folder = find_checkpoint(path)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(
-            f"no checkpoint at {path}: the run was stopped before it wrote its first one "
-            f"(checkpoint_interval={cfg.get('checkpoint_interval')} steps), or was copied without "
-            f"it. Train it once more in that folder, with hydra.run.dir={run_dir}, or copy all of "
-            "it."
-        ) from error
-    if (folder / LIST).is_file():
-        check_written_version(folder)
 
 
 def read_identity(run_dir: Path, cfg: DictConfig) -> dict[str, Any]:

@@ -6,7 +6,6 @@ Axes: ``N`` zones, ``n`` of them with a heater, ``T`` weather samples in a year 
 
 import contextlib
 import functools
-import importlib.util
 import io
 import warnings
 from typing import NamedTuple
@@ -19,19 +18,6 @@ from torchrl_drigm.envs.libs._building_checks import DAYS_PER_YEAR
 from torchrl_drigm.envs.libs._building_file import stamp
 from torchrl_drigm.envs.libs._building_parameters import BuildingParameters
 from torchrl_drigm.envs.libs._building_physics import BuildingPhysics
-
-_has_sustaingym = importlib.util.find_spec("sustaingym") is not None
-
-
-def require_sustaingym(name: str, *others: str) -> None:
-    """Raises an ``ImportError`` with the install command where SustainGym, or another, is missing.
-
-    Its other extras bring SustainGym without what buildings need.
-    """
-    if not _has_sustaingym or any(importlib.util.find_spec(other) is None for other in others):
-        raise ImportError(
-            f'{name} needs SustainGym: pip install "torchrl_drigm[sustaingym]" installs it.'
-        )
 
 
 class BuildingModel(NamedTuple):

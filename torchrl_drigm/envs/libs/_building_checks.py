@@ -1,28 +1,26 @@
-"""What a building environment refuses: numbers, days and entries of a reset that do not exist.
+"""What a building environment refuses: numbers and days that do not exist; without PyTorch."""
 
-Axes: ``B`` copies of the environment.
-"""
+from __future__ import annotations
 
+import importlib.util
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
-
-import torch
-from torch import Tensor
 
 from torchrl_drigm._days import DAYS_PER_YEAR, check_days
 
 __all__ = [
     "DAYS_PER_YEAR",
     "check_at_least",
-    "check_chosen",
     "check_days",
     "check_number",
     "check_option",
     "is_pair",
+    "require_sustaingym",
 ]
 
 Option = TypeVar("Option")
+_has_sustaingym = importlib.util.find_spec("sustaingym") is not None
 
 
 def check_at_least(name: str, value: int, lowest: int) -> None:
@@ -71,36 +69,6 @@ def check_option(name: str, cls: type[Option], value: Any) -> Option | None:
         raise ValueError(f"{name}: {error}") from error
 
 
-def check_chosen(name: str, value: Tensor, reset: Tensor, bound: int | None) -> Tensor:
-    """The entry ``name`` of a reset as ``[B]``, checked where it counts.
-
-    Args:
-        name (str): of the entry.
-        value (Tensor): integers ``[B]`` or ``[B, 1]``.
-        reset (Tensor): bool ``[B]``, the copies that are reset.
-        bound (int, optional): what entries must be below. Default: nothing.
-
-    Raises:
-        ValueError: naming the entry, for another shape or type, or numbers out of bounds.
-    """
-    batch = tuple(reset.shape)
-    if value.shape not in {batch, (*batch, 1)}:
-        raise ValueError(
-            f"reset: {name!r} has shape {tuple(value.shape)}; expected {batch} or {(*batch, 1)}."
-        )
-    if value.is_floating_point() or value.dtype == torch.bool:
-        raise ValueError(f"reset: {name!r} has dtype {value.dtype}; expected torch.int64.")
-    value = value.flatten().to(reset.device)
-    if bound is not None:
-        bad = reset & ((value < 0) | (value >= bound))
-        if bad.any():
-            entries = dict(zip(bad.nonzero().flatten().tolist(), value[bad].tolist(), strict=True))
-            raise ValueError(
-                f"reset: {name!r} must be in [0, {bound}); bad entries by copy: {entries}."
-            )
-    return value
-
-
 def is_pair(value: object) -> bool:
     """Whether something is a sequence of two, and no string.
 
@@ -109,3 +77,14 @@ def is_pair(value: object) -> bool:
         (True, False)
     """
     return isinstance(value, Sequence) and not isinstance(value, str) and len(value) == 2
+
+
+def require_sustaingym(name: str, *others: str) -> None:
+    """Raises an ``ImportError`` with the install command where SustainGym, or another, is missing.
+
+    Its other extras bring SustainGym without what buildings need.
+    """
+    if not _has_sustaingym or any(importlib.util.find_spec(other) is None for other in others):
+        raise ImportError(
+            f'{name} needs SustainGym: pip install "torchrl_drigm[sustaingym]" installs it.'
+        )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torchrl_drigm.envs.libs._building import require_sustaingym
-from torchrl_drigm.envs.libs._building_checks import is_pair
+from torchrl_drigm import _installed
+from torchrl_drigm.envs.libs._building_checks import is_pair, require_sustaingym
 from torchrl_drigm.envs.libs._building_parameters import BuildingParameters
 from torchrl_drigm.envs.libs._epw import check_epw, ground_temperatures
 
@@ -41,22 +41,21 @@ def check_climate(weather: str, location: str, parameters: BuildingParameters) -
         parameters (BuildingParameters): with ``ground_temp``.
     """
     require_sustaingym("climates", "pvlib")
-    from sustaingym.envs.building.utils import GROUND_TEMP, WEATHER
-
-    is_file = weather not in WEATHER
+    weathers, locations = _known()
+    is_file = weather not in weathers
     if is_file and not str(weather).lower().endswith(ENDING):
         raise ValueError(
-            f"climates: weather={weather!r} is unknown; valid names: {', '.join(WEATHER)}; or an "
+            f"climates: weather={weather!r} is unknown; valid names: {', '.join(weathers)}; or an "
             f"{ENDING} file."
         )
     if is_file:
         check_epw(weather)
-    if parameters.ground_of(location, GROUND_TEMP) is not None:
+    if parameters.ground_of(location, dict.fromkeys(locations, ())) is not None:
         return
     found = ground_temperatures(weather) if is_file else None
     own = "" if found is None else f" {weather} has, {found[0]:g} m below ground: {found[1]}."
     raise ValueError(
-        f"climates: location={location!r} is unknown; valid names: {', '.join(GROUND_TEMP)}. "
+        f"climates: location={location!r} is unknown; valid names: {', '.join(locations)}. "
         "SustainGym would take its ground for 0 °C all year. Give it in °C for each month, January "
         f"first: ground_temp={{{location}: [twelve numbers]}}.{own}"
     )
@@ -68,12 +67,20 @@ def check_ground(climates: Sequence[tuple[str, str]], parameters: BuildingParame
     Raises:
         ValueError: naming them and the locations.
     """
-    from sustaingym.envs.building.utils import GROUND_TEMP
-
     locations = [location for _, location in climates]
-    if parameters.ground_for_all and set(locations) <= set(GROUND_TEMP):
+    if parameters.ground_for_all and set(locations) <= set(_known()[1]):
         raise ValueError(
             f"ground_temp={list(parameters.ground_temp)} is for locations that SustainGym lacks, "
             f"and it has its own for {', '.join(locations)}: give the location another name, or "
             f"ground_temp={{{locations[0]}: [twelve numbers]}}."
         )
+
+
+def _known() -> tuple[list[str], list[str]]:
+    """SustainGym's weathers and locations: off its files, as importing it takes seconds."""
+    weathers, locations = _installed.weathers(), _installed.locations()
+    if weathers is None or locations is None:  # laid out in another way
+        from sustaingym.envs.building.utils import GROUND_TEMP, WEATHER
+
+        return list(WEATHER), list(GROUND_TEMP)
+    return weathers, locations

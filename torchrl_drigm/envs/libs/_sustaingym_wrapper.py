@@ -5,8 +5,7 @@ from tensordict import TensorDict, TensorDictBase
 from torchrl.data import Bounded, Categorical, Composite, Unbounded
 from torchrl.envs.common import _EnvWrapper
 
-from torchrl_drigm.envs.libs._building import require_sustaingym
-from torchrl_drigm.envs.libs._building_checks import check_at_least
+from torchrl_drigm.envs.libs._building_checks import check_at_least, require_sustaingym
 from torchrl_drigm.envs.libs._sustaingym_views import view_of
 
 

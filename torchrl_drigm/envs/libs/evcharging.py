@@ -14,9 +14,10 @@ from torch import Tensor
 
 from torchrl_drigm._garages import PERIODS, SITES, check_days, check_garages
 from torchrl_drigm.envs._seeded import SeededEnv
-from torchrl_drigm.envs.libs._building_checks import check_at_least, check_chosen
+from torchrl_drigm.envs.libs._building_checks import check_at_least
 from torchrl_drigm.envs.libs._building_specs import building_specs
 from torchrl_drigm.envs.libs._charging_model import MOMENTS, load_charging, require_evcharging
+from torchrl_drigm.envs.libs._reset_checks import check_chosen
 
 __all__ = ["EVChargingEnv"]
 

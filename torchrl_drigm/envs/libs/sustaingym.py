@@ -12,13 +12,13 @@ import torch
 from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
 
-from torchrl_drigm.envs.libs._building import load_building, require_sustaingym
+from torchrl_drigm.envs.libs._building import load_building
 from torchrl_drigm.envs.libs._building_checks import (
     DAYS_PER_YEAR,
     check_at_least,
-    check_chosen,
     check_days,
     check_option,
+    require_sustaingym,
 )
 from torchrl_drigm.envs.libs._building_climates import check_climates
 from torchrl_drigm.envs.libs._building_dynamics import BuildingDynamics
@@ -28,6 +28,7 @@ from torchrl_drigm.envs.libs._building_parameters import BuildingParameters
 from torchrl_drigm.envs.libs._building_physics import BuildingPhysics
 from torchrl_drigm.envs.libs._building_specs import building_specs
 from torchrl_drigm.envs.libs._building_weather import RandomWeather
+from torchrl_drigm.envs.libs._reset_checks import check_chosen
 from torchrl_drigm.envs.libs._sustaingym_wrapper import SustainGymWrapper
 
 __all__ = [
