@@ -12,6 +12,8 @@ from torchrl_drigm.evaluation import (
     save_results,
     summarize,
 )
+from torchrl_drigm.evaluation.plots import shift_labels
+from torchrl_drigm.evaluation.shift_tables import by_shift
 
 
 def results(**policies):
@@ -139,3 +141,22 @@ def test_one_seed_has_no_interval_and_none_has_no_mean():
 def test_an_interval_is_of_finite_numbers(values):
     with pytest.raises(ValueError, match="one finite number per seed"):
         mean_interval(values)
+
+
+@pytest.mark.parametrize(
+    ("shift", "location", "title", "tick"),
+    [
+        ("env_1", "Tucson", "env_1 Tucson", "env_1\nTucson"),
+        ("home", "Home", "home", "home"),
+        ("Tampa May", "Tampa", "Tampa May", "Tampa May"),
+        ("Homestead", "Home", "Homestead Home", "Homestead\nHome"),  # another word
+        ("env_1", None, "env_1", "env_1"),
+        ("env_1", float("nan"), "env_1", "env_1"),
+    ],
+)
+def test_a_column_names_its_place_once(shift, location, title, tick):
+    rows = {"policy": "QMIX", "shift": shift, "location": location, "n": 2}
+    scores = pd.DataFrame([rows | {"mean": 1.0, "standard_error": 0.1}])
+    assert format_table(scores).splitlines()[0].split("  ")[-1].strip() == title
+    assert by_shift(scores, "return").splitlines()[0] == f"| | runs | {title} |"
+    assert shift_labels(scores) == [tick]

@@ -7,7 +7,7 @@ import io
 import re
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from torchrl_drigm.evaluation.compare import evaluation_file
 from torchrl_drigm.evaluation.files import results_of, save_results
 from torchrl_drigm.evaluation.methods import name_of
 from torchrl_drigm.evaluation.report import evaluate_all
-from torchrl_drigm.tasks import Task
+from torchrl_drigm.tasks import BuildingTask, Task, make_task
 from torchrl_drigm.tasks.version import environment_version
 from torchrl_drigm.trainers import (
     is_done,
@@ -102,8 +102,9 @@ def check_results(members: Mapping[Path, DictConfig], played: Played) -> None:
     """
     for folder, cfg in members.items():
         locate_run(cfg, folder)
+        packages = make_task(cfg).packages
         for suite in played.suites:
-            is_played(result_file(folder, cfg, suite), played.episodes)
+            is_played(result_file(folder, cfg, suite), played.episodes, packages)
 
 
 class _Now(io.TextIOBase):
@@ -133,7 +134,8 @@ def run_published(folder: Path, place: Path, seed: int, played: Played) -> list[
     """
     torch.set_num_threads(1)
     files = {suite: place / evaluation_file(suite) for suite in played.suites}
-    waiting = {s: f for s, f in files.items() if not is_played(f, played.episodes)}
+    packages = BuildingTask.packages
+    waiting = {s: f for s, f in files.items() if not is_played(f, played.episodes, packages)}
     if not waiting:
         return []
     team, label = load_released_team(folder), released_label(folder)
@@ -141,7 +143,8 @@ def run_published(folder: Path, place: Path, seed: int, played: Played) -> list[
         rows = evaluate_all(
             {label: team}, team.task, suite, episodes=played.episodes, seed=TEST_SEED
         )
-        save_results(rows.assign(seed=seed, environment=environment_version()), file)
+        version = environment_version(packages)
+        save_results(rows.assign(seed=seed, environment=version), file)
     return []
 
 
@@ -178,7 +181,8 @@ def result_file(folder: Path, cfg: DictConfig, suite: str) -> Path:
 def play_run(folder: Path, cfg: DictConfig, played: Played) -> None:
     """Play the team of a run in the suites that it has no results of; references beside it."""
     files = {suite: result_file(folder, cfg, suite) for suite in played.suites}
-    waiting = {s: f for s, f in files.items() if not is_played(f, played.episodes)}
+    packages = make_task(cfg).packages
+    waiting = {s: f for s, f in files.items() if not is_played(f, played.episodes, packages)}
     if not waiting:
         return
     team = load_team(folder)
@@ -191,12 +195,17 @@ def play_run(folder: Path, cfg: DictConfig, played: Played) -> None:
             seed=TEST_SEED,
         )
         rows = pd.concat([own, _references(suite, played.episodes, _Task(team.task))])
-        rows["environment"] = environment_version()
+        rows["environment"] = environment_version(packages)
         save_results(rows, file)
 
 
-def is_played(file: Path, episodes: int) -> bool:
+def is_played(file: Path, episodes: int, packages: Sequence[str]) -> bool:
     """Whether a file has whole results.
+
+    Args:
+        file (Path): the file.
+        episodes (int): of each shift.
+        packages (sequence of str): those of the simulator.
 
     Raises:
         ValueError: for a file that is torn, or of another version of the environment or number of
@@ -211,11 +220,12 @@ def is_played(file: Path, episodes: int) -> bool:
     missing = [c for c in ("policy", "shift", "return", "environment") if c not in rows]
     if missing or rows.empty:
         raise ValueError(f"{file} lacks {missing or 'rows'}: it is no result of this. {way}")
-    versions = set(rows["environment"].astype(str)) - {environment_version()}
+    version = environment_version(packages)
+    versions = set(rows["environment"].astype(str)) - {version}
     if versions:
         raise ValueError(
             f"{file} was played in another version of the environment, {versions.pop()!r}; this is "
-            f"{environment_version()!r}. {way}"
+            f"{version!r}. {way}"
         )
     counts = rows.groupby(["policy", "shift"]).size()
     if (counts != episodes).any():

@@ -17,6 +17,7 @@ from torchrl_drigm.modules import DRQN
 from torchrl_drigm.tasks import BuildingTask, Task, read_suite
 from torchrl_drigm.tasks.axes import add_marks, without_marks
 from torchrl_drigm.tasks.playing import ACTION, RETURN, play
+from torchrl_drigm.tasks.version import environment_version
 
 __all__ = ["evaluate"]
 
@@ -65,7 +66,8 @@ def evaluate(
         each (``climate``, ``location`` and ``day`` of a building, ``won`` and ``steps`` of a
         battle), ``episode``, ``return`` (the team's reward summed over the episode) and, where the
         task has one, ``normalized_return`` (:meth:`~torchrl_drigm.tasks.Task.normalise`).
-        ``attrs["trained"]`` has the names of the shifts that the team was trained in.
+        ``attrs["trained"]`` has the names of the shifts that the team was trained in, and
+        ``attrs["environment"]`` the versions of the task's simulator and of what it runs on.
 
     Raises:
         ValueError: ``episodes`` is below 1, the suite is unknown or has entries that the task does
@@ -125,6 +127,7 @@ def evaluate(
     if normalised is not None:
         results["normalized_return"] = normalised
     results.attrs["measure"] = task.measure  # for tables and plots
+    results.attrs["environment"] = environment_version(task.packages)
     own = getattr(team, "task", None)  # which may be of another severity than the one played
     own = own if type(own) is type(task) else task
     results.attrs["trained"] = [shift["name"] for shift in shifts if own.trained_in(shift)]

@@ -20,7 +20,7 @@ from torchrl_drigm.evaluation.files import atomic_path
 from torchrl_drigm.evaluation.legends import legend_below
 from torchrl_drigm.evaluation.looks import LINES, looks, seeds_text
 from torchrl_drigm.evaluation.measures import MEASURES, shown_measure
-from torchrl_drigm.evaluation.statistics import check_table, summarize_column
+from torchrl_drigm.evaluation.statistics import check_table, shift_title, summarize_column
 
 __all__ = ["plot_returns", "plot_training_curve"]
 
@@ -218,10 +218,11 @@ def shift_labels(shifts: pd.DataFrame, trained: Collection[str] = ()) -> list[st
         >>> shift_labels(pd.DataFrame({"shift": ["env_1", "env_2"]}), ["env_1"])
         ['env_1\n(training)', 'env_2']
     """
-    places = shifts["location"] if "location" in shifts else shifts["shift"]
+    places = shifts["location"] if "location" in shifts else [None] * len(shifts)
     labels = []
     for shift, place in zip(shifts["shift"], places, strict=True):
-        words = dict.fromkeys([shift, place, *["(training)"] * (shift in trained)])
+        words = [shift] if shift_title(shift, place) == shift else [shift, place]
+        words += ["(training)"] * (shift in trained)
         labels.append("\n".join(textwrap.fill(word, 14) for word in words))
     return labels
 

@@ -13,6 +13,7 @@ from torchrl_drigm.evaluation.compare import KEYS, evaluation_file
 from torchrl_drigm.evaluation.files import save_results
 from torchrl_drigm.evaluation.measures import MEASURES, shown_measure
 from torchrl_drigm.evaluation.shift_tables import by_shift, over_the_seeds
+from torchrl_drigm.tasks import BuildingTask
 from torchrl_drigm.tasks.version import environment_version
 
 __all__ = ["PUBLISHED", "published_rows", "report_published", "rho_effect"]
@@ -46,7 +47,7 @@ def report_published(folder: str | Path, suite: str, out: str | Path) -> list[Pa
     parts = [
         f"# {suite}: the published networks",
         f"{label.capitalize()} by shift, mean ± standard error over the runs. "
-        f"{environment_version()}; {source()}.",
+        f"{environment_version(BuildingTask.packages)}; {source()}.",
         by_shift(scores, label),
     ]
     last = scores["shift"].iloc[-1]

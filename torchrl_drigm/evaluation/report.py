@@ -62,7 +62,8 @@ def report_returns(
         results: rows of :func:`evaluate_all`.
         run_dir: folder of the run.
         learned: which of the policies were learned; the others are references.
-        name: file to write the rows into, with a column ``environment``, its version; the picture
+        name: file to write the rows into, with a column ``environment``, its version, which
+            :func:`evaluate` notes in ``attrs["environment"]``; the picture
             has the same name, ``returns.png`` for that of the run itself.
         undrawn: policies of the table alone.
         out: folder of the files. Default: that of the run.
@@ -76,8 +77,9 @@ def report_returns(
     others = ~own & ~policy.isin(list(undrawn))
     picture = "returns.png" if name == RESULTS else Path(name).with_suffix(".png")
     references = results[others] if others.any() else None
+    version = results.attrs.get("environment", environment_version())
     files = [
-        save_results(results.assign(environment=environment_version()), out / name),
+        save_results(results.assign(environment=version), out / name),
         plot_returns(results[own], out / picture, references=references),
     ]
     summary = summarize(results)

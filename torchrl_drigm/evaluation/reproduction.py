@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 from datetime import date
-from importlib import metadata
 from pathlib import Path
 
 import pandas as pd
@@ -28,7 +27,7 @@ from torchrl_drigm.evaluation.seed_tables import (
 )
 from torchrl_drigm.evaluation.shift_plots import plot_shifts
 from torchrl_drigm.evaluation.shift_tables import by_shift, cell, over_the_seeds
-from torchrl_drigm.tasks import make_task
+from torchrl_drigm.tasks import Task, make_task
 from torchrl_drigm.tasks.version import environment_version
 from torchrl_drigm.trainers.runs import read_code
 from torchrl_drigm.uncertainty import find_set
@@ -63,6 +62,7 @@ def report_suite(
         ValueError: no run has results, or they cannot be compared.
     """
     compared = compare_runs([folder], suite)
+    task = _task_of(compared)
     column, label = shown_measure(compared)
     kinds = _kinds(compared)
     rows = compared.merge(kinds, on="policy", how="left")
@@ -90,15 +90,18 @@ def report_suite(
     return [
         save_results(rows[keep], out / f"{suite}.csv"),
         out / f"{suite}.md",
-        plot_shifts(_drawn(over_seeds), out / f"{suite}.png", label, _trained(compared, suite)),
+        plot_shifts(_drawn(over_seeds), out / f"{suite}.png", label, _trained(task, suite)),
     ]
 
 
-def _trained(compared: pd.DataFrame, suite: str) -> list[str]:
-    """Names of the suite's shifts that the first of the runs was trained in."""
-    task = make_task(
-        OmegaConf.load(Path(compared["run"].iloc[0]) / "config.yaml"), may_import=False
-    )
+def _task_of(compared: pd.DataFrame) -> Task:
+    """The task of the first of the runs."""
+    config = Path(compared["run"].iloc[0]) / "config.yaml"
+    return make_task(OmegaConf.load(config), may_import=False)
+
+
+def _trained(task: Task, suite: str) -> list[str]:
+    """Names of the suite's shifts that were trained in."""
     return [shift["name"] for shift in task.suites.get(suite, ()) if task.trained_in(shift)]
 
 
@@ -173,10 +176,10 @@ def _provenance(folder: str | Path, compared: pd.DataFrame, seconds: float) -> s
     frames = sorted({int(read_config(run)["collector.total_frames"]) for run in runs})
     machine = f"{platform.processor() or 'CPU'}, Python {platform.python_version()}"
     codes = dict.fromkeys(filter(None, map(read_code, runs)))
+    version = environment_version(_task_of(compared).packages)
     trained = f"trained at {', '.join(codes)}, tables made" if codes else "tables made"
     return (
         f"{len(runs)} runs below {Path(folder).name} of {', '.join(f'{n:,}' for n in frames)} "
         f"steps each, {seconds / 3600:.1f} hours of training in all "
-        f"({machine}, torch {metadata.version('torch')}). "
-        f"{environment_version()}; {trained} at {source()}, {date.today().isoformat()}."
+        f"({machine}). {version}; {trained} at {source()}, {date.today().isoformat()}."
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from torchrl_drigm.evaluation.measures import MEASURES
+from torchrl_drigm.evaluation.statistics import shift_title
 
 __all__ = ["by_shift", "cell", "over_the_seeds"]
 
@@ -21,10 +22,8 @@ def by_shift(scores: pd.DataFrame, label: str) -> str:
     """A row per policy: its runs, and mean ± standard error of each shift."""
     digits = 1 if label == MEASURES["return"] else 3
     shifts = list(scores["shift"].unique())
-    places = dict.fromkeys(shifts, "")
-    if "location" in scores:
-        places |= {s: f" {p}" for s, p in zip(scores["shift"], scores["location"], strict=True)}
-    head = " | ".join(f"{shift}{places[shift]}" for shift in shifts)
+    places = dict(zip(scores["shift"], scores.get("location", [None] * len(scores)), strict=True))
+    head = " | ".join(shift_title(shift, places[shift]) for shift in shifts)
     lines = [f"| | runs | {head} |", "|---" * (len(shifts) + 2) + "|"]
     for policy, own in scores.groupby("policy", sort=False):
         cells = {row.shift: cell(row, digits) for row in own.itertuples()}

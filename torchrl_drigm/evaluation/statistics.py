@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -123,7 +124,7 @@ def format_table(summary: pd.DataFrame) -> str:
     digits = ".1f" if raw else ".3f"
     columns: dict[str, dict[str, str]] = {}
     for row in summary.itertuples():
-        title = f"{row.shift} {row.location}" if "location" in summary else row.shift
+        title = shift_title(row.shift, row.location if "location" in summary else None)
         cells = columns.setdefault(title, {})
         error = "(n = 1)" if pd.isna(row.standard_error) else f"± {row.standard_error:{digits}}"
         cells[row.policy] = f"{row.mean:{digits}} {error}"
@@ -133,6 +134,21 @@ def format_table(summary: pd.DataFrame) -> str:
     for title, cells in columns.items():
         blocks.append(_aligned([title, *(cells.get(p, "-") for p in policies)], str.rjust))
     return "\n".join("  ".join(line) for line in zip(*blocks, strict=True))
+
+
+def shift_title(shift: str, location: str | None) -> str:
+    """A shift and its location, which is left out where the shift names it.
+
+    Examples:
+        >>> shift_title("env_1", "Tucson"), shift_title("Tucson days 0-29", "Tucson")
+        ('env_1 Tucson', 'Tucson days 0-29')
+        >>> shift_title("home", "Home"), shift_title("env_1", None)
+        ('home', 'env_1')
+    """
+    if location is None or pd.isna(location):
+        return shift
+    named = re.search(rf"(?<!\w){re.escape(location)}(?!\w)", shift, re.IGNORECASE)
+    return shift if named else f"{shift} {location}"
 
 
 def _aligned(cells: list[str], pad: Callable[[str, int], str]) -> list[str]:

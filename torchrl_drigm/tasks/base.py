@@ -58,6 +58,7 @@ class Task(ABC):
         columns: what a table of episodes shows of each.
         measure: the column that tables and pictures show, and what they call it, if that is
             another one than the return, which may be normalised.
+        packages: what its simulator is installed as; results name their versions.
         resumes_mid_episode: whether its environments' state can be saved and restored.
         max_steps: steps after which every episode has ended; ``None`` if nothing says so.
         groups: what training episodes are drawn from at random, such as climates.
@@ -78,6 +79,7 @@ class Task(ABC):
     metrics: ClassVar[Mapping[str, NestedKey]] = {}
     columns: ClassVar[Sequence[str]] = ("return",)
     measure: ClassVar[tuple[str, str] | None] = None
+    packages: Sequence[str] = ()
     resumes_mid_episode: ClassVar[bool] = True
     max_steps: int | None = None
     groups: Sequence[Any] = ()

@@ -139,6 +139,7 @@ class SMAXTask(BattlesTask):
     """
 
     name = "smax"
+    packages = ("jaxmarl", "jax")
     shifts: ClassVar[Mapping[str, str]] = SMAX.shifts
     suites: ClassVar[Mapping[str, Sequence[Shift]]] = SMAX.suites
     stop = 4
@@ -183,6 +184,7 @@ class SMACTask(BattlesTask):
     """Battles of StarCraft II: as many games as there are battles, a process each."""
 
     name = "smac"
+    packages = ("smac", "pysc2")
     resumes_mid_episode = False
     stop = 1  # not available to the dead, who do nothing
 

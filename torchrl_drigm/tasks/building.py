@@ -74,6 +74,7 @@ class BuildingTask(Task):
     name = "building"
     shifts: ClassVar[Mapping[str, str]] = BUILDING.shifts
     suites: ClassVar[Mapping[str, Sequence[Shift]]] = BUILDING.suites
+    packages = ("sustaingym",)
 
     def __init__(
         self,

@@ -72,6 +72,7 @@ class EVChargingTask(Task):
     name = "evcharging"
     shifts: ClassVar[Mapping[str, str]] = EVCHARGING.shifts
     suites: ClassVar[Mapping[str, Sequence[Shift]]] = EVCHARGING.suites
+    packages = ("sustaingym", "acnportal")
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -121,6 +121,17 @@ class TorchRLTask(Task):
         self._failure({}, seed=0)  # refuses what is none
         if action_failure is not None or "severity" in self.kwargs:
             self.suites = severity_suites() | type(self).suites
+
+    @property
+    def packages(self) -> Sequence[str]:
+        """VMAS, or the package that what makes the environment is of; TorchRL is named anyway."""
+        made = self._make
+        parts = (getattr(made, name, "") for name in ("__module__", "__qualname__"))
+        path = made if isinstance(made, str) else ".".join(parts)
+        package = path.partition(":")[0].partition(".")[0]
+        if package in ("torchrl", "torchrl_drigm"):
+            return ("vmas",) if "Vmas" in path else ()
+        return (package,)
 
     def knows(self, entry: str) -> bool:
         """Whatever makes the environment may take it; :meth:`wrong_in` knows."""
