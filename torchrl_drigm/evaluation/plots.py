@@ -30,6 +30,7 @@ _LABELS = {"loss": "TD loss", "loss_dual": "dual loss", "epsilon": "exploration 
 # Where half of a training curve is above this floor, the axis starts there: the first episodes,
 # those of random actions, would take most of it.
 _FLOOR = -0.5
+_FAR = 3.0  # episodes below the lowest mean, in units of what there is above it
 _EVALUATION = {"ms": 4, "lw": 0.9, "color": "black", "mfc": "white"}
 
 
@@ -117,7 +118,9 @@ def plot_returns(
     of one episode has no error bar. Hollow markers are those of one team; filled ones, of rows with
     a column ``seed``, are means over several, and their errors are over the seeds. Of normalised
     returns the axis shows all means and what else is not negative; what lies below is named in the
-    legend. Of returns as they are it shows all means and the references that are no worse.
+    legend. Of returns as they are it shows all means, the references that are no worse, and all
+    episodes but those that would leave less than a quarter of the axis to what is above the lowest
+    mean. Episodes below the axis are triangles at its edge, and are counted in the legend.
 
     Args:
         results: rows of :func:`~torchrl_drigm.evaluation.evaluate`, with a further column
@@ -152,7 +155,7 @@ def plot_returns(
     figure = Figure(figsize=(max(7, 1.8 + 1.3 * len(slot)), 5), layout="constrained")
     ax = figure.subplots()
     handles = []
-    look = looks(summary["policy"])
+    look, n_hidden = looks(summary["policy"]), 0
     policies = list(look)
     offsets = (np.arange(len(policies)) - (len(policies) - 1) / 2) * 0.6 / len(policies)
     for policy, offset in zip(policies, offsets, strict=True):
@@ -162,7 +165,14 @@ def plot_returns(
         spread = own.groupby("shift").cumcount() / own.groupby("shift")["shift"].transform("size")
         x = x + (spread - 0.5) * 0.4 / len(policies)
         ax.plot(x, own[column], ".", ms=4, mew=0, color=look[policy].colour, alpha=0.35)
-        hidden = (own[column] < bottom).sum()
+        below = own[column] < bottom
+        hidden = below.sum()
+        edge = np.full(hidden, 0.012)  # of the axis
+        ax.plot(
+            x[below], edge, "v", ms=4, mew=0, color=look[policy].colour, alpha=0.7,
+            transform=ax.get_xaxis_transform(),
+        )  # fmt: skip
+        n_hidden += hidden
         n_seeds = own["seed"].nunique() if "seed" in own else 1
         name = f"{policy} ({seeds_text(n_seeds)})" if n_seeds > 1 else policy
         means = summary[summary["policy"] == policy]
@@ -195,6 +205,7 @@ def plot_returns(
     if several:
         teams = "the seeds, or the episodes of one (hollow)"
     note = f"Markers: mean over {teams}; bars: ± standard error{single}; dots: episodes"
+    note += ", triangles those below the axis" if n_hidden else ""
     legend_below(
         figure, handles, f"{note}; lines: means of references" if len(handles) > n_lines else note
     )
@@ -237,6 +248,8 @@ def _limits(
     others = pd.concat(others)
     if column != "normalized_return":
         low, high = means.min(), max(others.max(), means.max())
+        # all episodes but those that would leave little of the axis to the means
+        low = min(low, episodes[episodes >= low - _FAR * (high - low)].min())
         margin = 0.05 * (high - low) or 1.0
         return low - margin, high + margin
     return pd.concat([means, others[others >= 0]]).min() - 0.04, max(1.0, episodes.max()) + 0.03

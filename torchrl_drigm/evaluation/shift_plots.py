@@ -20,6 +20,8 @@ from torchrl_drigm.evaluation.statistics import check_table
 __all__ = ["plot_shifts"]
 
 _REFERENCE = "#999999"
+_FAR = 5.0
+_ROOM = 0.25  # for arrows, in units of what the others span
 
 
 def plot_shifts(
@@ -39,7 +41,9 @@ def plot_shifts(
         label: of what is drawn.
         trained: names of the shifts that were trained in, which are marked.
 
-    Policies that do not learn are drawn where they are no worse than the worst that did.
+    Policies that do not learn are drawn where they are no worse than the worst that did. A method
+    that fell so far that the others could not be told apart (:func:`collapsed`) does not stretch
+    the axis: arrows in its colour point to where it is, with its means.
 
     Returns:
         The path.
@@ -57,29 +61,68 @@ def plot_shifts(
     width = max(4.2, 1.2 + (1.25 if n_slots <= 4 else 0.45) * n_slots)
     figure = Figure(figsize=(width * len(mixers), 3.6 * len(rows) + 1.0), layout="constrained")
     panels = figure.subplots(len(rows), len(mixers), squeeze=False, sharey="row")
+    cut = False
     for axis, line in zip(rows, panels, strict=True):
         some = scores if axis is None else scores[scores["axis"] == axis]
         learned = some[some["mixer"] != ""]
-        low, high = learned["mean"].min(), max(learned["mean"].max(), some["mean"].max())
+        shown = learned[~learned["policy"].isin(collapsed(learned))]
+        hides = len(shown) < len(learned)
+        cut |= hides
+        low = (shown["mean"] - shown["standard_error"].fillna(0)).min()
+        high = (learned["mean"] + learned["standard_error"].fillna(0)).max()
+        high = max(high, some["mean"].max())
         margin = 0.06 * (high - low) or 0.05
+        low -= _ROOM * (high - low) if hides else 0.0
         for mixer, panel in zip(mixers, line, strict=True):
-            _draw(panel, some[some["mixer"].isin([mixer, ""])], axis, low - margin, trained)
             panel.set_ylim(low - margin, high + margin)
+            _draw(panel, some[some["mixer"].isin([mixer, ""])], axis, low - margin, trained)
+            panel.margins(x=0.1 if hides else 0.05)  # for what is written at arrows
             panel.set_title(mixer_label(mixer))
             panel.grid(alpha=0.3)
         line[0].set_ylabel(label)
     note = "Markers: mean over the seeds; bars: ± standard error; thin and hollow: one seed"
     if (scores["kind"] != "method").any():
         note += "; grey: to compare with, learned by nobody or with the discount that is best there"
+    if cut:
+        note += "; arrows: means below the axis, with their values"
     legend_below(figure, named_handles(figure), note)
     return save_figure(figure, path)
+
+
+def collapsed(scores: pd.DataFrame) -> list[str]:
+    """Policies that the others would be squeezed into a small part of an axis by.
+
+    Their lowest means are further below those of all others than :data:`_FAR` times what these
+    span. At least two of the policies, and half of them, are others.
+
+    Args:
+        scores: rows with the columns ``policy``, ``mean`` and ``standard_error``.
+
+    Examples:
+        >>> rows = {"policy": list("aabbcc"), "standard_error": 0.01}
+        >>> collapsed(pd.DataFrame({**rows, "mean": [0.9, 0.8, 0.9, 0.7, 0.9, -11.0]}))
+        ['c']
+        >>> collapsed(pd.DataFrame({**rows, "mean": [0.9, 0.8, 0.9, 0.7, 0.9, 0.1]}))
+        []
+    """
+    lowest = scores.groupby("policy", sort=False)["mean"].min().sort_values(kind="stable")
+    policies, far = list(lowest.index), 0
+    for n in range(1, len(policies) - max(2, (len(policies) + 1) // 2) + 1):
+        others = scores[scores["policy"].isin(policies[n:])]
+        low, high = others["mean"].min(), others["mean"].max()
+        # methods that are all alike differ by no less than their errors, or what can be seen
+        error = others["standard_error"].fillna(0.0).max()
+        span = max(high - low, 2 * error, 0.05 * abs(low), 0.05 * abs(high))
+        if lowest.iloc[n - 1] < low - _FAR * span:
+            far = n
+    return policies[:far]
 
 
 def _draw(
     panel: Axes, scores: pd.DataFrame, axis: str | None, bottom: float, trained: Collection[str]
 ) -> None:
     shifts, names = list(scores["shift"].unique()), _names(scores)
-    look, lines = looks(names.values()), cycle(LINES[2:])
+    look, lines, n_below = looks(names.values()), cycle(LINES[2:]), 0
     for policy, own in scores.groupby("policy", sort=False):
         kind = own["kind"].iloc[0]
         own = own.sort_values("level") if axis is not None else own
@@ -89,6 +132,10 @@ def _draw(
             if (own["mean"] >= bottom).all():  # others are no lines to compare with
                 panel.plot(x, own["mean"], ls=line, lw=1.2, color=_REFERENCE, label=policy)
             continue
+        below = own["mean"] < bottom
+        colour = NEUTRAL if kind == "control" else look[names[policy]].colour
+        _point_below(panel, x[below], own["mean"][below], colour, n_below)
+        n_below += below.any()
         if kind == "control":
             name = f"{BEST_DISCOUNT}, in hindsight"
             panel.plot(x, own["mean"], ls=LINES[1], lw=1.3, color=NEUTRAL, label=name)
@@ -109,6 +156,25 @@ def _draw(
     panel.set_xlabel(axis)
     for level in scores[scores["shift"].isin(trained)]["level"].unique():
         panel.axvline(level, color=_REFERENCE, lw=5, alpha=0.35, zorder=0, label="training")
+
+
+def _point_below(panel: Axes, x: pd.Series, means: pd.Series, colour: str, place: int) -> None:
+    """Arrows to means below the axis; those of the policy after another one stand beside its."""
+    for at, mean in zip(x, means, strict=True):
+        panel.annotate(
+            f"{mean:.3g}",
+            xy=(at, 0.0),
+            xycoords=("data", "axes fraction"),
+            xytext=(10 * place, 16),
+            textcoords="offset points",
+            arrowprops={"arrowstyle": "-|>", "color": colour},
+            color=colour,
+            rotation=90,
+            ha="center",
+            va="bottom",
+            fontsize=7,
+            zorder=4,
+        )
 
 
 def _names(scores: pd.DataFrame) -> dict[str, str]:
