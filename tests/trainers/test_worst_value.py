@@ -37,6 +37,11 @@ def test_the_default_with_negative_rewards(tmp_path, uncertainty):
     with pytest.warns(UserWarning, match=r"uncertainty\.worst_value=0 is above every") as told:
         build(tmp_path / "wrong", *chosen).train()
     assert len(told) == 1
+    shown = warnings.formatwarning(
+        told[0].message, told[0].category, told[0].filename, told[0].lineno
+    )
+    assert shown.startswith("torchrl_drigm:1: UserWarning: uncertainty.worst_value=0")
+    assert shown.count("\n") == 1, "one line, without source"
     number = number_in(str(told[0].message))
     assert number < -100
     build(tmp_path / "right", *chosen, f"uncertainty.worst_value={number}").train()  # says nothing
@@ -55,14 +60,16 @@ def test_a_stack_says_it_once(tmp_path):
     assert len(told) == 1
 
 
-def looked_at(uncertainty, *rewards, gamma=0.9, frames=4, **options):
-    """What the check says of batches of rewards."""
+def looked_at(uncertainty, *rewards, gamma=0.9, frames=4, ended=None, **options):
+    """What the check says of batches of rewards, at whose last steps an episode has ``ended``."""
     check = CheckWorstValue(uncertainty, gamma, frames, **options)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         for batch in rewards:
             reward = torch.tensor(batch)[:, None]
-            assert check(TensorDict({"next": {"reward": reward}}, [len(batch)])) is None
+            last = torch.arange(len(batch))[:, None] == len(batch) - 1
+            flags = {flag: last & (flag == ended) for flag in ("terminated", "truncated")}
+            assert check(TensorDict({"next": {"reward": reward, **flags}}, [len(batch)])) is None
     return [str(warning.message) for warning in told]
 
 
@@ -94,6 +101,23 @@ def test_without_a_discount_an_episode_bounds_its_return():
     assert number_in(*looked_at(ball, rewards, gamma=1.0, max_steps=50)) == -50
     (message,) = looked_at(ball, rewards, gamma=1.0)
     assert message.endswith("Take uncertainty.worst_value=a return below every other.")
+
+
+@pytest.mark.parametrize(
+    ("ended", "number"),
+    [
+        ("terminated", -3.8),  # -2 (1 + 0.9): what two steps can come to
+        ("truncated", -20),  # -2 / (1 - 0.9): what would have followed counts
+        (None, -20),  # nobody knows yet how they end
+    ],
+)
+def test_short_episodes_are_worth_no_more_than_their_steps(ended, number):
+    ball = Contamination(0.1, 0.0)
+    (message,) = looked_at(ball, [-1.0, -2.0], [-1.0, -1.0], ended=ended, max_steps=2)
+    assert number_in(message) == number
+    high = Contamination(0.1, 3.9)  # above 2 (1 + 0.9)
+    told = looked_at(high, [1.0, 2.0], [1.0, 1.0], ended=ended, max_steps=2)
+    assert len(told) == (ended == "terminated")
 
 
 @pytest.mark.parametrize(

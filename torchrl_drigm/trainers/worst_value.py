@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import warnings
 
 from omegaconf import DictConfig
 from tensordict import TensorDictBase
 from torchrl.trainers import Trainer
 
+from torchrl_drigm._warnings import warn_of_run
 from torchrl_drigm.tasks import Task
 from torchrl_drigm.trainers.hooks import Stateless
 from torchrl_drigm.uncertainty import ForcedTotalVariation, UncertaintySet
@@ -22,9 +22,14 @@ class CheckWorstValue(Stateless):
     r"""Warns once if ``worst_value`` is above every value that occurs.
 
     If the rewards so far are at most :math:`r`, no value is above :math:`r` where :math:`r \le 0`,
-    and above :math:`r / (1 - \gamma)` elsewhere. A ``worst_value`` above that, such as the default
-    0 where rewards are negative, is no worst value: contamination is then optimistic, and total
-    variation nominal. The number to take is the lowest reward so far over :math:`1 - \gamma`.
+    and above :math:`r \sum_{t < T} \gamma^t` elsewhere, with :math:`T` steps to an episode. A
+    ``worst_value`` above that, such as the default 0 where rewards are negative, is no worst value:
+    contamination is then optimistic, and total variation nominal. The number to take is the lowest
+    reward so far, times that sum.
+
+    :math:`T` is ``max_steps`` where the episodes so far have terminated. One that is truncated is
+    worth what would have followed, so there, as where none has ended, the sum is
+    :math:`1 / (1 - \gamma)`.
 
     Sets without a ``worst_value`` are let pass, those of size 0, and
     :class:`~torchrl_drigm.uncertainty.ForcedTotalVariation`, which is there for such values.
@@ -33,7 +38,7 @@ class CheckWorstValue(Stateless):
         uncertainty (UncertaintySet): the set.
         gamma (float): the discount.
         frames (int): environment steps after which it is looked at, once.
-        max_steps (int, optional): of an episode, which bounds its return where ``gamma`` is 1.
+        max_steps (int, optional): after which every episode has ended.
     """
 
     def __init__(
@@ -47,8 +52,9 @@ class CheckWorstValue(Stateless):
         may = self.worst_value is not None and getattr(uncertainty, "rho", 0) > 0
         self.waits = may and not isinstance(uncertainty, ForcedTotalVariation)
         self.frames = frames
-        self.horizon = 1 / (1 - gamma) if gamma < 1 else max_steps
+        self.gamma, self.max_steps = gamma, max_steps
         self._seen, self._low, self._high = 0, math.inf, -math.inf
+        self._terminated = self._truncated = False
 
     @classmethod
     def of(cls, cfg: DictConfig, uncertainty: UncertaintySet, task: Task) -> CheckWorstValue:
@@ -65,12 +71,24 @@ class CheckWorstValue(Stateless):
         self._low = min(self._low, reward.min().item())
         self._high = max(self._high, reward.max().item())
         self._seen += batch.numel()
+        terminated, truncated = (batch.get(("next", f), None) for f in ("terminated", "truncated"))
+        if terminated is not None:
+            self._terminated |= bool(terminated.any())
+            self._truncated |= truncated is not None and bool((truncated & ~terminated).any())
         if self._seen < self.frames:
             return
         self.waits = False
         horizon = math.inf if self.horizon is None else self.horizon
         if self.worst_value > (self._high if self._high <= 0 else self._high * horizon):
-            warnings.warn(self._warning(), stacklevel=2)
+            warn_of_run(self._warning())
+
+    @property
+    def horizon(self) -> float | None:
+        """The sum of the discounts of an episode, as the loss counts it; ``None`` for no bound."""
+        if self.gamma == 1:
+            return self.max_steps
+        ends = self.max_steps is not None and self._terminated and not self._truncated
+        return (1 - self.gamma**self.max_steps if ends else 1) / (1 - self.gamma)
 
     def _warning(self) -> str:
         lowest = 0.0 if self._low >= 0 or self.horizon is None else self._low * self.horizon
