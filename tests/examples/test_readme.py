@@ -106,6 +106,22 @@ def apply_diff(script, diff):
     return "\n".join(lines)
 
 
+@pytest.mark.parametrize("estimator", ["kl_td0", "chi2_td0"])
+def test_sets_with_two_dual_numbers_take_what_the_text_says(estimator):
+    text = README.read_text()
+    (options,) = re.findall(rf'"{estimator}"[^`]*`[^:]*: `DualNetwork\(\.\.\., (.*?)\)`', text)
+    diff = re.search(r"```diff\n(.*?)```", text, re.DOTALL).group(1)
+    diff = diff.replace('"tv_td0"', f'"{estimator}"').replace(", worst_value=worst_return", "")
+    head, tail = apply_diff(SCRIPT, diff).split("collector = ", 1)
+    given = "state_shape = (n_agents, observation_shape[-1])\n"
+    script = head + given + "collector = " + tail
+    names = {"MIXER": "vdn"}
+    exec(script.replace("n_actions=n_actions)", f"n_actions=n_actions, {options})"), names)
+    assert names["losses"]["loss_dual"].isfinite()
+    with pytest.raises(ValueError, match=r"the dual network gives"):  # the diff as it stands
+        exec(script, {"MIXER": "vdn"})
+
+
 @pytest.mark.parametrize("mixer", ["vdn", "qmix"])
 def test_diff_makes_a_torchrl_script_robust(mixer):
     diff = re.search(r"```diff\n(.*?)```", README.read_text(), re.DOTALL).group(1)
