@@ -35,6 +35,12 @@ def here(users_folder):
     return users_folder(*FILES)
 
 
+def test_the_version_of_pettingzoo_is_the_pinned_one():
+    pins = (Path(__file__).parents[2] / "constraints.txt").read_text()
+    (pinned,) = re.findall(r"^pettingzoo==(\S+)$", pins, re.MULTILINE)
+    assert set(re.findall(r"pettingzoo (\d[\d.]*\d)", PAGE)) == {pinned}
+
+
 def test_every_file_is_on_the_page():
     shown = re.findall(r"```{literalinclude} examples/(.*)\n", PAGE)
     assert shown == FILES
