@@ -4,8 +4,12 @@ import pandas as pd
 import pytest
 from omegaconf import OmegaConf
 
+from tests.cpu_time import ROOT, run_python
+from torchrl_drigm import envs
+from torchrl_drigm.commands._refusals import SEEDED
 from torchrl_drigm.commands._stacks import members_of, stack_overrides, train_stack
 from torchrl_drigm.config import compose_config
+from torchrl_drigm.envs._seeded import SeededEnv
 from torchrl_drigm.trainers import load_team
 
 SMALL = (
@@ -95,11 +99,43 @@ def test_a_stack_leaves_a_folder_for_each_run_and_a_table_of_all(tmp_path, capsy
     assert len(pd.read_csv(folders[0] / "evaluation.csv")) == len(before[0])
 
 
+OWN = (
+    *("train", "torchrl", "env=custom", "env.make=cranes:make_env", "agent=drqn", "preset=toy"),
+    "mixer=vdn",
+)
+
+
+@pytest.mark.parametrize("lists", [["runs=2"], ["seed=[0,1]", "uncertainty.rho=[0.1,0.2]"]])
+def test_an_environment_of_ones_own_is_refused_by_name_before_anything_is_written(tmp_path, lists):
+    pytest.importorskip("pettingzoo", reason="needs PettingZoo: pip install pettingzoo")
+    cranes = ROOT / "docs" / "examples" / "cranes.py"
+    (tmp_path / "cranes.py").write_text(cranes.read_text())
+    done = run_python("-m", "torchrl_drigm", *OWN, *lists, cwd=tmp_path)
+    assert done.code == 1
+    (line,) = done.err.splitlines()
+    assert line.startswith("env.make='cranes:make_env' cannot be stacked: SerialEnv has no random")
+    assert line.endswith("-m hydra/launcher=joblib seed=0,1,2.")
+    assert {path.name for path in tmp_path.iterdir()} <= {"cranes.py", "__pycache__"}
+
+
+def test_simulators_that_are_not_looked_at_have_random_numbers_of_each_run():
+    made = {
+        "building": envs.SustainGymEnv,
+        "evcharging": envs.EVChargingEnv,
+        "harvest": envs.HarvestEnv,
+        "machines": envs.MachinesEnv,
+        "drones": envs.DronesEnv,
+    }
+    assert set(made) == set(SEEDED)
+    assert all(issubclass(cls, SeededEnv) for cls in made.values())
+
+
 def test_an_environment_without_random_numbers_of_each_run_is_refused(tmp_path):
     cfg = compose_config(
         *("env=vmas", "agent=drqn", "preset=toy", "+stack.runs=2", "progress_bar=false"),
         config="torchrl",
     )
     pytest.importorskip("vmas", reason='needs vmas: pip install "torchrl_drigm[vmas]"')
-    with pytest.raises(ValueError, match=r"env\.name='torchrl' cannot be stacked: VmasEnv has no"):
+    message = r"env\.make='torchrl\.envs\.VmasEnv' cannot be stacked: VmasEnv has no random"
+    with pytest.raises(ValueError, match=message):
         train_stack(cfg, tmp_path)

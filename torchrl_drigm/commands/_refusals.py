@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -26,6 +27,8 @@ from torchrl_drigm.trainers.runs import (
 
 __all__ = ["refuse", "refuse_config", "refuse_with_torch"]
 
+# whose environments have random numbers of each run's own, which need not be looked at
+SEEDED = ("building", "evcharging", "harvest", "machines", "drones")
 SWEPT = 32  # configs of a sweep that are looked at beforehand; all are when their turn comes
 
 
@@ -66,11 +69,21 @@ def refuse(
     return found
 
 
-def refuse_with_torch(cfg: DictConfig) -> None:
-    """Refuse what is only known with PyTorch and the simulators, such as a device."""
+def refuse_with_torch(cfg: DictConfig, at_once: bool = False) -> None:
+    """Refuse what is only known with PyTorch and the simulators, such as a device.
+
+    Args:
+        cfg (DictConfig): the composed config of a run.
+        at_once (bool): whether the run is one of a stack, which not every environment can be of.
+    """
     from torchrl_drigm.trainers.parts import check_parts
 
-    check_parts(cfg)
+    task = check_parts(cfg)
+    if at_once and cfg.env.name not in SEEDED:
+        from torchrl_drigm.trainers.stack import check_environment
+
+        with closing(task.make_env(1, "train", cfg.seed, {})) as env:
+            check_environment(cfg, env)
 
 
 def refuse_config(cfg: DictConfig) -> None:

@@ -53,7 +53,7 @@ def train_stack(cfg: DictConfig, folder: str | Path) -> None:
             runs[-1].cfg = member
             states.append(torch.get_rng_state())
             if len(runs) == 1:
-                check_environment(runs[0])
+                check_environment(member, runs[0].env)
                 check_memory(runs[0], len(members))
         references = None
         for some in _of_equal_length(runs):

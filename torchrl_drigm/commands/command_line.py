@@ -7,7 +7,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import hydra
@@ -77,7 +77,7 @@ def _resuming(folder: Path) -> str:
     hydra_cfg = HydraConfig.get()
     if hydra_cfg.mode == RunMode.MULTIRUN:
         place = f"hydra.sweep.dir={_typed(hydra_cfg.sweep.dir)}"
-    elif any(word.startswith("+stack.") for word in sys.argv):
+    elif _is_stack(sys.argv):
         place = f"hydra.run.dir={_typed(hydra_cfg.runtime.output_dir)}"
     else:
         place = f"resume={_typed(folder / 'checkpoint')}"
@@ -86,6 +86,11 @@ def _resuming(folder: Path) -> str:
     # beside the other overrides: an option may not stand in between
     at = next((i for i, w in enumerate(words) if "=" in w and not w.startswith("-")), len(words))
     return f"{_program()} {shlex.join([*words[:at], place, *words[at:]])}"
+
+
+def _is_stack(words: Sequence[str]) -> bool:
+    """Whether several runs are asked for at once."""
+    return any(word.startswith("+stack.") for word in words)
 
 
 def _typed(path: str | Path) -> str:
@@ -126,7 +131,7 @@ def _check(config: str, args) -> None:
     try:
         found = refuse(config, name, args.overrides, folder, args.multirun)
         if len(found) == 1 or not args.multirun:  # of a sweep each run is made elsewhere, or later
-            refuse_with_torch(found[0])
+            refuse_with_torch(found[0], at_once=_is_stack(args.overrides))
     except HydraException:
         return  # it is found once more, and told by Hydra
     except (*_REFUSALS, OmegaConfBaseException) as error:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 
+from omegaconf import DictConfig
+from torchrl.envs import EnvBase
+
 from torchrl_drigm.envs._seeded import SeededEnv
 from torchrl_drigm.trainers.build import Run
 from torchrl_drigm.trainers.stack.members import SIDE_BY_SIDE
@@ -11,18 +14,23 @@ from torchrl_drigm.trainers.stack.members import SIDE_BY_SIDE
 __all__ = ["check_environment", "check_memory"]
 
 
-def check_environment(run: Run) -> None:
+def check_environment(cfg: DictConfig, env: EnvBase) -> None:
     """Refuses an environment that cannot be several runs' at once.
+
+    Args:
+        cfg (DictConfig): the config of one of the runs.
+        env (EnvBase): what its task makes, of any number of copies.
 
     Raises:
         ValueError: if its random numbers cannot be told apart.
     """
-    env = run.env.base_env
-    if not isinstance(env, SeededEnv):
+    base = getattr(env, "base_env", env)
+    if not isinstance(base, SeededEnv):
+        field = "name" if cfg.env.get("make") is None else "make"  # of one's own, what makes it
         raise ValueError(
-            f"env.name={run.cfg.env.name!r} cannot be stacked: {type(env).__name__} has no random "
-            "numbers of each run's own; buildings, harvest, machines and drones have. "
-            + SIDE_BY_SIDE.format(field="seed", values="0,1,2")
+            f"env.{field}={cfg.env[field]!r} cannot be stacked: {type(base).__name__} has no "
+            "random numbers of each run's own; buildings, charging stations, harvest, machines and "
+            "drones have. " + SIDE_BY_SIDE.format(field="seed", values="0,1,2")
         )
 
 
