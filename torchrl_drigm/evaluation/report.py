@@ -10,6 +10,7 @@ import pandas as pd
 from omegaconf import DictConfig
 from tensordict import TensorDictBase
 
+from torchrl_drigm.evaluation.below import below_reference
 from torchrl_drigm.evaluation.controls import control_note
 from torchrl_drigm.evaluation.evaluate import evaluate
 from torchrl_drigm.evaluation.files import RESULTS, WIN_RATES, save_results
@@ -56,12 +57,14 @@ def report_returns(
 ) -> list[Path]:
     """Print a table of an evaluation, and leave it and its picture in a folder.
 
-    Below the table of a robust run a line says which controls are missing, and how they are made.
+    Below the table of a robust run a line says which controls are missing, and how they are made;
+    and one, of a team that is below references that know nothing, what could be tried.
 
     Args:
         results: rows of :func:`evaluate_all`.
         run_dir: folder of the run.
-        learned: which of the policies were learned; the others are references.
+        learned: which of the policies were learned, that of the run first; the others are
+            references.
         name: file to write the rows into, with a column ``environment``, its version, which
             :func:`evaluate` notes in ``attrs["environment"]``; the picture
             has the same name, ``returns.png`` for that of the run itself.
@@ -86,7 +89,8 @@ def report_returns(
     measure = summary["measure"].iloc[0].capitalize()
     print(f"\n{measure} of an episode, mean ± standard error over the episodes:\n")
     print(format_table(summary))
-    _print_note(run_dir)
+    team = learned if isinstance(learned, str) else next(iter(learned))
+    _print_notes(below_reference(results, team, run_dir), control_note(run_dir))
     return files
 
 
@@ -98,23 +102,23 @@ def stack_table(folder: str | Path, members: Mapping[Path, DictConfig], judged: 
         members: the runs' configs by their folders.
         judged: folders that hold results.
     """
-    tables = []
+    tables, below = [], []
     for place in judged:
-        rows = pd.read_csv(place / RESULTS)
-        own = rows[rows["policy"] == name_of(members[place])]
-        tables.append(own.assign(policy=f"{name_of(members[place])}, {place.name}"))
+        rows, name = pd.read_csv(place / RESULTS), name_of(members[place])
+        below.append(below_reference(rows, name, place))
+        tables.append(rows[rows["policy"] == name].assign(policy=f"{name}, {place.name}"))
     if not tables:
         return
     summary = summarize(pd.concat(tables, ignore_index=True))
     measure = summary["measure"].iloc[0].capitalize()
     print(f"\n{measure} of an episode, mean ± standard error over the episodes:\n")
     print(format_table(summary))
-    _print_note(judged[0])
+    told = [f"{place.name}: {note}" for place, note in zip(judged, below, strict=True) if note]
+    _print_notes(*told, control_note(judged[0]))
 
 
-def _print_note(run_dir: Path) -> None:
-    note = control_note(run_dir)
-    if note is not None:
+def _print_notes(*notes: str | None) -> None:
+    for note in filter(None, notes):
         print(f"\n{note}")
 
 
@@ -134,6 +138,6 @@ def report_win_rates(cfg: DictConfig, run_dir: str | Path, frames: int) -> list[
     final = final_win_rates(win_rates)
     print("\nTest win rate, mean of the last evaluations:\n")
     print(final[["method", "clean", "noisy"]].to_string(index=False))
-    _print_note(run_dir)
+    _print_notes(control_note(run_dir))
     files = [plot_win_rates(win_rates, run_dir / "win_rates.png")]
     return [*files, save_results(win_rates, run_dir / WIN_RATES)]
