@@ -2,9 +2,11 @@
 
 import re
 import warnings
+from types import SimpleNamespace
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from tensordict import TensorDict
 
 pytest.importorskip(
@@ -127,3 +129,20 @@ def test_short_episodes_are_worth_no_more_than_their_steps(ended, number):
 )
 def test_sets_that_it_does_not_concern(uncertainty):
     assert not looked_at(uncertainty, [-1.0] * 8)
+
+
+@pytest.mark.parametrize(
+    ("annealing", "total", "frames"),
+    [(10_000, 80_000, 20_000), (50_000, 80_000, 40_000), (100, 400, 1000)],
+    ids=["as long again as exploration", "half of the run", "not of a few steps"],
+)
+def test_it_looks_when_more_is_known_than_what_random_actions_earn(annealing, total, frames):
+    cfg = OmegaConf.create(
+        {
+            "exploration": {"annealing_frames": annealing},
+            "collector": {"total_frames": total},
+            "optim": {"gamma": 0.9},
+        }
+    )
+    check = CheckWorstValue.of(cfg, Contamination(0.1, 0.0), SimpleNamespace(max_steps=None))
+    assert check.frames == frames

@@ -58,8 +58,11 @@ class CheckWorstValue(Stateless):
 
     @classmethod
     def of(cls, cfg: DictConfig, uncertainty: UncertaintySet, task: Task) -> CheckWorstValue:
-        """The check of a run: when exploration or a quarter of the run is over, but not at once."""
-        frames = min(cfg.exploration.annealing_frames, cfg.collector.total_frames // 4)
+        """The check of a run: when exploration is over for as long as it took, or half of the run.
+
+        What random actions earn alone is no measure: with many zones no reward is positive before.
+        """
+        frames = min(2 * cfg.exploration.annealing_frames, cfg.collector.total_frames // 2)
         frames = max(frames, LEAST_FRAMES)
         return cls(uncertainty, cfg.optim.gamma, frames, task.max_steps)
 
