@@ -31,10 +31,14 @@ def test_the_line_names_both_numbers_and_fields_of_the_run(tmp_path):
     results = table(TV_QMIX=-13.4, random=-3.0, do_nothing=-2.0, one_step_oracle=0.9)
     assert below_reference(results, "TV QMIX", run_in(tmp_path)) == (
         "TV QMIX is below 'do nothing' (raw return -13.4 and -2): it has learned nothing, or "
-        "something wrong. Try mixer=vdn, optim.lr below 0.008, or env.reward_scale other than 0.1."
+        "something wrong. Try mixer=vdn, optim.lr below 0.008, env.reward_scale other than 0.1, or "
+        "collector.total_frames above 80000."
     )
     told = below_reference(results, "TV QMIX", run_in(tmp_path, "mixer=vdn", "optim.lr=1e-3"))
-    assert told.endswith("Try optim.lr below 0.001, or env.reward_scale other than 0.1.")
+    assert told.partition("wrong. ")[2] == (
+        "Try optim.lr below 0.001, env.reward_scale other than 0.1, or "
+        "collector.total_frames above 80000."
+    )
 
 
 @pytest.mark.parametrize(

@@ -57,9 +57,15 @@ def _remedies(run_dir: str | Path) -> str:
 
 def _changes(cfg: Config) -> list[str]:
     """What can be set to something else, beginning with what helps most often."""
-    changes = [] if cfg["mixer.name"] == "vdn" else ["mixer=vdn"]
-    return changes + [
-        f"{field} {how} {cfg[field]:g}"
-        for field, how in {"optim.lr": "below", "env.reward_scale": "other than"}.items()
-        if field in cfg
+    fields = {
+        "optim.lr": "below",
+        "env.reward_scale": "other than",
+        "collector.total_frames": "above",
+    }
+    return ([] if cfg["mixer.name"] == "vdn" else ["mixer=vdn"]) + [
+        f"{field} {how} {_number(cfg[field])}" for field, how in fields.items() if field in cfg
     ]
+
+
+def _number(value: float) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
