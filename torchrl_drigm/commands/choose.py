@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 from torchrl_drigm.commands._checks import check_at_least, check_out
+from torchrl_drigm.commands._many_zones import mixer_for_zones
 from torchrl_drigm.commands._refusals import refuse_config
 from torchrl_drigm.commands._sweeps import Sweep, check_sweep, read_sweep
 from torchrl_drigm.commands._validation import VALIDATION, read_validation
@@ -95,7 +96,8 @@ def _checked(arguments: argparse.Namespace) -> tuple[Sweep, Path]:
         )
     if arguments.config_dir is not None and not Path(arguments.config_dir).is_dir():
         raise ValueError(f"--config-dir={arguments.config_dir}: there is no such folder.")
-    sweep = read_sweep(arguments.config, arguments.overrides, arguments.config_dir)
+    overrides = mixer_for_zones(arguments.config, arguments.overrides, arguments.config_dir)
+    sweep = read_sweep(arguments.config, overrides, arguments.config_dir)
     name = f"choose_{time.strftime('%Y-%m-%d_%H-%M-%S')}"
     folder = arguments.out or Path("runs") / sweep.config / name
     check_sweep(sweep, folder)

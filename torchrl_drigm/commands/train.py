@@ -10,6 +10,7 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from torchrl_drigm.commands._many_zones import mixer_for_zones
 from torchrl_drigm.commands._members import stack_overrides
 from torchrl_drigm.commands.command_line import CONFIGS, command_line
 
@@ -64,9 +65,18 @@ def main(arguments: Sequence[str]) -> None:
     # Hydra's parser takes overrides in one piece only, without an option in between
     fields = [w for w in overrides if ("=" in w or w[0] == "~") and not w.startswith("-")]
     options = [word for word in overrides if word not in fields]
-    fields = stack_overrides(fields)
+    fields = mixer_for_zones(name, stack_overrides(fields), _config_dir(options))
     sys.argv = [f"python -m torchrl_drigm train {name}", *fields, *options]
     command_line(name)(train)()
+
+
+def _config_dir(options: Sequence[str]) -> str | None:
+    """The folder of configs of one's own, as Hydra's options name it."""
+    for place, option in enumerate(options):
+        name, _, value = option.partition("=")
+        if name in ("--config-dir", "-cd"):
+            return value or next(iter(options[place + 1 :]), None)
+    return None
 
 
 def _first_line(name: str) -> str:
