@@ -7,7 +7,7 @@ import pytest
 from tests.cpu_time import ROOT, run_python
 from torchrl_drigm.__main__ import main
 from torchrl_drigm.commands import choose
-from torchrl_drigm.commands._many_zones import MANY, _shipped, mixer_for_zones
+from torchrl_drigm.commands._many_zones import MANY, mixer_for_zones
 from torchrl_drigm.commands.train import _config_dir
 from torchrl_drigm.envs.libs._building_file import ZONES
 
@@ -64,10 +64,6 @@ def test_a_config_of_ones_own(tmp_path):
         home.replace("  - _self_", "  - override mixer: qmix\n  - _self_")
     )
     assert mixer_for_zones("home", [], str(tmp_path)) == []
-
-
-def test_zones_are_those_of_the_source():
-    assert _shipped() == ZONES
 
 
 def test_train_and_choose_ask_for_it(tmp_path, monkeypatch):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import functools
 import re
 import sys
 from collections.abc import Sequence
@@ -14,8 +12,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig
 from omegaconf.errors import OmegaConfBaseException
 
-import torchrl_drigm
 from torchrl_drigm.config.compose import compose_config
+from torchrl_drigm.envs.libs._building_file import ZONES, n_zones
 
 __all__ = ["MANY", "mixer_for_zones"]
 
@@ -84,20 +82,6 @@ def _agents(cfg: DictConfig) -> int:
     heated, building = cfg.env.ac_map, cfg.env.building
     if isinstance(heated, ListConfig):
         return sum(heated)
-    if building in (shipped := _shipped()):
-        return shipped[building]
-    if not Path(building).is_file():
-        return 0
-    from torchrl_drigm.envs.libs._building_file import n_zones  # which imports PyTorch
-
-    return n_zones(building)
-
-
-@functools.cache
-def _shipped() -> dict[str, int]:
-    """Zones of SustainGym's buildings, read off the source: importing it takes seconds."""
-    file = Path(torchrl_drigm.__file__).with_name("envs") / "libs" / "_building_file.py"
-    for node in ast.parse(file.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "ZONES":
-            return ast.literal_eval(node.value)
-    raise LookupError(f"no ZONES in {file}")
+    if building in ZONES:
+        return ZONES[building]
+    return n_zones(building) if Path(building).is_file() else 0
