@@ -67,4 +67,4 @@ def test_the_command_of_before_hands_on(tmp_path, capsys):
     assert "use python -m torchrl_drigm compare" in errors and "no config.yaml" in errors
     with pytest.raises(SystemExit):
         __main__.main(["win-rates", str(tmp_path), "--out", str(tmp_path)])
-    assert "name folders of runs of smac_rqmix.py" in capsys.readouterr().err
+    assert "name folders of runs" in capsys.readouterr().err
