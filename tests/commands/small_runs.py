@@ -2,6 +2,8 @@
 
 from torchrl_drigm.commands._runs import train_run
 from torchrl_drigm.config import compose_config
+from torchrl_drigm.trainers import RunCheckpoint
+from torchrl_drigm.trainers.runs import RUN, SIZES, run_identity, save_config
 
 TOY = "env.make=tests.tasks.toys.Counting"
 SMALL = [
@@ -18,4 +20,26 @@ def config(*overrides):
 
 def train(folder, *overrides):
     train_run(config(*overrides), folder)
+    return folder
+
+
+class State:
+    """A component of these values."""
+
+    def __init__(self, **values):
+        self.values = values
+
+    def state_dict(self):
+        return self.values
+
+    def load_state_dict(self, state_dict):
+        self.values = state_dict
+
+
+def save(folder, cfg, frames=640):
+    """The folder of a run as far as it says of itself: after so many steps, or its policy alone."""
+    progress = {} if frames is None else {"trainer_state": State(collected_frames=frames)}
+    identity = {**run_identity(cfg), SIZES: {"n_agents": 6}}
+    RunCheckpoint(**{RUN: identity}, **progress).save(folder / "checkpoint")
+    save_config(cfg, folder)
     return folder

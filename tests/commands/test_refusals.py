@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from tests.commands.small_runs import config
+from tests.commands.small_runs import config, save
 from tests.cpu_time import ROOT, run_python
 from torchrl_drigm import _installed
 from torchrl_drigm.commands import _refusals
@@ -22,7 +22,6 @@ from torchrl_drigm.tasks.base import _TASKS, make_task
 from torchrl_drigm.trainers.builders import make_uncertainty
 from torchrl_drigm.trainers.exploration import EXPLORATION
 from torchrl_drigm.trainers.mixers import MIXERS, QTRAN
-from torchrl_drigm.trainers.runs import save_config
 from torchrl_drigm.uncertainty import named_sets
 
 EXAMPLES = ROOT / "examples"
@@ -127,8 +126,7 @@ def test_a_simulator_that_is_not_installed(monkeypatch):
 
 
 def test_a_folder_of_another_run_is_left_as_it_is(tmp_path):
-    save_config(compose_config("seed=3"), tmp_path)
-    (tmp_path / "checkpoint").mkdir()
+    save(tmp_path, compose_config("seed=3"))
     with pytest.raises(ValueError, match=r"holds another run\. Differing: seed: 3 there, 0 here"):
         refused(f"hydra.run.dir={tmp_path}")
     with pytest.raises(ValueError, match=r"run of another config\. Differing: seed: 3 there, 0 he"):

@@ -5,25 +5,22 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 from torchrl_drigm.commands._members import members_of
+from torchrl_drigm.commands._places import (
+    check_resume,
+    check_run_dir,
+    check_writable,
+    named_folder,
+)
 from torchrl_drigm.config import check_config, compose_config
 from torchrl_drigm.config.names import check_names
 from torchrl_drigm.tasks._outlines import outline_of
 from torchrl_drigm.tasks.suites import check_battles, read_suite
-from torchrl_drigm.trainers.checkpoint_place import find_checkpoint
-from torchrl_drigm.trainers.runs import (
-    CONFIG,
-    differences,
-    locate_run,
-    read_config,
-    run_identity,
-)
 
 __all__ = ["refuse", "refuse_config", "refuse_with_torch"]
 
@@ -63,9 +60,12 @@ def refuse(
         for run in [cfg] if "stack" not in cfg else members_of(cfg).values():
             refuse_config(run)
             found.append(run)
-    folders = [word.removeprefix("hydra.run.dir=") for word in overrides if _names_folder(word)]
-    if folders and not sweep and len(found) == 1:
-        locate_run(found[0], folders[-1])
+    one = len(found) == 1 and not sweep
+    if not one or found[0].resume is None:  # which writes into its own folder
+        check_writable(overrides, sweep)
+        folder = named_folder(overrides, "hydra.run.dir")
+        if one and folder is not None:
+            check_run_dir(found[0], folder)
     return found
 
 
@@ -99,25 +99,9 @@ def refuse_config(cfg: DictConfig) -> None:
         except ValueError as error:
             raise ValueError(f"evaluation.suite, of env.name={outline.name!r}: {error}") from error
     if cfg.resume is not None:
-        try:
-            find_checkpoint(cfg.resume)
-        except FileNotFoundError as error:
-            raise FileNotFoundError(f"resume={cfg.resume}: {error}") from error
-        folder = Path(cfg.resume).parent
-        if (folder / CONFIG).exists() and (
-            differing := differences(run_identity(read_config(folder)), run_identity(cfg))
-        ):
-            raise ValueError(
-                f"resume={cfg.resume}: that is a run of another config. Differing: "
-                f"{'; '.join(differing)}. Resume with the overrides of the first run, which are in "
-                f"its {CONFIG}."
-            )
+        check_resume(cfg)
     if cfg.get("map_name") is not None:
         cfg.env.map_name = cfg.map_name
-
-
-def _names_folder(word: str) -> bool:
-    return word.startswith("hydra.run.dir=") and "${" not in word
 
 
 def _swept(overrides: Sequence[str]) -> Iterator[list[str]]:

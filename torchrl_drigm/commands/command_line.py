@@ -21,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from torchrl_drigm._signals import ends_at_once, resumed_by
 from torchrl_drigm.commands._refusals import refuse, refuse_with_torch
 from torchrl_drigm.config.help import help_text
+from torchrl_drigm.trainers.checkpoint_place import checkpoint_of
 
 __all__ = ["CONFIGS", "command_line"]
 
@@ -52,7 +53,7 @@ def command_line(config: str) -> Callable[[Callable[[DictConfig], None]], Callab
             if args.help and _help(config, args):
                 return
             if not (args.help or args.hydra_help or _others(args)):
-                _check(config, args)
+                _resume_in_place(args, _check(config, args))
             composes = hydra.main(
                 version_base=None, config_path=f"pkg://{CONFIGS}", config_name=config
             )
@@ -81,7 +82,10 @@ def _resuming(folder: Path) -> str:
         place = f"hydra.run.dir={_typed(hydra_cfg.runtime.output_dir)}"
     else:
         place = f"resume={_typed(folder / 'checkpoint')}"
-    replaced = ("resume=", "hydra.run.dir=", "hydra.sweep.dir=", "hydra.job.name=")
+    replaced = (
+        *("resume=", "hydra.run.dir=", "hydra.sweep.dir=", "hydra.job.name="),
+        "hydra.output_subdir=null",
+    )
     words = [word.removeprefix("+stack.") for word in sys.argv[1:] if not word.startswith(replaced)]
     # beside the other overrides: an option may not stand in between
     at = next((i for i, w in enumerate(words) if "=" in w and not w.startswith("-")), len(words))
@@ -121,19 +125,31 @@ def _folder(args) -> str | None:
     return None if args.config_dir is None else os.path.abspath(args.config_dir)
 
 
-def _check(config: str, args) -> None:
-    if args.config_path is not None:  # a folder that is no part of this package
+def _resume_in_place(args, found: Sequence[DictConfig]) -> None:
+    """Let Hydra make no other folder than that of the run that goes on."""
+    if args.multirun or len(found) != 1 or found[0].resume is None:
         return
+    folder = checkpoint_of(found[0].resume).parent
+    # what it writes of the overrides there is that of the first time
+    own = [f"hydra.run.dir={_typed(folder)}", "hydra.output_subdir=null"]
+    at = max(i for i, word in enumerate(sys.argv) if word in args.overrides) + 1
+    sys.argv[at:at] = own
+
+
+def _check(config: str, args) -> list[DictConfig]:
+    if args.config_path is not None:  # a folder that is no part of this package
+        return []
     name = config if args.config_name is None else args.config_name
     folder = _folder(args)
     if folder is not None and not os.path.isdir(folder):
-        return  # Hydra says so
+        return []  # Hydra says so
     try:
         found = refuse(config, name, args.overrides, folder, args.multirun)
         if len(found) == 1 or not args.multirun:  # of a sweep each run is made elsewhere, or later
             refuse_with_torch(found[0], at_once=_is_stack(args.overrides))
+        return found
     except HydraException:
-        return  # it is found once more, and told by Hydra
+        return []  # it is found once more, and told by Hydra
     except (*_REFUSALS, OmegaConfBaseException) as error:
         print(error, file=sys.stderr)
         raise SystemExit(1) from error

@@ -30,7 +30,7 @@ configs:
   python -m torchrl_drigm train building -m hydra/launcher=joblib mixer=vdn,qmix seed=0,1,2
   python -m torchrl_drigm train building runs=16         16 seeds at once, in one process
   python -m torchrl_drigm train building 'seed=[0,1,2]' 'uncertainty.rho=[0,0.1,0.3]'
-  python -m torchrl_drigm train building resume=runs/building/.../checkpoint
+  python -m torchrl_drigm train building resume=runs/building/...
   python -m torchrl_drigm train building --help          every field of that config
   python -m torchrl_drigm train my_config --config-dir=folder    a config of your own
   python -m torchrl_drigm train torchrl env=my_env --config-dir=folder    a choice of your own"""

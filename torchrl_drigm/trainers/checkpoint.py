@@ -8,7 +8,6 @@ in the replay buffer, and the config of the run.
 
 from __future__ import annotations
 
-import math
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +18,8 @@ from torchrl.collectors import Collector
 from torchrl.trainers import Trainer
 
 from torchrl_drigm.trainers.checkpoint_folder import RunCheckpoint, find_checkpoint
-from torchrl_drigm.trainers.runs import RUN, SIZES, check_version, differences
+from torchrl_drigm.trainers.checkpoint_header import check_header, read_header
+from torchrl_drigm.trainers.runs import RUN
 
 __all__ = ["CollectionState", "load_checkpoint"]
 
@@ -84,44 +84,13 @@ def load_checkpoint(trainer: Trainer, path: str | Path) -> None:
     """
     path = find_checkpoint(path)
     refusal = f"cannot resume from {path}"
-    saved: dict[str, Any] = {}
-    progress = _Progress()
     try:
-        found = RunCheckpoint(**{RUN: saved}, trainer_state=progress).load(path, strict="ignore")
+        RunCheckpoint(**{RUN: {}}).load(path, strict="ignore")  # whole, and of a known format
     except CheckpointError as error:
         raise ValueError(f"{refusal}: it is no readable checkpoint ({error}).") from error
-    if found.loaded == {RUN}:
-        raise ValueError(
-            f"{refusal}: it holds the policy alone, as `export --keep policy` leaves it, and "
-            "nothing to learn on with. Start the run anew in another folder."
-        )
-    if found.loaded != {RUN, "trainer_state"}:
-        raise ValueError(
-            f"{refusal}: it is a checkpoint, but not one of a torchrl_drigm run. Name the "
-            "'checkpoint' folder of a run."
-        )
-    check_version(refusal, saved)
-    differing = differences(saved, trainer.checkpoint.components[RUN])
-    if differing and all(field.startswith(f"{SIZES}.") for field in differing):
-        named = saved["env"].get("building", saved["env"]["name"])
-        raise ValueError(
-            f"{refusal}: the environment has other sizes now, and the config is the same. "
-            f"Differing: {'; '.join(differing)}. What it names, {named!r}, has changed since: put "
-            "it back, or train anew in another folder."
-        )
-    if differing:
-        raise ValueError(
-            f"{refusal}: it belongs to another config. Differing: {'; '.join(differing)}. Resume "
-            "with the overrides of the first run, which are in its config.yaml."
-        )
-    # the last batch is a whole one; who ended with it may have been stopped while being judged
     batch = trainer.collector.requested_frames_per_batch
-    if progress.frames > math.ceil(trainer.total_frames / batch) * batch:
-        raise ValueError(
-            f"{refusal}: it has {progress.frames} steps behind it already, more than "
-            f"collector.total_frames={trainer.total_frames}. Ask for at least as many, or start "
-            "the run anew in another folder."
-        )
+    own = trainer.checkpoint.components[RUN]
+    check_header(read_header(path), path, own, trainer.total_frames, batch)
     names = [name for name in trainer.checkpoint.components if name != RUN]
     with tempfile.TemporaryDirectory() as folder:
         before = trainer.checkpoint.save(Path(folder) / "before", components=names)
@@ -133,15 +102,3 @@ def load_checkpoint(trainer: Trainer, path: str | Path) -> None:
                 f"{refusal}: it is damaged ({error}). The run is as it was before."
             ) from error
     trainer.learning_rates()  # which are of as many steps as there are to be now
-
-
-class _Progress:
-    """Reads from the trainer's state how far the run has come."""
-
-    frames = 0
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"collected_frames": self.frames}
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        self.frames = int(state_dict["collected_frames"])

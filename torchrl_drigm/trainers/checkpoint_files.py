@@ -18,9 +18,7 @@ import math
 import os
 import re
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from torchrl_drigm import __version__
 from torchrl_drigm._files import atomic_path
@@ -30,6 +28,9 @@ from torchrl_drigm.trainers.checkpoint_version import (
     damaged,
     read_json,
 )
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["check_folder", "seal_folder"]
 
@@ -187,6 +188,8 @@ def _check_tensors(folder: Path, path: str, names: set[str]) -> set[str]:
 
 
 def _dtype(name: str) -> torch.dtype | None:
+    import torch  # which takes seconds: what a checkpoint says of itself is read without it
+
     dtype = getattr(torch, name.removeprefix("torch."), None)
     return dtype if isinstance(dtype, torch.dtype) else None
 

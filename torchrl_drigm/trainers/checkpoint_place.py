@@ -6,7 +6,20 @@ import os
 import shutil
 from pathlib import Path
 
-__all__ = ["find_checkpoint", "recover", "saving_folder"]
+__all__ = ["CONFIG", "checkpoint_of", "find_checkpoint", "recover", "saving_folder"]
+
+CONFIG = "config.yaml"  # of a run's folder
+
+
+def checkpoint_of(resume: str | Path) -> Path:
+    """The checkpoint that ``resume`` names: itself, or by the folder of its run.
+
+    Examples:
+        >>> checkpoint_of("runs/a/checkpoint").as_posix()
+        'runs/a/checkpoint'
+    """
+    path = Path(resume)
+    return path / "checkpoint" if (path / CONFIG).is_file() else path
 
 
 def saving_folder(path: Path) -> Path:

@@ -17,7 +17,12 @@ from omegaconf import DictConfig, OmegaConf
 from torchrl_drigm._files import atomic_path
 from torchrl_drigm._signals import STOPPED, tell
 from torchrl_drigm.config.added import ADDED
-from torchrl_drigm.trainers.checkpoint_place import find_checkpoint, recover
+from torchrl_drigm.trainers.checkpoint_place import (
+    CONFIG,
+    checkpoint_of,
+    find_checkpoint,
+    recover,
+)
 
 try:
     import fcntl
@@ -42,7 +47,6 @@ __all__ = [
 RUN = "torchrl_drigm_run"  # of a checkpoint: the part that says whose it is
 SIZES = "sizes"  # of that: the sizes of the team's environment
 
-CONFIG = "config.yaml"
 CLAIM = ".claim"
 DURATION = "duration.json"
 # What must agree between a checkpoint and the run that resumes from it. The length of the run, its
@@ -127,8 +131,9 @@ def claim_run(cfg: DictConfig, run_dir: str | Path) -> Iterator[tuple[Path, Path
             config or seed.
     """
     if cfg.resume is not None:
-        find_checkpoint(cfg.resume)
-        folder, checkpoint = Path(cfg.resume).parent, Path(cfg.resume)
+        checkpoint = checkpoint_of(cfg.resume)
+        find_checkpoint(checkpoint)
+        folder = checkpoint.parent
     else:
         folder, checkpoint = Path(run_dir), Path(run_dir) / "checkpoint"
     folder.mkdir(parents=True, exist_ok=True)
@@ -172,7 +177,8 @@ def _lock(file, folder: Path) -> None:
 def locate_run(cfg: DictConfig, run_dir: str | Path) -> tuple[Path, Path | None]:
     """The folder of a run, and the checkpoint to go on from.
 
-    A run that resumes from a checkpoint (``resume``) goes on in that checkpoint's folder. One whose
+    A run that resumes from a checkpoint (``resume``, which may be the folder of that run) goes on
+    in that run's folder. One whose
     folder has a checkpoint already, such as a run of a sweep that was stopped, goes on from it.
     :func:`claim_run` does the same, and keeps other runs out of the folder.
 
@@ -187,7 +193,8 @@ def locate_run(cfg: DictConfig, run_dir: str | Path) -> tuple[Path, Path | None]
         ValueError: if the folder is that of a run of another config or seed.
     """
     if cfg.resume is not None:
-        return Path(cfg.resume).parent, Path(cfg.resume)
+        checkpoint = checkpoint_of(cfg.resume)
+        return checkpoint.parent, checkpoint
     run_dir = Path(run_dir)
     if (run_dir / CONFIG).exists():
         there = read_config(run_dir)
