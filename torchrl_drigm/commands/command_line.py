@@ -151,5 +151,5 @@ def _check(config: str, args) -> list[DictConfig]:
     except HydraException:
         return []  # it is found once more, and told by Hydra
     except (*_REFUSALS, OmegaConfBaseException) as error:
-        print(error, file=sys.stderr)
+        print(f"{getattr(error, 'trace', '')}{error}", file=sys.stderr)
         raise SystemExit(1) from error

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from torchrl_drigm import _garages, _installed
 from torchrl_drigm._days import check_days
+from torchrl_drigm._modules import check_path
 from torchrl_drigm._named import find_class
 from torchrl_drigm.config.compose import config_path
 from torchrl_drigm.tasks._outlines import OUTLINES
@@ -87,6 +88,9 @@ def check_names(cfg: DictConfig) -> None:
         name = str(OmegaConf.select(cfg, field))
         if "." not in name and registry not in sys.modules:
             find_class(field, name, dict.fromkeys(class_names(field), object), object)
+    for field in (*_REGISTRIES, "env.make"):
+        if "." in (path := str(OmegaConf.select(cfg, field))) or ":" in path:
+            check_path(field, path)
     relation, holds = SIZES.get(cfg.uncertainty.name, ("", lambda rho: True))
     rho = cfg.uncertainty.get("rho")
     if rho is not None and not holds(rho):

@@ -12,6 +12,7 @@ from tensordict.utils import NestedKey
 from torchrl.envs import Compose, EnvBase, SerialEnv, StepCounter, TransformedEnv
 
 from torchrl_drigm._named import find_callable
+from torchrl_drigm._users import users_code
 from torchrl_drigm.envs import NoisyVmasEnv, team_env
 from torchrl_drigm.envs.transforms import ActionFailure
 from torchrl_drigm.envs.transforms._available_actions import AvailableActions
@@ -153,11 +154,15 @@ class TorchRLTask(Task):
     def check(self) -> None:
         """Make one copy, and refuse what no team can act in."""
         with torch.random.fork_rng(devices=[]):  # nothing else becomes another
-            self.make_env(1, "train", 0, {}).close()
+            env = self.make_env(1, "train", 0, {})
+            with users_code("env.make", self._make):
+                env.reset()
+            env.close()
 
     def _maker(self) -> Callable[..., Any]:
         if isinstance(self._make, str):
-            return find_callable("env.make", self._make, self.may_import)
+            with users_code("env.make", self._make):
+                return find_callable("env.make", self._make, self.may_import)
         return self._make
 
     def _wrong_arguments(self, make: Callable[..., Any], given: Mapping[str, Any]) -> str | None:
@@ -206,10 +211,8 @@ class TorchRLTask(Task):
         make, given = self._maker(), self._arguments(shift)
         if wrong := self._wrong_arguments(make, given):
             raise ValueError(wrong)
-        try:
+        with users_code("env.make", self._make):
             env = self._copies(make, given, num_envs, seed)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"env.make={self._make!r}: {error}") from error
         transforms = self._failure(shift, seed)
         if self.max_steps is not None:
             transforms.append(StepCounter(self.max_steps))

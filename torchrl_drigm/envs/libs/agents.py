@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -112,7 +112,7 @@ class MultiAgentWrapper(_EnvWrapper):
         self._spaces = {n: _without_mask(s) for n, s in players.observation_spaces.items()}
         self._n_features = max(_n_features(name, s) for name, s in self._spaces.items())
         self._n_actions = max(map(len, self._actions.values()))
-        self._has_specs = False
+        self._has_specs, self._steps = False, 0
         self.set_seed(None)
         try:
             first = self._read(players.reset(seed=0))
@@ -153,6 +153,7 @@ class MultiAgentWrapper(_EnvWrapper):
 
     def _reset(self, tensordict: TensorDictBase | None = None, **kwargs: Any) -> TensorDictBase:
         seed = int(torch.randint(2**31, (), generator=self._generator))
+        self._steps = 0
         return self._read(self._players.reset(seed)).exclude("reward")
 
     def _step(self, tensordict: TensorDictBase) -> TensorDictBase:
@@ -168,6 +169,7 @@ class MultiAgentWrapper(_EnvWrapper):
                         f"{len(self._actions[name])}: choose by ('agents', 'action_mask')."
                     )
                 actions[name] = self._actions[name][index]
+        self._steps += 1
         return self._read(self._players.step(actions), acted=actions)
 
     def _read(self, moment: Moment, acted: Collection[Any] = ()) -> TensorDict:
@@ -189,8 +191,7 @@ class MultiAgentWrapper(_EnvWrapper):
                 seen[i, : len(flat)] = flat
             available = [True]  # of who may not choose: to do nothing
             if name in moment.acting:
-                n_actions = len(self._actions[name])
-                available = np.asarray(moment.masks.get(name, np.ones(n_actions)), bool).ravel()
+                available = self._available(name, moment.masks)
             mask[i, : len(available)] = available
         self._moment = moment
         observation = torch.as_tensor(seen, device=device)
@@ -213,6 +214,23 @@ class MultiAgentWrapper(_EnvWrapper):
             },
             device=device,
         )
+
+    def _available(self, name: Any, masks: Mapping[Any, Any]) -> np.ndarray:
+        """Which actions an agent that acts may take, one at least."""
+        n_actions = len(self._actions[name])
+        available = np.asarray(masks.get(name, np.ones(n_actions)), bool).ravel()
+        if len(available) != n_actions:
+            raise ValueError(
+                f"agent {name!r} has {n_actions} actions, and its {MASK} after step {self._steps} "
+                f"has {len(available)} entries: one for each action."
+            )
+        if not available.any():
+            raise ValueError(
+                f"agent {name!r} may take none of its {n_actions} actions after step {self._steps} "
+                f"of an episode that goes on: all of its {MASK} is False there. Let it have one, "
+                "such as to do nothing, or let it leave."
+            )
+        return available
 
     def _team_reward(self, rewards: Any) -> torch.Tensor:
         if isinstance(rewards, dict):
