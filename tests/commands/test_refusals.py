@@ -11,7 +11,7 @@ from tests.cpu_time import ROOT, run_python
 from torchrl_drigm import _installed
 from torchrl_drigm.commands import _refusals
 from torchrl_drigm.commands._refusals import refuse
-from torchrl_drigm.config import compose_config, config_path, names
+from torchrl_drigm.config import compose_config, config_path, names, packages
 from torchrl_drigm.config.schema_uncertainty import GROUP_DR
 from torchrl_drigm.envs.transforms.team import TEAM_REWARDS
 from torchrl_drigm.modules.models.drqn import CORES
@@ -45,6 +45,7 @@ TOLD = """if True:
         (("train", "building", "seed=-1"), "seed=-1 must be at least 0."),
         (("train", "building", "resume=/nowhere"), "resume=/nowhere: no checkpoint at /nowhere"),
         (("train", "building", "runs=2", "uncertainty.rho=1.5"), "rho=1.5 must be in [0, 1]"),
+        (("train", "battles", "env=smac"), "env.name='smac' needs StarCraft"),
         (("train", "torchrl", "-m", "mixer=vdn,qmix", "seed=0,-1"), "seed=-1 must be at least 0."),
         (("sustaingym_rqmix.py", "uncertainty.name=moon"), "uncertainty.name='moon' must be one"),
         (("sustaingym_rqmix.py", "--config-name=battles"), "'battles' is no config for this"),
@@ -119,10 +120,48 @@ def test_a_map_and_a_scenario_that_there_are_not():
         refused("env.kwargs.scenario=xyz", config="torchrl")
 
 
-def test_a_simulator_that_is_not_installed(monkeypatch):
-    monkeypatch.setattr(names, "find_spec", lambda package: None)
-    with pytest.raises(ValueError, match=r'pip install "torchrl_drigm\[sustaingym\]" installs it'):
-        refused()
+@pytest.mark.parametrize(
+    ("words", "config", "missing", "message"),
+    [
+        (
+            "",
+            "building",
+            "sustaingym",
+            r"env.name='building' needs SustainGym, of which .*\[sustaingym\]\"",
+        ),
+        ("", "building", "pvlib", r"SustainGym, of which pvlib is missing: pip install"),
+        ("env=evcharging", "torchrl", "sklearn", r"of which sklearn is missing.*\[evcharging\]"),
+        ("", "battles", "jax", r"env.name='smax' needs JaxMARL, of which jax is m.*\[smax\]"),
+        (
+            "env=smac",
+            "battles",
+            "smac",
+            r"env.name='smac' needs StarCraft's smac.*oxwhirl/smac.git",
+        ),
+        ("env=vmas", "torchrl", "vmas", r"env.make='torchrl.envs.VmasEnv' needs VMAS: .*\[vmas\]"),
+        (
+            "env=custom env.make=torchrl.envs:PettingZooEnv",
+            "torchrl",
+            "pettingzoo",
+            "needs PettingZoo: pip install pettingzoo installs it",
+        ),
+    ],
+)
+def test_a_simulator_that_is_not_installed(words, config, missing, message, monkeypatch):
+    monkeypatch.setattr(packages, "_is_there", lambda name: name.partition(".")[0] != missing)
+    with pytest.raises(ValueError, match=message):
+        refused(*words.split(), config=config)
+
+
+def test_starcraft_itself_and_the_other_project_of_that_name(monkeypatch, tmp_path):
+    (tmp_path / "smac").mkdir()
+    (tmp_path / "smac" / "__init__.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert packages._is_there("smac") and not packages._is_there("smac.env.starcraft2")
+    monkeypatch.setattr(packages, "_is_there", lambda name: True)
+    monkeypatch.setenv("SC2PATH", str(tmp_path / "nowhere"))
+    with pytest.raises(ValueError, match=rf"no folder SC2PATH={tmp_path}/nowhere\. Install the g"):
+        refused("env=smac", config="battles")
 
 
 def test_a_folder_of_another_run_is_left_as_it_is(tmp_path):

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -18,6 +17,7 @@ from torchrl_drigm._days import check_days
 from torchrl_drigm._modules import check_path
 from torchrl_drigm._named import find_class
 from torchrl_drigm.config.compose import config_path
+from torchrl_drigm.config.packages import check_packages
 from torchrl_drigm.tasks._outlines import OUTLINES
 
 __all__ = ["CHOICES", "check_device", "check_names", "class_names"]
@@ -49,16 +49,6 @@ SIZES: dict[str, tuple[str, Callable[[float], bool]]] = {
     "cvar": ("in [0, 1)", lambda rho: 0 <= rho < 1),
     "kl": _RADIUS,
     "chi2": _RADIUS,
-}
-
-# Packages of simulators by the value of a field: what they are called, and the extra to install.
-_NEEDED = {
-    ("env.name", "building"): ("sustaingym", "SustainGym", "sustaingym"),
-    ("env.name", "evcharging"): ("acnportal", "SustainGym's EV charging", "evcharging"),
-    ("env.name", "smax"): ("jaxmarl", "JaxMARL", "smax"),
-    ("env.make", "torchrl.envs.VmasEnv"): ("vmas", "VMAS", "vmas"),
-    ("env.make", "torchrl_drigm.envs.NoisyVmasEnv"): ("vmas", "VMAS", "vmas"),
-    ("logger", "tensorboard"): ("tensorboard", "TensorBoard", "tensorboard"),
 }
 
 _DEVICES = r"(cpu|cuda|mps|xpu)(:\d+)?"
@@ -99,12 +89,7 @@ def check_names(cfg: DictConfig) -> None:
             f"uncertainty.name={cfg.uncertainty.name!r}."
         )
     check_device("device", cfg.device)
-    for (field, value), (package, label, extra) in _NEEDED.items():
-        if OmegaConf.select(cfg, field) == value and find_spec(package) is None:
-            raise ValueError(
-                f'{field}={value!r} needs {label}: pip install "torchrl_drigm[{extra}]" '
-                "installs it."
-            )
+    check_packages(cfg)
     _check_simulator(cfg)
 
 
