@@ -1,5 +1,6 @@
 """What a command line asks for is refused before PyTorch is imported and anything is written."""
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -49,7 +50,14 @@ TOLD = """if True:
         (("train", "torchrl", "-m", "mixer=vdn,qmix", "seed=0,-1"), "seed=-1 must be at least 0."),
         (("sustaingym_rqmix.py", "uncertainty.name=moon"), "uncertainty.name='moon' must be one"),
         (("sustaingym_rqmix.py", "--config-name=battles"), "'battles' is no config for this"),
-        (("smac_rqmix.py", "env=building"), "evaluation.interval asks for battles to be tested"),
+        (("smac_rqmix.py", "env=building"), "env=building (env.name='building') is no environment"),
+        (("train", "building", "env=vmas"), "env=vmas (env.name='torchrl') is no environment of"),
+        (
+            ("sustaingym_rqmix.py", "env=vmas", "evaluation.suite=null"),
+            "which is for building: presets, suites and evaluation are theirs. Take python -m "
+            "torchrl_drigm train torchrl env=vmas.",
+        ),
+        (("train", "torchrl", "hydra.run.dir=/dev/null/run"), "/dev/null is no folder. Name anot"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
@@ -94,7 +102,13 @@ def refused(*overrides, config="building", **options):
         ("evaluation.suite=no.yaml", "building", r"evaluation\.suite, .*'no\.yaml': there is no s"),
         ("evaluation.suite=[{name: a, foo: 1}]", "building", r"has \['foo'\], which the task 'bui"),
         ("env=harvest evaluation.suite=climate", "torchrl", r"valid names: severity, validation"),
-        ("env=smax", "building", r"evaluation\.suite, of env\.name='smax'.*valid names: noise"),
+        (
+            "env=smax",
+            "building",
+            r"^env=smax \(env\.name='smax'\) is no .* torchrl_drigm train battles",
+        ),
+        ("env.name=smac", "building", r"^env\.name='smac' is no .*torchrl_drigm train battles\."),
+        ("env=harvest", "battles", r"is for smax and smac: .* train torchrl env=harvest\."),
         ("resume=nowhere", "building", r"resume=nowhere: no checkpoint at nowhere"),
     ],
 )
@@ -171,6 +185,22 @@ def test_a_folder_of_another_run_is_left_as_it_is(tmp_path):
     with pytest.raises(ValueError, match=r"run of another config\. Differing: seed: 3 there, 0 he"):
         refused(f"resume={tmp_path}/checkpoint")
     assert len(refused(f"hydra.run.dir={tmp_path}", "seed=3")) == 1
+
+
+@pytest.mark.parametrize("field", ["hydra.run.dir", "hydra.sweep.dir"])
+def test_a_folder_that_cannot_be_written_into(field, tmp_path, monkeypatch):
+    words, sweep = ("uncertainty=none",), field == "hydra.sweep.dir"
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match=rf"^{field}={tmp_path}/file/run: {tmp_path}/file is no"):
+        refused(*words, f"{field}={tmp_path}/file/run", sweep=sweep)
+    # permissions do not stop the administrator, who may run the tests
+    monkeypatch.setattr(os, "access", lambda place, mode: place != tmp_path)
+    with pytest.raises(ValueError, match=rf"^{field}=.*: {tmp_path} cannot be written into\. Name"):
+        refused(*words, f"{field}='{tmp_path}/${{now:%Y}}/run'", sweep=sweep)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=rf"^{field}=runs: {tmp_path} cannot be written into"):
+        refused(*words, sweep=sweep)
+    refused(*words, f"{field}={tmp_path.parent}/other", sweep=sweep)
 
 
 def test_a_sweep_is_looked_at_value_by_value():

@@ -26,6 +26,8 @@ __all__ = ["refuse", "refuse_config", "refuse_with_torch"]
 
 # whose environments have random numbers of each run's own, which need not be looked at
 SEEDED = ("building", "evcharging", "harvest", "machines", "drones")
+# Names of the environments that a config is for; of the others nothing is assumed.
+_ENVIRONMENTS = {"building": ("building",), "battles": ("smax", "smac")}
 SWEPT = 32  # configs of a sweep that are looked at beforehand; all are when their turn comes
 
 
@@ -57,6 +59,7 @@ def refuse(
                 f"would be {'during' if script == 'battles' else 'after'} it. Take {script!r}, or "
                 f"python -m torchrl_drigm train {config}."
             )
+        _check_env(config, cfg, words)
         for run in [cfg] if "stack" not in cfg else members_of(cfg).values():
             refuse_config(run)
             found.append(run)
@@ -84,6 +87,24 @@ def refuse_with_torch(cfg: DictConfig, at_once: bool = False) -> None:
 
         with closing(task.make_env(1, "train", cfg.seed, {})) as env:
             check_environment(cfg, env)
+
+
+def _check_env(config: str, cfg: DictConfig, words: Sequence[str]) -> None:
+    """Refuse an environment of another config, by the name that it was chosen by.
+
+    Classes of one's own are let pass, of which nothing is known beforehand.
+    """
+    known, name = _ENVIRONMENTS.get(config), str(cfg.env.name)
+    if known is None or name in known or outline_of(cfg.env) is None:
+        return
+    chosen = [word for word in words if word.startswith("env=")]
+    told = f"{chosen[-1]} (env.name={name!r})" if chosen else f"env.name={name!r}"
+    other = next((own for own, names in _ENVIRONMENTS.items() if name in names), "torchrl")
+    raise ValueError(
+        f"{told} is no environment of the config {config!r}, which is for {' and '.join(known)}: "
+        f"presets, suites and evaluation are theirs. Take python -m torchrl_drigm train {other}"
+        f"{f' {chosen[-1]}' if chosen else ''}."
+    )
 
 
 def refuse_config(cfg: DictConfig) -> None:
