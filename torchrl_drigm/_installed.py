@@ -12,6 +12,7 @@ __all__ = [
     "buildings",
     "locations",
     "maps",
+    "scenario_file",
     "scenarios",
     "torch_has_gpus",
     "weathers",
@@ -61,11 +62,18 @@ def maps(simulator: str) -> list[str] | None:
 
 def scenarios() -> list[str] | None:
     """Scenarios of VMAS; see :func:`buildings`."""
-    folder = _folder("vmas")
-    if folder is None or not (folder / "scenarios").is_dir():
-        return None
-    files = (folder / "scenarios").rglob("*.py")
-    return sorted(file.stem for file in files if file.stem != "__init__")
+    return sorted(file.stem for file in _scenario_files()) or None
+
+
+def scenario_file(scenario: str) -> Path | None:
+    """The file of one of them; ``None`` where there is none."""
+    return next((file for file in _scenario_files() if file.stem == scenario), None)
+
+
+def _scenario_files() -> list[Path]:
+    folder = _folder("vmas") or Path()
+    found = (folder / "scenarios").rglob("*.py") if folder != Path() else ()
+    return [file for file in found if file.stem != "__init__"]
 
 
 def torch_has_gpus() -> bool:

@@ -56,12 +56,28 @@ def test_ours_are_accepted(config, uncertainty, mixer):
             r"optim.updates_per_batch=3 must be even with optim.dual_first=true: the first half",
         ),
         ("agent=recurrent replay.drop_last=true", r"replay.drop_last=true needs agent.recurrent"),
+        ("env.failures=often", r"env.failures='often' must be null, or a mapping of its fields"),
         ("uncertainty=own", r"uncertainty.name has no value: give one"),
     ],
 )
 def test_refused(overrides, message):
     with pytest.raises(ValueError, match=f"^{message}|^target needs {message}"):
         check_config(compose_config(*overrides.split()))
+
+
+@pytest.mark.parametrize(
+    ("field", "config"),
+    [
+        ("env.action_failure", "torchrl"),
+        ("env.action_failure", "battles"),
+        ("env.failures", "building"),
+        ("env.random_weather", "building"),
+    ],
+)
+def test_a_null_may_become_a_mapping(field, config):
+    cfg = compose_config(f"{field}={{rate: 0.5}}", config=config)
+    assert OmegaConf.select(cfg, field) == {"rate": 0.5}
+    check_config(cfg)
 
 
 def test_battles_of_a_test_are_shared_out_evenly():

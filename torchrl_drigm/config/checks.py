@@ -55,6 +55,8 @@ _RELATIONS: dict[str, tuple[Callable[[float], bool], tuple[str, ...]]] = {
     "in (0, 1]": (lambda value: 0 < value <= 1, ("target.tau",)),
 }
 
+_MAPPINGS = ("env.action_failure", "env.failures", "env.random_weather", "env.key_map")
+
 
 def check_config(cfg: DictConfig) -> None:
     """Refuses a config that no run can be made of, before anything is made.
@@ -86,6 +88,10 @@ def check_config(cfg: DictConfig) -> None:
             for number in value if isinstance(value, ListConfig) else (value,):
                 if not isinstance(number, int | float) or not holds(number):
                     raise ValueError(f"{name}={value!r} must be {relation}.")
+    for name in _MAPPINGS:
+        value = OmegaConf.select(cfg, name)
+        if value is not None and not OmegaConf.is_dict(value):
+            raise ValueError(f"{name}={value!r} must be null, or a mapping of its fields.")
     check_lmbda(cfg)
     check_target(cfg)
     _check_released(cfg)

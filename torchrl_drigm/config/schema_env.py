@@ -1,4 +1,8 @@
-"""The types of the group ``env``, one dataclass per file: a part of the schema."""
+"""The types of the group ``env``, one dataclass per file: a part of the schema.
+
+What is a mapping or null is ``Any``: typed as such, OmegaConf 2.3 lets no null become a mapping.
+``check_config`` looks at these.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -34,8 +38,8 @@ class BuildingEnvConfig(EnvConfig):
     climates: list[list[str]] = MISSING
     days: list[int] = MISSING
     wrap_days: bool = MISSING
-    failures: dict[str, Any] | None = MISSING
-    random_weather: dict[str, Any] | None = MISSING
+    failures: Any = MISSING  # a mapping or null, as the next one
+    random_weather: Any = MISSING
     n_action_levels: int = MISSING
     target: Any = MISSING  # one number, or one for each zone
     max_power: Any = MISSING
@@ -76,7 +80,7 @@ class BattlesEnvConfig(EnvConfig):
     """``env=smax`` and ``env=smac``: StarCraft battles."""
 
     map_name: str = MISSING
-    action_failure: dict[str, Any] | None = MISSING
+    action_failure: Any = MISSING  # a mapping or null
     num_envs: int = MISSING
     test_envs: int = MISSING
     loc: float = MISSING
@@ -101,7 +105,7 @@ class TorchRLEnvConfig(EnvConfig):
     kwargs: dict[str, Any] = MISSING
     max_steps: int | None = MISSING
     metrics: dict[str, Any] = MISSING
-    action_failure: dict[str, Any] | None = MISSING
+    action_failure: Any = MISSING  # a mapping or null
     num_envs: int = MISSING
     loc: Any = MISSING  # one number, or one for each feature
     scale: Any = MISSING
@@ -113,9 +117,7 @@ class TorchRLEnvConfig(EnvConfig):
 class CustomEnvConfig(TorchRLEnvConfig):
     """``env=custom``: an environment of one's own, by the import path of what makes it."""
 
-    # mappings or null; typed as such, OmegaConf would not let a null become one
-    key_map: Any = MISSING
-    action_failure: Any = MISSING
+    key_map: Any = MISSING  # a mapping or null
     team_reward: str = MISSING
     team_state: str | None = MISSING
     action_levels: int | None = MISSING

@@ -13,6 +13,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from torchrl_drigm._vmas import MAKERS, unknown_argument
 from torchrl_drigm.tasks._building_suites import BUILDING_SUITES
 from torchrl_drigm.tasks._charging_suites import CHARGING_SUITES
 from torchrl_drigm.tasks._severities import severity_suites
@@ -176,6 +177,8 @@ def outline_of(env: DictConfig) -> Outline | None:
     if found in (BUILDING, EVCHARGING):
         looks = _wrong_in_building if found is BUILDING else _wrong_in_garage
         found = replace(found, wrong=partial(looks, env))
+    elif found is TORCHRL and str(env.make).replace(":", ".") in MAKERS:
+        found = replace(found, wrong=partial(_wrong_in_vmas, env))
     if found is None or all(OmegaConf.select(env, name) is None for name in found.random):
         return found
     own = severity_suites()
@@ -199,3 +202,9 @@ def _wrong_in_garage(env: DictConfig, shift: Shift) -> str | None:
     from torchrl_drigm.tasks._wrong_shifts import wrong_in_garage
 
     return wrong_in_garage(shift, OmegaConf.to_container(env.garages), env.get("days"))
+
+
+def _wrong_in_vmas(env: DictConfig, shift: Shift) -> str | None:
+    given = [name for name in shift if name not in ("name", "severity", "action_failure")]
+    scenario = shift.get("scenario", env.kwargs.get("scenario"))
+    return unknown_argument(str(env.make), scenario, given)

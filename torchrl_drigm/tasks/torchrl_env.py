@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 
 import torch
 from tensordict.utils import NestedKey
-from torchrl.envs import Compose, EnvBase, SerialEnv, StepCounter, TransformedEnv
+from torchrl.envs import Compose, EnvBase, SerialEnv, StepCounter, TransformedEnv, VmasEnv
 
 from torchrl_drigm._named import find_callable
 from torchrl_drigm._users import users_code
+from torchrl_drigm._vmas import unknown_argument
 from torchrl_drigm.envs import NoisyVmasEnv, team_env
 from torchrl_drigm.envs.transforms import ActionFailure
 from torchrl_drigm.envs.transforms._available_actions import AvailableActions
@@ -175,6 +176,9 @@ class TorchRLTask(Task):
                 f"env.make={self._make!r} cannot be called with {list(given)}: {error}. Its "
                 f"arguments are {_signature(make)}; env.kwargs and shifts give them by name."
             )
+        if make in (VmasEnv, NoisyVmasEnv):
+            wrong = unknown_argument(make.__name__, given.get("scenario"), given)
+            return None if wrong is None else f"env.make={self._make!r}: {wrong}"
         return None
 
     def _failure(self, shift: Shift, seed: int) -> list[ActionFailure]:
