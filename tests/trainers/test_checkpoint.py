@@ -184,7 +184,6 @@ def test_other_config(checkpoint, tmp_path, override, differing):
     assert differing in str(error.value)
 
 
-@pytest.mark.filterwarnings("ignore:total_frames .50. is not exactly divisible")
 def test_a_run_that_was_stopped_after_its_last_batch_goes_on_to_its_end(checkpoint, tmp_path):
     """50 steps in batches of 16 are 64: what was left to do is judging."""
     other = build(tmp_path, *SMALL, "collector.total_frames=50")

@@ -10,7 +10,7 @@ pytest.importorskip(
 )
 
 from tests.trainers.small_building import build, config
-from torchrl_drigm.trainers import PrintProgress, progress
+from torchrl_drigm.trainers import PrintProgress, ProgressBar, progress
 from torchrl_drigm.trainers import build as build_run
 
 pytestmark = pytest.mark.sustaingym
@@ -117,3 +117,40 @@ def test_speed_of_a_resumed_run_is_its_own(monkeypatch, capfd):
     expected = "resuming at step 600 of 1,000\n"
     expected += "700 of 1,000 steps, return 0.25, loss 2, 10 steps/s, 0:30 min left\n"
     assert capfd.readouterr().err == expected
+
+
+def test_time_left_is_that_of_steps_with_updates(monkeypatch, capfd):
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    trainer = Trainer()
+    PrintProgress(1000, random_frames=200).register(trainer)
+    trainer.setup()
+    for seconds in (1, 1, 50, 50):  # the first hundred steps are random, those after learn
+        now[0], trainer.collected_frames = now[0] + seconds, trainer.collected_frames + 100
+        trainer.post_steps()
+    assert capfd.readouterr().err.splitlines() == [
+        "100 of 1,000 steps, 100 steps/s, ? min left",
+        "200 of 1,000 steps, 100 steps/s, 0:08 min left",
+        "300 of 1,000 steps, 4 steps/s, 2:58 min left",
+        "400 of 1,000 steps, 3 steps/s, 3:22 min left",
+    ]
+
+
+def test_a_bar_does_not_know_the_time_left_of_random_steps(monkeypatch, capfd):
+    trainer = Trainer()
+    bar = ProgressBar(1000, random_frames=200)
+    bar.register(trainer)
+    trainer.setup()
+    for frames, left in ((199, r"\?"), (200, r"\d\d:\d\d")):
+        trainer.collected_frames = frames
+        trainer.post_steps()
+        bar._bar.refresh()
+        assert re.search(rf"{frames} of 1,000 steps, .*, {left} left", str(bar._bar))
+    bar.end()
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_last_batch_that_is_made_whole_is_no_warning(tmp_path):
+    trainer = build(tmp_path, "collector.total_frames=50", "env.num_envs=5")
+    trainer.train()
+    assert trainer.collected_frames == 60  # batches of 16 are of 20, as many of each copy

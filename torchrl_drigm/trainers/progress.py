@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 __all__ = ["PrintProgress", "ProgressBar"]
 
-_BAR = "{percentage:3.0f}%|{bar}| {n:,} of {total:,} steps, {rate_noinv_fmt}, {remaining} left"
+_BAR = "{percentage:3.0f}%|{bar}| {n:,} of {total:,} steps, {rate_noinv_fmt}, LEFT left{postfix}"
 
 
 class _Progress(TrainerHookBase):
@@ -20,6 +20,7 @@ class _Progress(TrainerHookBase):
 
     total_frames: int
     return_name: str
+    random_frames: int
 
     def start(self) -> None:
         """Time the run from here on; a resumed one has steps behind it already, and says so."""
@@ -35,6 +36,10 @@ class _Progress(TrainerHookBase):
 
     def end(self) -> None:
         """Show nothing any more."""
+
+    def _learns(self) -> bool:
+        """Whether there are updates already, which most of the time goes into."""
+        return self._trainer.collected_frames >= self.random_frames
 
     def _metrics(self) -> str:
         """The last return and losses."""
@@ -67,11 +72,19 @@ class ProgressBar(_Progress):
     Args:
         total_frames (int): environment steps of the whole run.
         return_name (str): the metric that is shown as return. Default: ``"normalized_return"``.
+        random_frames (int): steps before the first update, which are quicker than the others: while
+            they last, the time left is not known. Default: 0.
     """
 
-    def __init__(self, total_frames: int, return_name: str = "normalized_return") -> None:
+    def __init__(
+        self,
+        total_frames: int,
+        return_name: str = "normalized_return",
+        random_frames: int = 0,
+    ) -> None:
         self.total_frames = total_frames
         self.return_name = return_name
+        self.random_frames = random_frames
         self._bar: tqdm | None = None
 
     def _begin(self, frames: int) -> None:
@@ -79,14 +92,18 @@ class ProgressBar(_Progress):
             total=self.total_frames,
             initial=frames,
             unit=" steps",
-            bar_format=f"{_BAR}{{postfix}}",
+            bar_format=self._format(),
             dynamic_ncols=True,
         )
 
     def __call__(self) -> None:
         """Move on to where the run is."""
+        self._bar.bar_format = self._format()
         self._bar.set_postfix_str(self._metrics(), refresh=False)
         self._bar.update(self._trainer.collected_frames - self._bar.n)
+
+    def _format(self) -> str:
+        return _BAR.replace("LEFT", "{remaining}" if self._learns() else "?")
 
     def end(self) -> None:
         """Close the bar: what is printed next stands below it."""
@@ -105,6 +122,7 @@ class PrintProgress(_Progress):
         seconds (float): print after so many seconds at the latest. Default: 10.
         share (float): and after so much of the whole run. Default: 0.05.
         return_name (str): the metric that is printed as return. Default: ``"normalized_return"``.
+        random_frames (int): as of :class:`ProgressBar`.
     """
 
     def __init__(
@@ -113,11 +131,13 @@ class PrintProgress(_Progress):
         seconds: float = 10.0,
         share: float = 0.05,
         return_name: str = "normalized_return",
+        random_frames: int = 0,
     ) -> None:
         self.total_frames = total_frames
         self.seconds = seconds
         self.share = share
         self.return_name = return_name
+        self.random_frames = random_frames
 
     def _begin(self, frames: int) -> None:
         self._first = self._last = (time.monotonic(), frames)
@@ -125,13 +145,17 @@ class PrintProgress(_Progress):
     def __call__(self) -> None:
         """Print a line, if one is due."""
         now, frames = time.monotonic(), self._trainer.collected_frames
+        first = self._first
+        if not self._learns():
+            self._first = (now, frames)
         seconds, done = now - self._last[0], frames - self._last[1]
         ended = frames >= self.total_frames
         if not ended and seconds < self.seconds and done < self.share * self.total_frames:
             return
         self._last = (now, frames)
-        speed = (frames - self._first[1]) / max(now - self._first[0], 1e-9)
+        speed = (frames - first[1]) / max(now - first[0], 1e-9)
         left = round(max(self.total_frames - frames, 0) / speed) if speed else 0
+        known = f"{left // 60}:{left % 60:02d}" if self._learns() else "?"
         parts = [f"{frames:,} of {self.total_frames:,} steps", self._metrics()]
-        parts += [f"{speed:.0f} steps/s", f"{left // 60}:{left % 60:02d} min left"]
+        parts += [f"{speed:.0f} steps/s", f"{known} min left"]
         print(", ".join(part for part in parts if part), file=sys.stderr, flush=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 
@@ -86,18 +87,23 @@ def make_trainer(
     run_dir = Path(run_dir)
     greedy = make_exploration(cfg, env, agents)
     recurrent = cfg.agent.recurrent
-    collector = Collector(
-        env,
-        Acting(
-            agents, greedy, selected_out_keys=[ACTION, ("next", *STATE)] if recurrent else [ACTION]
-        ),
-        frames_per_batch=cfg.collector.frames_per_batch,
-        total_frames=cfg.collector.total_frames,
-        init_random_frames=cfg.collector.init_random_frames,
-        track_traj_ids=False,
-        # of recurrent agents: TensorDictPrimer with their first state, and InitTracker
-        auto_register_policy_transforms=True,
-    )
+    with warnings.catch_warnings():
+        # that the last batch, or each, is rounded up, which is a rule of ours (docs/runs.md)
+        warnings.filterwarnings("ignore", message=".* is not exactly divisible by")
+        collector = Collector(
+            env,
+            Acting(
+                agents,
+                greedy,
+                selected_out_keys=[ACTION, ("next", *STATE)] if recurrent else [ACTION],
+            ),
+            frames_per_batch=cfg.collector.frames_per_batch,
+            total_frames=cfg.collector.total_frames,
+            init_random_frames=cfg.collector.init_random_frames,
+            track_traj_ids=False,
+            # of recurrent agents: TensorDictPrimer with their first state, and InitTracker
+            auto_register_policy_transforms=True,
+        )
     replay_buffer = ReplayBuffer(
         storage=StepStorage(cfg.replay.size, device=cfg.device),
         transform=_replay_transform(cfg, loss),
@@ -145,7 +151,11 @@ def make_trainer(
     trainer.learning_rates.register(trainer)
     if cfg.progress_bar:
         show = ProgressBar if sys.stderr.isatty() else PrintProgress
-        trainer.progress = show(cfg.collector.total_frames, return_name=return_log.logname)
+        # an update begins after these, and steps without are faster
+        first = cfg.collector.init_random_frames
+        trainer.progress = show(
+            cfg.collector.total_frames, return_name=return_log.logname, random_frames=first
+        )
         trainer.progress.register(trainer)
     return trainer
 
