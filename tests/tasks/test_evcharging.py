@@ -85,7 +85,7 @@ def test_shifts_that_there_are_not(shift, message):
     ],
 )
 def test_configs_that_no_run_can_be_made_of(override, message, monkeypatch):
-    monkeypatch.setattr("torchrl_drigm.config.names.find_spec", lambda name: True)
+    monkeypatch.setattr("torchrl_drigm.config.packages._is_there", lambda name: True)
     with pytest.raises(ValueError, match=message):
         cfg = config(override)
         check_config(cfg)
@@ -93,7 +93,7 @@ def test_configs_that_no_run_can_be_made_of(override, message, monkeypatch):
 
 
 def test_a_missing_extra_is_named(monkeypatch):
-    monkeypatch.setattr("torchrl_drigm.config.names.find_spec", lambda name: None)
+    monkeypatch.setattr("torchrl_drigm.config.packages._is_there", lambda name: False)
     with pytest.raises(ValueError, match=r'pip install "torchrl_drigm\[evcharging\]" installs it'):
         check_names(config())
 
