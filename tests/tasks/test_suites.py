@@ -200,9 +200,9 @@ class TestValidation:
         task = TorchRLTask(
             make="torchrl.envs.VmasEnv", kwargs={"scenario": "balance", "n_agents": 4}
         )
-        tested = {"evaluation.suite=mine": [{"name": "heavy", "mass": 9}]}
+        tested = {"evaluation.suite=mine": [{"name": "heavy", "package_mass": 9}]}
         with pytest.raises(ValueError, match=r"is 'heavy' of .*suite=mine'.* a YAML file of your"):
-            shifts = [{"name": "x", "n_agents": 4, "mass": 9}]
+            shifts = [{"name": "x", "n_agents": 4, "package_mass": 9}]
             refuse_test_shifts(task, "own", shifts, tested)
 
 
