@@ -177,7 +177,7 @@ def outline_of(env: DictConfig) -> Outline | None:
     if found in (BUILDING, EVCHARGING):
         looks = _wrong_in_building if found is BUILDING else _wrong_in_garage
         found = replace(found, wrong=partial(looks, env))
-    elif found is TORCHRL and str(env.make).replace(":", ".") in MAKERS:
+    elif found is TORCHRL and str(env.get("make", "")).replace(":", ".") in MAKERS:
         found = replace(found, wrong=partial(_wrong_in_vmas, env))
     if found is None or all(OmegaConf.select(env, name) is None for name in found.random):
         return found
