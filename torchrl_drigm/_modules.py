@@ -37,7 +37,7 @@ def check_path(field: str, path: str) -> None:
     if file is None or not file.is_file() or file.suffix != ".py":
         return
     try:
-        names = _names(ast.parse(file.read_text(encoding="utf-8")))
+        names = _names(ast.parse(file.read_bytes()))
     except SyntaxError as error:
         raise ValueError(
             f"{field}={path!r}: {file}, line {error.lineno}, is no Python: {error.msg}."
@@ -89,6 +89,8 @@ def _missing(field: str, path: str, module: str) -> ValueError:
 
 def _names(tree: ast.Module) -> set[str] | None:
     """Names that a module binds; ``None`` where it may bind others that it does not write."""
+    if any(isinstance(node, ast.Global) for node in ast.walk(tree)):
+        return None
     found: set[str] = set()
     for node in _statements(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):

@@ -41,6 +41,8 @@ def mine(tmp_path, monkeypatch):
     package.mkdir()
     (package / "__init__.py").write_text("if True:\n    from fractions import Fraction as make\n")
     (package / "later.py").write_text("def __getattr__(name): ...\n")
+    bound = b"# coding: latin-1\n# \xe9t\xe9\ndef bind():\n    global any\n    any = 1\nbind()\n"
+    (package / "bound.py").write_bytes(bound)
     monkeypatch.syspath_prepend(tmp_path)
     return tmp_path
 
@@ -65,7 +67,9 @@ def test_what_is_not_there_is_refused_without_an_import(mine, make, message):
         refused("env=custom", f"env.make={make}", config="torchrl")
 
 
-@pytest.mark.parametrize("path", ["mine:make_env", "mine.LEVELS", "team:make", "team.later:any"])
+@pytest.mark.parametrize(
+    "path", ["mine:make_env", "mine.LEVELS", "team:make", "team.later:any", "team.bound:any"]
+)
 def test_what_is_there_is_let_pass(mine, path):
     check_path("env.make", path)
 
