@@ -1,12 +1,13 @@
 """A run that cannot go on is refused before PyTorch is imported; one that can makes no folder."""
 
 import json
+import os
 
 import pytest
 
 from tests.commands.small_runs import SMALL, State, save, train
 from tests.commands.test_refusals import TOLD, refused
-from tests.cpu_time import run_python
+from tests.cpu_time import ROOT, run_python
 from torchrl_drigm.config import compose_config
 from torchrl_drigm.trainers import RunCheckpoint, keep_policy
 from torchrl_drigm.trainers.checkpoint_files import seal_folder
@@ -109,7 +110,8 @@ def test_a_run_that_has_its_results_needs_nothing_to_go_on_with(tmp_path):
 def test_a_resumed_run_leaves_no_folder_but_its_own(named, python, tmp_path):
     train(tmp_path / "run")
     words = [*SMALL, "collector.total_frames=64", f"resume={named}"]
-    done = python("-m", "torchrl_drigm", "train", "torchrl", *words, cwd=tmp_path)
+    paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    done = python("-m", "torchrl_drigm", "train", "torchrl", *words, cwd=tmp_path, PYTHONPATH=paths)
     assert done.returncode == 0, done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
     assert not (tmp_path / "run" / ".hydra").exists(), "which has the overrides of the first time"

@@ -10,7 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from torchrl_drigm.config import names
+from torchrl_drigm.config import packages
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -127,4 +127,5 @@ def test_messages_of_the_source_name_extras():
     source = "\n".join(file.read_text() for file in (ROOT / "torchrl_drigm").rglob("*.py"))
     named = set(re.findall(r"torchrl_drigm\[(\w+)\]", source))
     assert {"sustaingym", "evcharging", "smac", "smax", "onnx"} <= named <= set(EXTRAS)
-    assert {extra for *_, extra in names._NEEDED.values()} <= set(EXTRAS)
+    extras = {extra for *_, extra in packages._NEEDED.values()} - set(packages._OTHERS)
+    assert extras and extras <= set(EXTRAS)
