@@ -172,6 +172,13 @@ class TestRefusals:
         printed = self.refused(capsys, *SWEEP)
         assert "sweep holds another sweep. Differing: field: 'optim.gamma' there" in printed
 
+    def test_the_folder_of_a_run(self, capsys, tmp_path):
+        (tmp_path / "sweep").mkdir()
+        (tmp_path / "sweep" / "config.yaml").touch()
+        printed = self.refused(capsys, *SWEEP)
+        assert "--out=sweep is the folder of a run: name another one" in printed
+        assert [path.name for path in (tmp_path / "sweep").iterdir()] == ["config.yaml"]
+
     def test_no_config(self, capsys):
         with pytest.raises(SystemExit, match="1"):
             main(["choose", "castle", *SWEEP])

@@ -24,6 +24,7 @@ FEW = [True] * 5 + [False] * 62
         [HOTEL, "+stack.runs=2", "+stack.seed=[0,1]"],
         ["env=building_failures", HOTEL],
         ["env.building=OutPatientHealthCare"],
+        [f"++{HOTEL}"],
     ],
     ids=" ".join,
 )
@@ -45,6 +46,7 @@ def test_many_zones_and_nobody_said(words, capsys):
         [HOTEL, "preset=paper"],
         ["env.building=HotelSmall,OfficeSmall"],  # each would want its own
         [HOTEL, f"env.ac_map={FEW}".replace(" ", "")],  # five agents
+        ["env.building=own.htm", "env.ac_map=[true,0,maybe]"],  # refused later
         ["env.building=HotelBig"],  # there is none, which is refused later
         [HOTEL, "env.zones=3"],  # no field, likewise
     ],
@@ -57,13 +59,15 @@ def test_nothing_changes(words, capsys):
 
 
 def test_a_config_of_ones_own(tmp_path):
-    home = "defaults:\n  - building\n  - _self_\nenv:\n  building: HotelSmall\n"
+    home = "# no mixer\ndefaults:\n  - building\n  - _self_\nenv:\n  building: HotelSmall\n"
     (tmp_path / "home.yaml").write_text(home)
     assert mixer_for_zones("home", [], str(tmp_path)) == ["mixer=vdn"]
     (tmp_path / "home.yaml").write_text(
         home.replace("  - _self_", "  - override mixer: qmix\n  - _self_")
     )
     assert mixer_for_zones("home", [], str(tmp_path)) == []
+    (tmp_path / "night.yaml").write_text("defaults:\n  - home\n  - _self_\nseed: 3\n")
+    assert mixer_for_zones("night", [], str(tmp_path)) == []
 
 
 def test_train_and_choose_ask_for_it(tmp_path, monkeypatch):

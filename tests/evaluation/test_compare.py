@@ -114,6 +114,7 @@ class TestLeftOut:
             (lambda text: text.replace(",return,", ",value,"), r"lacks the columns \['return'\]"),
             (lambda text: text.replace("env_6", "", 1), "has empty cells"),
             (lambda text: text.replace("env_3", "env_3,env_3", 1), "Expected 5 fields"),
+            (lambda text: text.replace(",-", ",about -", 1), "has returns that are no numbers"),
         ],
     )
     def test_a_damaged_file(self, good, change, reason):

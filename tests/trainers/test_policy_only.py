@@ -81,7 +81,9 @@ def test_another_folder_leaves_the_run_as_it_is(run_dir, tmp_path):
     before = content(run_dir)
     folder = keep_policy(run_dir, tmp_path / "out" / "policy")
     assert content(run_dir) == before
-    assert {path.name for path in folder.iterdir()} == {"config.yaml", "checkpoint"}
+    names = {path.name for path in folder.iterdir()}
+    assert names - {"duration.json"} == {"config.yaml", "checkpoint"}
+    assert ("duration.json" in names) == (run_dir / "duration.json").exists()
     pd.testing.assert_frame_equal(played(folder), played(run_dir))
 
 

@@ -21,6 +21,7 @@ __all__ = ["MANY", "mixer_for_zones"]
 #: "Your building" has the table.
 MANY = 20
 _DECIDED = r"[+~]*(mixer\b|preset=(?!fast$))"  # by whoever says so
+_NAMED = r"^[^#\n]*\b(mixer|preset)\b"  # in any file, as one may be made of others
 
 
 def mixer_for_zones(
@@ -28,8 +29,8 @@ def mixer_for_zones(
 ) -> list[str]:
     """Overrides with ``mixer=vdn`` for a building of more than :data:`MANY` zones, and says so.
 
-    That is where QMIX is the default: with ``preset=fast``, and unless an override or a config of
-    one's own names a mixer. A sweep over buildings stays as it is.
+    That is where QMIX is the default: with ``preset=fast``, and unless an override or a file in
+    the folder of configs of one's own names a mixer. A sweep over buildings stays as it is.
 
     Args:
         config (str): name of the config.
@@ -52,10 +53,9 @@ def mixer_for_zones(
         if not Path(config_dir).is_dir():
             return overrides  # which Hydra says
         search = [f"hydra.searchpath=[file://{Path(config_dir).absolute()}]"]
-        own = Path(config_dir, f"{config}.yaml")
-        if own.exists() and re.search(r"\b(mixer|preset)\b", own.read_text(encoding="utf-8")):
+        if any(re.search(_NAMED, file.read_text("utf-8"), re.M) for file in _files(config_dir)):
             return overrides
-    elif not any(word.startswith(("env.building=", "env=")) for word in overrides):
+    elif not any(word.lstrip("+").startswith(("env.building=", "env=")) for word in overrides):
         return overrides  # without a look: the office, or no building
     try:
         parsed = OverridesParser.create().parse_overrides(overrides)
@@ -75,13 +75,17 @@ def mixer_for_zones(
     return [*overrides, "mixer=vdn"]
 
 
+def _files(folder: str) -> list[Path]:
+    return [path for path in Path(folder).rglob("*.yaml") if path.is_file()]
+
+
 def _agents(cfg: DictConfig) -> int:
     """Zones with a heater; 0 of what is no building."""
     if cfg.env.name != "building":
         return 0
     heated, building = cfg.env.ac_map, cfg.env.building
     if isinstance(heated, ListConfig):
-        return sum(heated)
+        return sum(zone is True or zone == 1 for zone in heated)  # others are refused later
     if building in ZONES:
         return ZONES[building]
     return n_zones(building) if Path(building).is_file() else 0

@@ -100,6 +100,8 @@ def _checked(arguments: argparse.Namespace) -> tuple[Sweep, Path]:
     sweep = read_sweep(arguments.config, overrides, arguments.config_dir)
     name = f"choose_{time.strftime('%Y-%m-%d_%H-%M-%S')}"
     folder = arguments.out or Path("runs") / sweep.config / name
+    if (folder / "config.yaml").exists():
+        raise ValueError(f"--out={folder} is the folder of a run: name another one for the sweep.")
     check_sweep(sweep, folder)
     runs = sweep.runs(folder).values()
     for run, cfg in runs:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 from omegaconf import OmegaConf
+from pandas.api.types import is_numeric_dtype
 
 from torchrl_drigm.config.added import ADDED
 from torchrl_drigm.envs import BuildingParameters
@@ -163,6 +164,8 @@ def _read_evaluation(run: Path, suite: str | None) -> pd.DataFrame:
         raise ValueError(f"its {file.name} lacks the columns {missing}")
     if table[_COLUMNS].isna().any(axis=None):
         raise ValueError(f"its {file.name} has empty cells")
+    if not is_numeric_dtype(table["return"]):
+        raise ValueError(f"its {file.name} has returns that are no numbers")
     task = _task_of(run)
     # of a task that was not imported, the run's own team is the first in the file
     references = table["policy"].unique()[1:] if task is None else list(task.references)

@@ -175,10 +175,15 @@ def control_command(run_dir: str | Path) -> str:
 
 
 def own_modules(cfg: DictConfig | Config) -> list[str]:
-    """Modules outside of this package and TorchRL that a config names classes of."""
+    """Modules outside of this package and TorchRL that a config names classes of.
+
+    Examples:
+        >>> own_modules({"env.make": "my_module:make_env", "mixer.name": "mixers.own.Mixer"})
+        ['my_module', 'mixers.own']
+    """
     flat = flat_config(cfg)
     named = [str(flat[field]) for field in _NAMES if field in flat]
-    modules = dict.fromkeys(name.rpartition(".")[0] for name in named)
+    modules = dict.fromkeys(name.replace(":", ".").rpartition(".")[0] for name in named)
     return [m for m in modules if m and m.partition(".")[0] not in ("torchrl", "torchrl_drigm")]
 
 

@@ -24,6 +24,7 @@ Policy = Callable[[TensorDictBase], TensorDictBase]
 ACTION = ("agents", "action")
 # a return that the environment sums up itself, below whatever changes the reward
 RETURN = "evaluation_return"
+LONGEST = 100_000  # steps, after which nobody expects an end
 
 
 @contextmanager
@@ -93,7 +94,7 @@ def play(
         episodes: number of episodes; a multiple of ``B``.
         metrics: columns by name, and the entries ``[B, 1]`` of the last step that they show.
         reset: arguments of the environment's reset, such as the day of every copy.
-        max_steps: steps after which every episode must have ended. Default: no limit.
+        max_steps: steps after which every episode must have ended. Default: 100,000.
         progress: show a progress bar.
 
     Returns:
@@ -136,10 +137,15 @@ def _play_once(
     returns = torch.zeros(n_copies)
     values = {name: [None] * n_copies for name in metrics}
     while going.any():
-        if max_steps is not None and int(steps.max()) >= max_steps:
+        if int(steps.max()) >= (LONGEST if max_steps is None else max_steps):
             raise ValueError(
                 f"{int(going.sum())} of {n_copies} episodes have not ended after "
-                f"max_steps={max_steps}."
+                + (
+                    f"{LONGEST:,} steps. Give the environment a limit, with env.max_steps or a "
+                    "StepCounter."
+                    if max_steps is None
+                    else f"max_steps={max_steps}."
+                )
             )
         stepped = env.step(_act(policy, tensordict, env))
         bar.update()

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from torchrl.checkpoint import CheckpointError
 from torchrl.collectors import Collector
 from torchrl.trainers import Trainer
@@ -32,8 +34,8 @@ class CollectionState:
     Args:
         collector (Collector): collector over one (transformed) batched environment.
         mid_episode (bool): whether the environments can be put back into mid-episode. With
-            ``False``, those of a game, every environment starts a new episode instead.
-            Default: ``True``.
+            ``False``, those of a game, every environment starts a new episode instead, of
+            other random numbers than those it started training with. Default: ``True``.
     """
 
     def __init__(self, collector: Collector, mid_episode: bool = True) -> None:
@@ -56,6 +58,7 @@ class CollectionState:
         collector = self.collector
         collector.load_state_dict(state_dict["collector"])
         if not self.mid_episode:
+            collector.env.set_seed(self._seed_after(collector._frames))
             collector.reset()
             return
         carrier, carried = collector._carrier, state_dict["carrier"]
@@ -65,6 +68,12 @@ class CollectionState:
         for key, value in carried.items():
             carrier.set(tuple(key.split(".")), value.clone().to(collector.env.device))
         getattr(collector.env, "base_env", collector.env).load_state_dict(state_dict["env"])
+
+    @staticmethod
+    def _seed_after(frames: int) -> int:
+        """A seed that follows from the run's own and the steps behind it."""
+        own = [torch.initial_seed(), frames]
+        return int(np.random.SeedSequence(own).generate_state(1)[0] // 2)  # 31 bits, of any library
 
 
 def load_checkpoint(trainer: Trainer, path: str | Path) -> None:

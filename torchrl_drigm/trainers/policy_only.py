@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import Tensor
 from torchrl_drigm.trainers.checkpoint_folder import RunCheckpoint
 from torchrl_drigm.trainers.program_files import policy_folder
 from torchrl_drigm.trainers.runs import (
+    DURATION,
     RUN,
     claim_run,
     has_ended,
@@ -63,6 +65,8 @@ def keep_policy(run_dir: str | Path, out: str | Path | None = None) -> Path:
         RunCheckpoint(**parts).save(folder / "checkpoint")
         if not own:
             save_config(cfg, folder)
+            if (run_dir / DURATION).exists():  # which says that all steps were made
+                shutil.copy(run_dir / DURATION, folder)
     return folder
 
 
