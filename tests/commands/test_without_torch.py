@@ -13,7 +13,7 @@ from torchrl_drigm.__main__ import COMMANDS
 from torchrl_drigm.config import compose_config
 
 if sys.platform == "win32":
-    pytest.skip("cases are forks of one process", allow_module_level=True)
+    pytest.skip("cases are forks of one process: run on Linux or macOS", allow_module_level=True)
 
 # Each case in a fork of a process that has imported no more than the parser.
 CODE = """if True:
@@ -164,7 +164,7 @@ def test_a_wrong_argument_is_refused_in_a_line(told, words, message):
     if NEED_SUSTAINGYM & set(words) and find_spec("sustaingym") is None:
         pytest.skip('needs sustaingym: pip install "torchrl_drigm[sustaingym]"')
     if "/proc/mine" in words and not os.path.isdir("/proc"):
-        pytest.skip("a folder in which nobody can make one is Linux's /proc")
+        pytest.skip("a folder in which nobody can make one is Linux's /proc: run on Linux")
     ended = told[0][words]
     assert message in ended["err"]
     assert ended["code"] == (2 if "invalid choice" in message else 1) and not ended["out"]

@@ -56,6 +56,20 @@ def test_rows_are_methods_and_seeds_are_the_spread(tmp_path, capsys):
     assert lines[3].endswith("-1.000 (n = 1)"), "no seeds: a policy that does not learn has none"
 
 
+@pytest.mark.parametrize("version", ["torch 2.0.0, envs 00000000", None])
+def test_versions_of_the_environment_are_told_apart(tmp_path, version):
+    for seed, noted in enumerate(["torch 2.13.0, envs 12345678"] * 2 + [version]):
+        file = write(tmp_path / str(seed), [0.8, 0.9], seed=seed) / "evaluation.csv"
+        if noted is not None:
+            pd.read_csv(file).assign(environment=noted).to_csv(file, index=False)
+    with pytest.warns(UserWarning) as told:
+        table = compare_runs([tmp_path])
+    (warning,) = told
+    assert f"  {version or 'not noted'}: {tmp_path / '2'}\n" in str(warning.message)
+    assert table["run"].nunique() == 3, "all are in the table"
+    assert len(compare_runs([tmp_path / "0", tmp_path / "1"])), "of one version: no warning"
+
+
 def test_a_sweep_of_the_quickstart_is_a_row_per_method(tmp_path):
     """One folder with every mixer, set and seed, numbered as Hydra numbers them."""
     mixers, sets = ("vdn", "qmix", "qtran"), ("none", "contamination", "tv")

@@ -21,6 +21,7 @@ from torchrl_drigm.evaluation.methods import (
     read_config,
     tell_apart,
     warn_left_out,
+    warn_versions,
 )
 from torchrl_drigm.evaluation.settings import (
     Setting,
@@ -48,7 +49,8 @@ def compare_runs(folders: Iterable[str | Path], suite: str | None = None) -> pd.
 
     Runs whose configs differ in the seed alone are one method. A warning names runs that are left
     out: without an evaluation or a config, with an evaluation that is damaged or shorter than it
-    should be or than that of the others, and a second copy of a method's seed.
+    should be or than that of the others, and a second copy of a method's seed. Another one names
+    runs that were judged in different versions of the environment.
 
     Args:
         folders: folders of runs, or with runs at any depth.
@@ -119,7 +121,15 @@ def compare_each(
     warn_left_out(left_out)
     if not described:
         raise ValueError("No run is left to compare: see the warning for what each of them lacks.")
+    for own in described.values():
+        warn_versions({run: _version(tables[run]) for run in own["run"]})
     return {label: _rows(own, tables) for label, own in described.items()}
+
+
+def _version(table: pd.DataFrame) -> str:
+    """The versions that a file of results notes; those of earlier releases have none."""
+    noted = table["environment"].dropna().unique() if "environment" in table else []
+    return "; ".join(map(str, noted)) or "not noted"
 
 
 def _long_enough(

@@ -222,3 +222,15 @@ def warn_left_out(left_out: Mapping[str, str]) -> None:
     if left_out:
         lines = [f"  {run}: {reason}" for run, reason in left_out.items()]
         warnings.warn("\n".join(["Left out:", *lines]), stacklevel=3)
+
+
+def warn_versions(versions: Mapping[str, str]) -> None:
+    """A warning where the runs of a table were judged in several versions of the environment."""
+    runs: dict[str, list[str]] = {}
+    for run, version in versions.items():
+        runs.setdefault(version, []).append(run)
+    if len(runs) > 1:
+        lines = [f"  {version}: {', '.join(own)}" for version, own in runs.items()]
+        told = "Judged in different versions of the environment, in which returns may differ:"
+        again = "`evaluate RUN --suite SUITE` of each and `compare --suite SUITE` are of one."
+        warnings.warn("\n".join([told, *lines, again]), stacklevel=3)
