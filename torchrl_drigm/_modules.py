@@ -9,7 +9,30 @@ from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
 
-__all__ = ["check_path"]
+__all__ = ["check_path", "path_parts"]
+
+
+def path_parts(field: str, path: str) -> tuple[str, str]:
+    """The module and the name of an import path.
+
+    Args:
+        field (str): what errors call the path, such as ``"env.make"``.
+        path (str): ``"my_module:make_env"`` or ``"my_module.make_env"``.
+
+    Raises:
+        ValueError: for what is no path, naming the field and the value.
+
+    Examples:
+        >>> path_parts("env.make", "my_package.my_module:make_env")
+        ('my_package.my_module', 'make_env')
+    """
+    module, _, name = path.rpartition(":" if ":" in path else ".")
+    if not module or not name:
+        raise ValueError(
+            f"{field}={path!r} must be the import path of a function or class of your own, such as "
+            "'my_module:make_env'."
+        )
+    return module, name
 
 
 def check_path(field: str, path: str) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any, TypeVar
 
+from torchrl_drigm._modules import path_parts
+
 T = TypeVar("T")
 
 
@@ -69,12 +71,7 @@ def find_callable(field: str, path: str, may_import: bool = True) -> Callable[..
         Fraction(1, 2)
     """
     path = str(path)
-    module_name, _, name = path.rpartition(":" if ":" in path else ".")
-    if not module_name or not name:
-        raise ValueError(
-            f"{field}={path!r} must be the import path of a function or class of your own, such as "
-            "'my_module:make_env'."
-        )
+    module_name, name = path_parts(field, path)
     found = vars(_module(field, module_name, path, may_import)).get(name)
     if not callable(found):
         what = f"no {name!r}" if found is None else f"{found!r} as {name!r}"

@@ -19,7 +19,7 @@ _RELATIONS: dict[str, tuple[Callable[[float], bool], tuple[str, ...]]] = {
         lambda value: 1 <= value < inf,
         (
             *("threads", "checkpoint_interval"),
-            *("env.num_envs", "env.test_envs"),
+            *("env.num_envs", "env.test_envs", "env.max_steps"),
             *("agent.hidden_size", "agent.window", "mixer.embed_dim", "mixer.hidden_size"),
             *("uncertainty.dual_hidden_size", "uncertainty.hidden_size"),
             *("uncertainty.behaviour_frames", "uncertainty.updates", "uncertainty.batch_size"),

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from torchrl_drigm import _garages, _installed
 from torchrl_drigm._days import check_days
-from torchrl_drigm._modules import check_path
+from torchrl_drigm._modules import check_path, path_parts
 from torchrl_drigm._named import find_class
 from torchrl_drigm._vmas import unknown_argument
 from torchrl_drigm.config.compose import config_path
@@ -82,6 +82,8 @@ def check_names(cfg: DictConfig) -> None:
         name = str(OmegaConf.select(cfg, field))
         if "." not in name and registry not in sys.modules:
             find_class(field, name, dict.fromkeys(class_names(field), object), object)
+    if (make := OmegaConf.select(cfg, "env.make")) is not None:
+        path_parts("env.make", str(make))
     for field in (*_REGISTRIES, "env.make"):
         if "." in (path := str(OmegaConf.select(cfg, field))) or ":" in path:
             check_path(field, path)
