@@ -9,7 +9,7 @@ from torchrl.envs import EnvBase
 
 from torchrl_drigm.envs._seeded import SeededEnv
 from torchrl_drigm.trainers.build import Run
-from torchrl_drigm.trainers.stack.members import SIDE_BY_SIDE
+from torchrl_drigm.trainers.stack.members import SEEDED, SIDE_BY_SIDE
 
 __all__ = ["check_environment", "check_memory"]
 
@@ -26,11 +26,10 @@ def check_environment(cfg: DictConfig, env: EnvBase) -> None:
     """
     base = getattr(env, "base_env", env)
     if not isinstance(base, SeededEnv):
-        field = "name" if cfg.env.get("make") is None else "make"  # of one's own, what makes it
         raise ValueError(
-            f"env.{field}={cfg.env[field]!r} cannot be stacked: {type(base).__name__} has no "
-            "random numbers of each run's own; buildings, charging stations, harvest, machines and "
-            "drones have. " + SIDE_BY_SIDE.format(field="seed", values="0,1,2")
+            f"env.name={cfg.env.name!r} cannot be stacked: {type(base).__name__} has no random "
+            f"numbers of each run's own; {SEEDED}. "
+            + SIDE_BY_SIDE.format(field="seed", values="0,1,2")
         )
 
 

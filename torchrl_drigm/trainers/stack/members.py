@@ -25,6 +25,7 @@ STACKABLE = (
 # not of the run itself
 _APART = (*STACKABLE, "resume", "hydra")
 
+SEEDED = "buildings, charging stations, harvest, machines and drones have"
 SIDE_BY_SIDE = (
     "Train them one after the other, or side by side in processes: -m hydra/launcher=joblib "
     "{field}={values}."
@@ -73,6 +74,12 @@ def check_members(cfgs: Sequence[DictConfig]) -> None:
             "does, or seed=[0,1,2]."
         )
     cfg = cfgs[0]
+    if (make := cfg.env.get("make")) is not None:  # of one's own, VMAS's and TorchRL's
+        raise ValueError(
+            f"env.make={make!r} cannot be stacked: environments that it makes have no random "
+            f"numbers of each run's own; {SEEDED}. "
+            + SIDE_BY_SIDE.format(field="seed", values="0,1,2")
+        )
     if cfg.agent.recurrent:
         raise ValueError(
             "agent.recurrent=true cannot be stacked: agents of a stack learn from windows, "
