@@ -22,6 +22,11 @@ from torchrl_drigm.tasks import find_task, read_suite
             ["evaluation.suite=[{name: a, lidar: 1}]"],
             r"shift 'a': the scenario 'navigation' takes no 'lidar': it knows n_agents, collisions",
         ),
+        (
+            ["env.kwargs.continuous_actions=true"],
+            r"^env\.kwargs\.continuous_actions=true: value fac",
+        ),
+        (["~env.kwargs.continuous_actions"], r"Set env\.kwargs\.continuous_actions=false\.$"),
         (["+env.kwargs.actuator_noise=1"], "takes no 'actuator_noise'"),
         (["env=vmas_noise", "+env.kwargs.noise=1"], "takes no 'noise'"),
     ],

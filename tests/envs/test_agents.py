@@ -103,7 +103,7 @@ class TestActions:
     @pytest.mark.parametrize(
         ("space", "levels", "message"),
         [
-            (Box(-1, 1, (2,)), None, r"agent 1 acts with Box\(.*discretise are its 2 .* 25 actio"),
+            (Box(-1, 1, (2,)), None, r"agent 1 acts with Box\(.*each of its 2 numbers .* 25 actio"),
             (Box(0, np.inf, (1,)), 5, "agent 1 .* no end to lay action_levels=5 in: .* bounds"),
             (Box(0, 1, (9,)), 9, "agent 1 .* 387,420,489 actions where 10,000 are the most"),
             (Tuple([Discrete(2)]), 5, r"agent 1 acts with Tuple\(.* Expected Discrete"),

@@ -133,9 +133,13 @@ class TestKeys:
         (
             {"action": Unbounded((2, 5))},
             {},
-            r"'action' is not discrete: it is continuous, ",
+            r"action 'action' is continuous, of .* \(in a config env\.kwargs\.continuous_actions=f",
         ),
-        ({"action": OneHot(3, (2, 3))}, {}, "is not discrete: it is OneHot.*categorical_actions=T"),
+        (
+            {"action": OneHot(3, (2, 3))},
+            {},
+            "is OneHot, and expected is Categorical.*categorical_actions=T",
+        ),
         (
             {"action": Categorical(3, ())},
             {},

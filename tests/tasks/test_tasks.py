@@ -182,7 +182,7 @@ class TestTorchRL:
             ),
             (
                 {"kwargs": {"scenario": "balance", "continuous_actions": True}},
-                r"is continuous, .*'continuous_actions': False",
+                r"is continuous, .*continuous_actions=False",
             ),
         ],
     )

@@ -121,7 +121,8 @@ class TestRefusals:
     def test_continuous_actions_say_what_to_discretise(self, tmp_path):
         levels = ["+env.kwargs.low=-1.0", "+env.kwargs.high=1.0"]
         with pytest.raises(
-            ValueError, match=r"Heaters': agent 0 acts with Box\(.* its 1 numbers: act"
+            ValueError,
+            match=r"Heaters': agent 0 acts with Box\(.* action_levels=5 .* its 1 numbers",
         ):
             build(config(f"{__name__}:Heaters", *levels), tmp_path / "run")
         run = build(config(f"{__name__}:Heaters", *levels, "env.action_levels=7"), tmp_path / "run")

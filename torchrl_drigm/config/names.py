@@ -16,7 +16,7 @@ from torchrl_drigm import _garages, _installed
 from torchrl_drigm._days import check_days
 from torchrl_drigm._modules import check_path, path_parts
 from torchrl_drigm._named import find_class
-from torchrl_drigm._vmas import unknown_argument
+from torchrl_drigm._vmas import MAKERS, unknown_argument
 from torchrl_drigm.config.compose import config_path
 from torchrl_drigm.config.packages import check_packages
 from torchrl_drigm.envs.libs._building_climates import check_climates, check_ground
@@ -155,6 +155,12 @@ def _check_simulator(cfg: DictConfig) -> None:
     elif str(env.get("make")).endswith("VmasEnv"):
         scenario = OmegaConf.select(env, "kwargs.scenario")
         _check_known("env.kwargs.scenario", scenario, _installed.scenarios())
+        discrete = not env.kwargs.get("continuous_actions", True)  # VMAS's own default
+        if not discrete and str(env.make).replace(":", ".") in MAKERS:
+            raise ValueError(
+                "env.kwargs.continuous_actions=true: value factorization chooses among finitely "
+                "many actions. Set env.kwargs.continuous_actions=false."
+            )
         if wrong := unknown_argument(str(env.make), scenario, env.kwargs):
             raise ValueError(f"env.kwargs: {wrong}")
 

@@ -209,8 +209,9 @@ def _places(env: EnvBase, keys: dict[str, NestedKey]) -> dict[str, NestedKey]:
         agents = [a for g in groups.values() for a in g] if isinstance(groups, Mapping) else ["…"]
         raise ValueError(
             f"the environment has several groups of agents, with the actions {actions}. Put all "
-            f"agents into one, such as kwargs={{'group_map': {{'agents': {agents}}}}}; opponents "
-            "of a team must act by themselves, within the environment."
+            f"agents into one, such as by group_map={{'agents': {agents}}} (in a config "
+            "env.kwargs.group_map); opponents of a team must act by themselves, within the "
+            "environment."
         )
     found: dict[str, NestedKey] = {"action": actions[0]}
     group = found["action"][:-1] if isinstance(found["action"], tuple) else ()
@@ -242,17 +243,19 @@ def _check_team(env: EnvBase, keys: Mapping[str, NestedKey]) -> int:
     """The number of agents, of a team that can be learned."""
     action, batch = env.full_action_spec[keys["action"]], len(env.batch_size)
     if not isinstance(action, Categorical):
-        kind = type(action).__name__
-        how = (
-            f"continuous, and value factorization chooses among finitely many actions. To "
-            f"discretise are the last dimension of {tuple(action.shape)}: let it be made with "
-            "discrete actions, such as kwargs={'continuous_actions': False} of VMAS."
-            if action.domain == "continuous"
-            else f"{kind}. Expected Categorical, the same number of actions for each agent: set "
+        if action.domain == "continuous":
+            raise ValueError(
+                f"the environment's action {keys['action']!r} is continuous, of the shape "
+                f"{tuple(action.shape)}, and value factorization chooses among finitely many "
+                "actions: make it with discrete ones, as continuous_actions=False does in VMAS "
+                "(in a config env.kwargs.continuous_actions=false)."
+            )
+        raise ValueError(
+            f"the environment's action {keys['action']!r} is {type(action).__name__}, and expected "
+            "is Categorical, the same number of actions for each agent: set "
             "categorical_actions=True where they are one-hot; where agents have unequal numbers, "
             "give all as many as the largest, and an action_mask."
         )
-        raise ValueError(f"the environment's {keys['action']!r} is not discrete: it is {how}")
     if len(action.shape) != batch + 1:
         raise ValueError(
             f"the environment's {keys['action']!r} has the shape {tuple(action.shape)}, expected "

@@ -269,9 +269,9 @@ def _actions(name: Any, space: Any, levels: int | None) -> Sequence[Any]:
         size = int(np.prod(space.shape))
         raise ValueError(
             f"agent {name!r} acts with {space}, which is continuous, and value factorization "
-            f"chooses among finitely many actions. To discretise are its {size} numbers: "
-            f"action_levels=5 gives each 5 levels, {5**size:,} actions; or let the environment be "
-            "made with discrete actions, such as continuous_actions=False of MPE."
+            f"chooses among finitely many actions: action_levels=5 gives each of its {size} "
+            f"numbers 5 levels, {5**size:,} actions in all (in a config env.action_levels=5); or "
+            "make the environment with discrete actions, as continuous_actions=False does in MPE."
         )
     else:
         raise ValueError(
