@@ -97,6 +97,13 @@ class TestActions:
         assert self.given(env, 1, 5) == [[0, 1], [1, 2]]
         assert env.reset()[MASK].sum(-1).tolist() == [4, 6]
 
+    @pytest.mark.parametrize("env", [Valves(), Night(), Turns()])
+    def test_levels_of_discrete_actions_are_refused(self, env):
+        with pytest.raises(
+            ValueError, match=r"^action_levels=3 has nothing to divide.* \(in a conf"
+        ):
+            MultiAgentWrapper(env, action_levels=3)
+
     def test_discrete_actions_may_start_anywhere(self):
         assert self.given(self.of(Discrete(2, start=5), Discrete(3, start=-1)), 1, 0) == [6, -1]
 

@@ -109,6 +109,7 @@ class MultiAgentWrapper(_EnvWrapper):
             name: _actions(name, space, self._levels)
             for name, space in players.action_spaces.items()
         }
+        self._check_levels(players.action_spaces)
         self._spaces = {n: _without_mask(s) for n, s in players.observation_spaces.items()}
         self._n_features = max(_n_features(name, s) for name, s in self._spaces.items())
         self._n_actions = max(map(len, self._actions.values()))
@@ -142,6 +143,15 @@ class MultiAgentWrapper(_EnvWrapper):
             done=flag, terminated=flag.clone(), truncated=flag.clone(), device=device
         )
         self._has_specs = True
+
+    def _check_levels(self, spaces: Mapping[Any, Any]) -> None:
+        from gymnasium.spaces import Box
+
+        if self._levels is not None and not any(isinstance(one, Box) for one in spaces.values()):
+            raise ValueError(
+                f"action_levels={self._levels} has nothing to divide, as all actions are discrete "
+                "already: leave it out (in a config env.action_levels=null)."
+            )
 
     def _init_env(self) -> None:
         """Its first reset was when it was made."""
