@@ -271,14 +271,38 @@ def _generator(seed):
 class Wrong(Night):
     """As Night, and in its first step something is wrong."""
 
-    def __init__(self, change):
-        super().__init__()
+    def __init__(self, change, **options):
+        super().__init__(**options)
         self.change = change
 
     def step(self, actions):
         seen, rewards, *rest = super().step(actions)
         self.change(seen, rewards)
         return seen, rewards, *rest
+
+
+def test_who_has_left_needs_no_observation_and_who_is_cut_does():
+    def without(seen, rewards):
+        seen.pop("ann", None)
+
+    play(MultiAgentWrapper(Wrong(without, hours=(1, 3, 3))), [0, 0, 0])
+    play(MultiAgentWrapper(Wrong(without, hours=(1, 1, 1))), [0, 0, 0])
+    with pytest.raises(ValueError, match="no observation of 'ann', which has just acted, and th"):
+        play(MultiAgentWrapper(Wrong(without, hours=(1, 1, 1), cut=["ann"])), [0, 0, 0])
+
+
+def test_agents_of_gymnasium_are_all_there_and_have_one_of_each():
+    class Fewer(Valves):
+        def step(self, action):
+            seen, each, *rest = super().step(action)
+            if self.style == "dict":
+                del seen["outlet"]
+            return seen, each[:1] if self.style == "tuple" else each, *rest
+
+    with pytest.raises(ValueError, match="no observation of 'outlet', which acts next"):
+        play(MultiAgentWrapper(Fewer("dict")), [0, 0])
+    with pytest.raises(ValueError, match=r"Fewer gives 1 rewards, .* 2 agents, \[0, 1\]: expect"):
+        play(MultiAgentWrapper(Fewer()), [0, 0])
 
 
 @pytest.mark.parametrize(
@@ -291,6 +315,7 @@ class Wrong(Night):
         (lambda seen, rewards: rewards.update(dan=1.0), "the agent 'dan', which is none of"),
         (lambda seen, rewards: seen.update(dan=np.zeros(2)), "the agent 'dan', which is none of"),
         (lambda seen, rewards: seen.update(bob=np.zeros(1)), "'bob' observes 1 numbers.* has 2"),
+        (lambda seen, rewards: seen.pop("cy"), r"no observation of 'cy', which acts next, and tho"),
     ],
 )
 def test_nothing_is_lost_or_counted_as_zero_without_a_word(change, message):

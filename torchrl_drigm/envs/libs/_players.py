@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,11 @@ import numpy as np
 __all__ = ["Moment", "Players", "check_moment", "players_of"]
 
 MASK = "action_mask"
+PARTS = {  # what they return
+    "reset": ("observations", "infos"),
+    "step": ("observations", "rewards", "terminations", "truncations", "infos"),
+}
+DICTS = ("observations", "terminations", "truncations", "infos")  # of PettingZoo
 
 
 @dataclass
@@ -76,19 +81,31 @@ def check_moment(players: Players, moment: Moment, acted: Collection[Any] = ()) 
             agents in turn, who may have left with it.
 
     Raises:
-        ValueError: naming the agent: one that was never announced, a reward that is missing or no
-            finite number.
+        ValueError: naming the agent: one that was never announced, an observation or a reward that
+            is missing, or a reward that is no finite number.
     """
     env, rewards = type(players.env).__name__, moment.rewards
     by_name = rewards if isinstance(rewards, Mapping) else dict.fromkeys(["the team"], rewards)
     announced = {*players.names, "the team"}
-    if strangers := [name for name in (*moment.observations, *by_name) if name not in announced]:
+    spoken_of = (*moment.observations, *moment.acting, *by_name)
+    if strangers := [name for name in spoken_of if name not in announced]:
         raise ValueError(
             f"{env} speaks of the agent {strangers[0]!r}, which is none of its agents "
             f"{list(players.names)}: a team's networks are made for those. Name all that may ever "
             "be there, in possible_agents."
         )
     in_turn = getattr(players, "in_turn", False)
+    needed = moment.acting  # and of a cut episode the value of what would have come is learned from
+    if moment.over:
+        needed = acted if moment.truncated and not in_turn else ()
+    unseen = [name for name in players.names if name in needed and name not in moment.observations]
+    if unseen:
+        raise ValueError(
+            f"{env} gives no observation of {unseen[0]!r}, which "
+            f"{'has just acted' if moment.over else 'acts next'}, and those of "
+            f"{list(moment.observations)}. Give each agent that is there one, also in the step "
+            "that cuts an episode; who has left, or not come yet, is not in PettingZoo's agents."
+        )
     if isinstance(rewards, Mapping) and not in_turn:
         missing = [name for name in acted if name not in rewards]
         if missing:
@@ -122,6 +139,23 @@ def players_of(env: Any) -> Players | None:
     return None
 
 
+def _parts(env: Any, method: str, returned: Any, dicts: Collection[str]) -> Sequence[Any]:
+    """What a reset or a step returned, if it is as much as it should be, and dicts where needed."""
+    kind, names = type(env).__name__, PARTS[method]
+    if not isinstance(returned, tuple | list) or len(returned) != len(names):
+        is_one = not isinstance(returned, tuple | list)
+        what = f"a {type(returned).__name__}" if is_one else f"{len(returned)} values"
+        raise ValueError(
+            f"{kind}.{method} returns {what}, expected {len(names)}: {', '.join(names)}."
+        )
+    for name, value in zip(names, returned, strict=True):
+        if name in dicts and not isinstance(value, Mapping):
+            raise ValueError(
+                f"{kind}.{method} returns a {type(value).__name__} as {name}, expected a dict."
+            )
+    return returned
+
+
 class _PettingZoo(Players):
     """A PettingZoo environment, parallel or agent by agent."""
 
@@ -145,10 +179,12 @@ class _PettingZoo(Players):
         self.action_spaces = {name: env.action_space(name) for name in names}
 
     def reset(self, seed: int) -> Moment:
-        return self._moment(*self.env.reset(seed=seed))
+        return self._moment(*_parts(self.env, "reset", self.env.reset(seed=seed), DICTS))
 
     def step(self, actions: Mapping[Any, Any]) -> Moment:
-        seen, rewards, terminated, truncated, infos = self.env.step(dict(actions))
+        seen, rewards, terminated, truncated, infos = _parts(
+            self.env, "step", self.env.step(dict(actions)), DICTS
+        )
         moment = self._moment(seen, infos)
         moment.rewards = rewards
         # over when nobody is left; who left earlier says nothing about how it ended
@@ -211,7 +247,7 @@ class _Gymnasium(Players):
         )
 
     def reset(self, seed: int) -> Moment:
-        seen, info = self.env.reset(seed=seed)
+        seen, info = _parts(self.env, "reset", self.env.reset(seed=seed), ["infos"])
         return self._moment(seen, info)
 
     def step(self, actions: Mapping[Any, Any]) -> Moment:
@@ -225,10 +261,12 @@ class _Gymnasium(Players):
             chosen = np.asarray(chosen, dtype=space.dtype)
         else:
             chosen = tuple(chosen)
-        seen, rewards, terminated, truncated, info = self.env.step(chosen)
+        seen, rewards, terminated, truncated, info = _parts(
+            self.env, "step", self.env.step(chosen), ["infos"]
+        )
         moment = self._moment(seen, info)
         if np.ndim(rewards) or isinstance(rewards, Mapping):
-            rewards = self._by_name(rewards)
+            rewards = self._by_name(rewards, "rewards")
         moment.rewards = rewards
         ended, cut = self._flags(terminated, True), self._flags(truncated, False)
         moment.over = all(one or other for one, other in zip(ended, cut, strict=True))
@@ -236,17 +274,23 @@ class _Gymnasium(Players):
         return moment
 
     def _moment(self, seen: Any, info: Mapping[str, Any]) -> Moment:
-        seen = self._by_name(seen)
-        moment = Moment(*_unmasked(seen, {}), acting=set(seen))
+        seen = self._by_name(seen, "observations")
+        moment = Moment(*_unmasked(seen, {}), acting=set(self.names))
         if MASK in info:
-            moment.masks = self._by_name(info[MASK])
+            moment.masks = self._by_name(info[MASK], MASK)
         return moment
 
-    def _by_name(self, values: Any) -> dict[Any, Any]:
+    def _by_name(self, values: Any, what: str) -> dict[Any, Any]:
         """Of what comes as a dict, or in the order of the agents."""
         if isinstance(values, Mapping):
             return {name: values[name] for name in self.names if name in values}
-        return dict(zip(self.names, values, strict=True))
+        each = list(values) if np.iterable(values) else [values]
+        if len(each) != len(self.names):
+            raise ValueError(
+                f"{type(self.env).__name__} gives {len(each)} {what}, and its actions are those of "
+                f"{len(self.names)} agents, {self.names}: expected one for each."
+            )
+        return dict(zip(self.names, each, strict=True))
 
     def _flags(self, flags: Any, gone: bool) -> list[bool]:
         """One flag for each agent; ``gone`` for those who left, of whom a dict says nothing."""
@@ -261,7 +305,7 @@ def _unmasked(
     seen: Mapping[Any, Any], infos: Mapping[Any, Any]
 ) -> tuple[dict[Any, Any], dict[Any, Any]]:
     """Observations without masks, and the masks, which may also be in the infos."""
-    masks = {name: info[MASK] for name, info in infos.items() if MASK in info}
+    masks = {name: info[MASK] for name, info in infos.items() if _has_mask(info)}
     masks |= {name: one[MASK] for name, one in seen.items() if _has_mask(one)}
     without = {
         name: {k: v for k, v in one.items() if k != MASK} if _has_mask(one) else one
@@ -270,5 +314,5 @@ def _unmasked(
     return without, masks
 
 
-def _has_mask(names: Iterable[Any]) -> bool:
-    return isinstance(names, Mapping) and MASK in names
+def _has_mask(entries: Any) -> bool:
+    return isinstance(entries, Mapping) and MASK in entries
