@@ -48,7 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 import_module(module)
             commands[chosen.command].main(chosen)
     except (FileNotFoundError, ImportError, ValueError) as error:
-        print(f"{chosen.command}: {error}", file=sys.stderr)
+        trace = getattr(error, "trace", "")  # of code of the user's own
+        print(f"{trace}{chosen.command}: {error}", file=sys.stderr)
         raise SystemExit(1) from error
     except STOPPED as error:
         if isinstance(error, KeyboardInterrupt) or error.code == TERMINATED:

@@ -4,21 +4,20 @@ import functools
 import json
 from fractions import Fraction
 
-import numpy as np
 import pytest
 
 pytest.importorskip("pettingzoo", reason="needs PettingZoo: pip install pettingzoo")
 
-import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import OmegaConf
 
 from tests.commands.test_refusals import TOLD, refused
 from tests.cpu_time import run_python
-from tests.envs.own_envs import Night
+from torchrl_drigm.__main__ import main
 from torchrl_drigm._modules import check_path
-from torchrl_drigm._users import UsersError, users_code
-from torchrl_drigm.envs import MultiAgentWrapper
-from torchrl_drigm.envs.transforms._available_actions import AvailableActions
-from torchrl_drigm.tasks import find_task
+from torchrl_drigm._users import UsersError, noting, users_code
+from torchrl_drigm.commands import evaluate, train
 
 MINE = """
 import torch  # what is read off the file does not import it
@@ -122,55 +121,45 @@ def test_what_a_library_refuses_is_told_in_its_words():
     assert 'json.loads("{")' in told.value.trace and "decoder.py" not in told.value.trace
 
 
-class Masked(Night):
-    """As Night, and from a step on nobody may do anything."""
+def test_a_message_of_several_lines_ends_in_the_line_with_the_field_and_its_note():
+    def fails():
+        with noting("step 2 of an episode"):
+            raise KeyError("wind\nspeed")
 
-    def __init__(self, step, mask=(False,) * 3):
-        super().__init__(hours=(9, 9, 9))
-        self.step_of_none, self.none = step, mask
-
-    def _masked(self, infos, step):
-        if step == self.step_of_none:
-            infos["cy"]["action_mask"] = np.array(self.none)
-        return infos
-
-    def reset(self, seed=None, options=None):
-        seen, infos = super().reset(seed, options)
-        return seen, self._masked(infos, 0)
-
-    def step(self, actions):
-        *seen, infos = super().step(actions)
-        return *seen, self._masked(infos, self.hour)
+    with pytest.raises(UsersError) as told:
+        within(fails)
+    last = "env.make='m:f': what it names raised KeyError: 'wind\\nspeed'. That was in step 2 of an"
+    assert str(told.value) == f"{last} episode."
+    with pytest.raises(UsersError, match=r"^env.make='m:f': .* RuntimeError: one two\. That was"):
+        within(lambda: fails_with(RuntimeError("one\ntwo.")))
 
 
-class TestMasksThatAllowNothing:
-    def test_at_the_first_step_before_anything_is_written(self):
-        task = find_task("torchrl")(make=Masked, kwargs={"step": 0})
-        message = "^env.make=.*Masked.*: agent 'cy' may take none of its 3 actions after step 0 of"
-        with pytest.raises(ValueError, match=message):
-            task.check()
+def fails_with(error):
+    with noting("a reset"):
+        raise error
 
-    def test_at_a_later_step(self):
-        env = MultiAgentWrapper(Masked(2))
-        with pytest.raises(ValueError, match="'cy' may take none of its 3 actions after step 2 of"):
-            env.rollout(4)
 
-    def test_of_another_length(self):
-        with pytest.raises(
-            ValueError, match=r"'cy' has 3 actions, and its .* step 0 has 2 entries"
-        ):
-            MultiAgentWrapper(Masked(0, (True, True)))
+class TestOnTheCommandLine:
+    def error(self, *_):
+        error = UsersError("env.make='mine:make_env': what it names raised KeyError: 'wind'")
+        error.trace = "Traceback\n  a line of the user's\n"
+        raise error
 
-    @pytest.mark.parametrize("done", [False, True])
-    def test_of_environments_of_torchrl(self, done):
-        from tensordict import TensorDict
+    @pytest.mark.parametrize("mode", [RunMode.RUN, RunMode.MULTIRUN])
+    def test_train_prints_the_lines_and_a_sweep_goes_on(self, mode, monkeypatch, capsys):
+        monkeypatch.setattr(train, "_train", self.error)
+        monkeypatch.setattr(HydraConfig, "get", lambda: OmegaConf.create({"mode": mode}))
+        with pytest.raises(SystemExit if mode == RunMode.RUN else UsersError):
+            train.train(None)
+        printed = capsys.readouterr().err
+        if mode == RunMode.RUN:
+            assert printed.splitlines()[1:] == [
+                "  a line of the user's",
+                "env.make='mine:make_env': what it names raised KeyError: 'wind'",
+            ]
 
-        mask = torch.ones(2, 3, 4, dtype=torch.bool)
-        mask[1, 2] = False
-        entries = {"agents": {"action_mask": mask}, "done": torch.tensor([[False], [done]])}
-        transform = AvailableActions(("agents", "action"), ("agents", "action_mask"))
-        if done:
-            transform._check(TensorDict(entries, [2]))
-            return
-        with pytest.raises(ValueError, match="agent 2 may take none of its 4 actions of an epis"):
-            transform._check(TensorDict(entries, [2]))
+    def test_others_print_them_too(self, monkeypatch, capsys):
+        monkeypatch.setattr(evaluate, "main", self.error)
+        with pytest.raises(SystemExit):
+            main(["evaluate", "run"])
+        assert "  a line of the user's\nevaluate: env.make='mine:" in capsys.readouterr().err

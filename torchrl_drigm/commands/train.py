@@ -8,8 +8,10 @@ from importlib import resources
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from torchrl_drigm._users import UsersError
 from torchrl_drigm.commands._many_zones import mixer_for_zones
 from torchrl_drigm.commands._members import stack_overrides
 from torchrl_drigm.commands.command_line import CONFIGS, command_line
@@ -85,7 +87,21 @@ def _first_line(name: str) -> str:
 
 
 def train(cfg: DictConfig) -> None:
-    """Run in the folder that Hydra names."""
+    """Run in the folder that Hydra names.
+
+    What code of the user's own raises is told by its lines, as it is before the folder is made; in
+    a sweep it is left to Hydra, which goes on with the others.
+    """
+    try:
+        _train(cfg)
+    except UsersError as error:
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            raise
+        print(f"{error.trace}{error}", file=sys.stderr)
+        raise SystemExit(1) from error
+
+
+def _train(cfg: DictConfig) -> None:
     if cfg.get("map_name") is not None:
         cfg.env.map_name = cfg.map_name
     # not before: these import PyTorch, and the config was checked without it

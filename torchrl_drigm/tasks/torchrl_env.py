@@ -18,6 +18,7 @@ from torchrl_drigm.envs import NoisyVmasEnv, team_env
 from torchrl_drigm.envs.transforms import ActionFailure
 from torchrl_drigm.envs.transforms._available_actions import AvailableActions
 from torchrl_drigm.tasks._outlines import TORCHRL
+from torchrl_drigm.tasks._own_env import OwnEnv
 from torchrl_drigm.tasks.axes import MARKS
 from torchrl_drigm.tasks.base import Task
 from torchrl_drigm.tasks.seeds import battle_seeds
@@ -34,6 +35,7 @@ from torchrl_drigm.uncertainty._checks import is_finite_number
 
 __all__ = ["TorchRLTask"]
 
+TRIED = 10  # steps, or fewer where an episode is shorter, before anything is written
 NOISY = (NoisyVmasEnv, "torchrl_drigm.envs.NoisyVmasEnv")  # whose severity is a factor on its noise
 ACTION, ACTION_MASK = ("agents", "action"), ("agents", "action_mask")
 
@@ -153,12 +155,20 @@ class TorchRLTask(Task):
         return self._wrong_arguments(self._maker(), self._arguments(shift))
 
     def check(self) -> None:
-        """Make one copy, and refuse what no team can act in."""
+        """Make one copy, play a few random steps, and refuse what no team can act in."""
         with torch.random.fork_rng(devices=[]):  # nothing else becomes another
             env = self.make_env(1, "train", 0, {})
-            with users_code("env.make", self._make):
-                env.reset()
+            played = env.rollout(TRIED)
             env.close()
+        for key in (("agents", "observation"), "state", "reward"):
+            values = played["next"].get(key)[0].flatten(1)  # [T, numbers], of the one copy
+            wrong = ~values.isfinite().all(-1)
+            if wrong.any():
+                raise ValueError(
+                    f"env.make={self._make!r}: its {key!r} has entries that are not finite after "
+                    f"step {int(wrong.nonzero()[0]) + 1} of an episode, and nothing can be learned "
+                    "from them. Look for what divides by zero, or takes a root or a logarithm."
+                )
 
     def _maker(self) -> Callable[..., Any]:
         if isinstance(self._make, str):
@@ -222,7 +232,7 @@ class TorchRLTask(Task):
             transforms.append(StepCounter(self.max_steps))
         if ACTION_MASK in env.observation_spec.keys(True, True):
             transforms.append(AvailableActions(ACTION, ACTION_MASK))
-        return TransformedEnv(env, Compose(*transforms), auto_unwrap=True)
+        return OwnEnv(TransformedEnv(env, Compose(*transforms), auto_unwrap=True), self._make)
 
     def _copies(
         self, make: Callable[..., Any], given: Mapping[str, Any], num_envs: int, seed: int

@@ -12,6 +12,7 @@ from tensordict import TensorDict, TensorDictBase
 from torchrl.data import Binary, Categorical, Composite, Unbounded
 from torchrl.envs.common import _EnvWrapper
 
+from torchrl_drigm._users import noting, users_lines
 from torchrl_drigm.envs.libs._players import MASK, Moment, Players, check_moment, players_of
 from torchrl_drigm.envs.transforms.team import check_team_reward, check_team_state, join
 
@@ -116,8 +117,11 @@ class MultiAgentWrapper(_EnvWrapper):
         self._has_specs, self._steps = False, 0
         self.set_seed(None)
         try:
-            first = self._read(players.reset(seed=0))
+            with noting("its reset"):
+                first = self._read(players.reset(seed=0))
         except TypeError as error:
+            if users_lines(error):  # not of how it is called
+                raise
             raise ValueError(
                 f"{type(env).__name__}.reset(seed=0) fails: {error}. PettingZoo's and Gymnasium's "
                 "environments take seed and options, and return observations and infos."
@@ -164,7 +168,8 @@ class MultiAgentWrapper(_EnvWrapper):
     def _reset(self, tensordict: TensorDictBase | None = None, **kwargs: Any) -> TensorDictBase:
         seed = int(torch.randint(2**31, (), generator=self._generator))
         self._steps = 0
-        return self._read(self._players.reset(seed)).exclude("reward")
+        with noting("its reset"):
+            return self._read(self._players.reset(seed)).exclude("reward")
 
     def _step(self, tensordict: TensorDictBase) -> TensorDictBase:
         if not self._moment.acting:
@@ -180,24 +185,18 @@ class MultiAgentWrapper(_EnvWrapper):
                     )
                 actions[name] = self._actions[name][index]
         self._steps += 1
-        return self._read(self._players.step(actions), acted=actions)
+        with noting(f"step {self._steps} of an episode"):
+            return self._read(self._players.step(actions), acted=actions)
 
     def _read(self, moment: Moment, acted: Collection[Any] = ()) -> TensorDict:
         """All entries of a step but the actions."""
-        from gymnasium.spaces import flatten
-
         check_moment(self._players, moment, acted)
         names, device = self._players.names, self.device
         seen = np.zeros((len(names), self._n_features), np.float32)
         mask = np.zeros((len(names), self._n_actions), bool)
         for i, name in enumerate(names):
             if name in moment.observations:
-                flat = flatten(self._spaces[name], moment.observations[name])
-                if len(flat) != (size := _n_features(name, self._spaces[name])):
-                    raise ValueError(
-                        f"agent {name!r} observes {len(flat)} numbers, and its observation space "
-                        f"{self._spaces[name]} has {size}: let both say the same."
-                    )
+                flat = self._flat(name, moment.observations[name])
                 seen[i, : len(flat)] = flat
             available = [True]  # of who may not choose: to do nothing
             if name in moment.acting:
@@ -225,22 +224,48 @@ class MultiAgentWrapper(_EnvWrapper):
             device=device,
         )
 
+    def _flat(self, name: Any, observed: Any) -> np.ndarray:
+        """An observation as numbers, all finite and as many as its space has."""
+        from gymnasium.spaces import flatten
+
+        space = self._spaces[name]
+        try:
+            flat = np.asarray(flatten(space, observed), np.float32)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"agent {name!r} observes {observed!r:.200}, and its observation space is {space}: "
+                "let both say the same."
+            ) from error
+        if len(flat) != (size := _n_features(name, space)):
+            raise ValueError(
+                f"agent {name!r} observes {len(flat)} numbers, and its observation space {space} "
+                f"has {size}: let both say the same."
+            )
+        if not np.isfinite(flat).all():
+            raise ValueError(f"agent {name!r} observes {flat}: expected finite numbers.")
+        return flat
+
     def _available(self, name: Any, masks: Mapping[Any, Any]) -> np.ndarray:
         """Which actions an agent that acts may take, one at least."""
         n_actions = len(self._actions[name])
-        available = np.asarray(masks.get(name, np.ones(n_actions)), bool).ravel()
-        if len(available) != n_actions:
+        given = np.asarray(masks.get(name, np.ones(n_actions, bool))).ravel()
+        if given.dtype.kind not in "biuf" or not ((given == 0) | (given == 1)).all():
+            raise ValueError(
+                f"agent {name!r} has the {MASK} {given} after step {self._steps}: expected "
+                f"{n_actions} booleans, or 0 and 1, one for each action."
+            )
+        if len(given) != n_actions:
             raise ValueError(
                 f"agent {name!r} has {n_actions} actions, and its {MASK} after step {self._steps} "
-                f"has {len(available)} entries: one for each action."
+                f"has {len(given)} entries: one for each action."
             )
-        if not available.any():
+        if not given.any():
             raise ValueError(
                 f"agent {name!r} may take none of its {n_actions} actions after step {self._steps} "
                 f"of an episode that goes on: all of its {MASK} is False there. Let it have one, "
                 "such as to do nothing, or let it leave."
             )
-        return available
+        return given == 1
 
     def _team_reward(self, rewards: Any) -> torch.Tensor:
         if isinstance(rewards, dict):
