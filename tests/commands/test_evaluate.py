@@ -49,13 +49,17 @@ class TestFiles:
     def test_they_are_in_the_runs_folder(self, run_dir, tmp_path):
         run(run_dir, "--climates", "env_6", "--days", "150:160")
         files = {path.name for path in run_dir.glob("evaluation*")}
-        assert files == {"evaluation_own.csv", "evaluation_own.png"}
+        name = "evaluation_own_env_6_days-150-159"
+        assert files == {f"{name}.csv", f"{name}.png"}
         assert not list((tmp_path / "here").iterdir())
 
     @pytest.mark.parametrize(
         ("out", "files"),
         [
-            ("new/results", ["new/results/evaluation_own.csv", "new/results/evaluation_own.png"]),
+            (
+                "new/results",
+                [f"new/results/evaluation_own_days-150-159.{e}" for e in ("csv", "png")],
+            ),
             ("new/summer.csv", ["new/summer.csv", "new/summer.png"]),
         ],
     )
@@ -88,6 +92,8 @@ def test_rows_are_those_of_the_same_suite_in_python(run_dir, tmp_path, capsys):
     ]
     expected = evaluate(load_team(run_dir), suite=suite, episodes=2)
     rows = pd.read_csv(tmp_path / "out.csv")
+    assert set(rows.pop("suite")) == {"own_Tampa_NewYork_days-0-29"}
+    del expected["suite"]
     pd.testing.assert_frame_equal(rows[list(expected.columns)], expected, check_dtype=False)
     assert "Tampa days 0-29" in capsys.readouterr().out
 
@@ -116,11 +122,21 @@ class TestShifts:
 
     def test_every_climate_in_every_range_of_days(self):
         name, shifts = asked_shifts(TASK, None, ["env_1", "env_6"], ["0:30", "200:365"])
-        assert name == "own" and [shift["name"] for shift in shifts] == [
+        assert name == "own_env_1_env_6_days-0-29_days-200-364"
+        assert [shift["name"] for shift in shifts] == [
             *("env_1 days 0-29", "env_1 days 200-364"),
             *("env_6 days 0-29", "env_6 days 200-364"),
         ]
         assert [shift["days"] for shift in shifts] == [(0, 30), (200, 365)] * 2
+
+    def test_other_words_are_another_name(self):
+        """By which results are written, so that none replace those of other words."""
+        asked = [{"climates": ["env_6"]}, {"days": ["3:9"]}, {"days": ["3:10"]}]
+        asked += [{"days": [f"{i}:300" for i in range(n)]} for n in (14, 15, 16)]
+        asked += [{"climates": ["Subarctic/Arctic,Fairbanks"], "suite": "sensor"}]
+        names = [asked_shifts(TASK, **words)[0] for words in asked]
+        assert len(set(names)) == len(names) and max(map(len, names)) < 90
+        assert not any("/" in name or " " in name for name in names)
 
     def test_two_numbers_are_one_range(self):
         assert asked_shifts(TASK, days=["3", "9"]) == asked_shifts(TASK, days=["3:9"])
@@ -128,7 +144,7 @@ class TestShifts:
     def test_flags_stand_in_place_of_a_suites_own(self):
         name, shifts = asked_shifts(TASK, "climate", days=["200:365"])
         _, own = read_suite(TASK, "climate")
-        assert name == "climate_own" and len(shifts) == 6
+        assert name == "climate_days-200-364" and len(shifts) == 6
         for shift, before in zip(shifts, own, strict=True):
             more = {"name": f"{before['name']} days 200-364", "days": (200, 365)}
             assert shift == before | more

@@ -5,7 +5,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from torchrl_drigm.config import compose_config
-from torchrl_drigm.evaluation.below import below_reference
+from torchrl_drigm.evaluation.below import below_reference, without_update
 from torchrl_drigm.evaluation.report import RESULTS, report_returns, stack_table
 
 
@@ -77,3 +77,24 @@ def test_of_runs_at_once_those_are_named_that_it_is_true_of(tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "\nseed_0: nominal QMIX is below 'random'" in shown
     assert "seed_1: " not in shown
+
+
+@pytest.mark.parametrize(
+    ("overrides", "why"),
+    [
+        (
+            ["collector.total_frames=511"],
+            "total_frames=511 is below collector.init_random_frames=512",
+        ),
+        (["optim.updates_per_batch=0"], "No update was made, since optim.updates_per_batch=0: "),
+        (["collector.total_frames=512"], None),  # its last batch is learned from
+    ],
+)
+def test_a_team_without_an_update_is_none_that_has_learned(tmp_path, capsys, overrides, why):
+    run_in(tmp_path, "uncertainty=none", *overrides)
+    report_returns(table(nominal_QMIX=-9.0, random=-3.0), tmp_path, "nominal QMIX")
+    shown = capsys.readouterr().out
+    assert ("No update was made" in shown) == (why is not None)
+    assert ("below 'random'" in shown) == (why is None)
+    assert without_update(tmp_path / "nowhere") is None
+    assert why is None or why in without_update(tmp_path)

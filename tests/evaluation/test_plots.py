@@ -90,6 +90,13 @@ class TestPlotTrainingCurve:
         assert ax.get_ylabel() == "raw return"
         assert ax.get_ylim()[0] < -9e5
 
+    def test_one_value_is_a_marker_that_the_legend_has(self, tmp_path, figures):
+        plot_training_curve(metrics(1, normalized_return=0.5, loss=1.0), tmp_path / "curve.png")
+        for ax in figures[0].axes:
+            assert any(line.get_marker() == "o" for line in ax.get_lines())
+        (handle,) = figures[0].axes[0].get_legend().get_lines()
+        assert handle.get_marker() == "o"
+
     def test_columns_without_values_have_no_panel(self, tmp_path, figures):
         table = metrics(loss=1.0, loss_dual=np.nan)
         assert_png(plot_training_curve(table, tmp_path / "curve.png"))
@@ -127,7 +134,7 @@ class TestPlotReturns:
         ]
         assert legend(figure) == [
             *("VDN", "QMIX", "random (below the axis: -4.00 to -2.00)", "control"),
-            "x (below the axis: -1.00 to -1.00)",
+            "x (below the axis in 1 of 2: -1.00 to -1.00)",
         ]
         # the lowest episode, 0.65, is the lowest thing to see
         assert ax.get_ylim() == pytest.approx((0.61, 1.03))
@@ -143,6 +150,14 @@ class TestPlotReturns:
         bottom, _ = figures[0].axes[0].get_ylim()
         assert -1.1 < bottom < -1.0
         assert legend(figures[0])[1] == "QMIX"
+
+    def test_the_lowest_marker_is_seen_whole(self, tmp_path, figures):
+        plot_returns(results("VDN", -60.0, 0.5), tmp_path / "returns.png")
+        (ax,) = figures[0].axes
+        (points,) = ax.containers
+        low = ax.transData.transform((0, points.lines[0].get_ydata().min()))[1]
+        half = points.lines[0].get_markersize() / 2 * figures[0].dpi / 72
+        assert low - half >= ax.bbox.y0
 
     def test_episodes_below_the_axis_are_counted(self, tmp_path, figures):
         table = results("VDN", 0.9, episodes=20)

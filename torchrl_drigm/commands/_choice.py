@@ -18,6 +18,7 @@ from torchrl_drigm._source import commit, installed_version
 from torchrl_drigm.commands._runs import train_runs
 from torchrl_drigm.commands._sweeps import Sweep, claim_sweep, typed
 from torchrl_drigm.commands._validation import VALIDATION, read_validation
+from torchrl_drigm.evaluation.below import without_update
 from torchrl_drigm.evaluation.choosing import (
     SCORES,
     best_value,
@@ -75,6 +76,8 @@ def choose(arguments: argparse.Namespace, sweep: Sweep, folder: Path) -> None:
         plot_choice(results, folder / "choice.png", sweep.field, arguments.score),
         _write_choice(folder / "choice.yaml", sweep, scores, shifts, suite, arguments),
     ]
+    for note in dict.fromkeys(filter(None, (without_update(run) for run, _ in runs.values()))):
+        print(note)
     best = best_value(scores)
     print(f"Chosen: {sweep.field}={best}, by the {SCORES[arguments.score]}.")
     numeric = all(isinstance(value, int | float) for value in scores.index.tolist())

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ __all__ = ["asked_shifts"]
 # Every climate of SustainGym has a name there.
 CLIMATES = {shift["name"]: shift["climate"] for shift in BUILDING_SUITES["climate16"]}
 OWN = "own"
+LONGEST = 60  # of words in a file's name
 
 
 def asked_shifts(
@@ -29,6 +31,8 @@ def asked_shifts(
     days: Sequence[str] | None = None,
 ) -> tuple[str, list[Shift]]:
     """A suite's name and its shifts, each in every climate and range of days that was asked for.
+
+    The name has the words in it, so that results of other ones go into another file.
 
     Args:
         task (Task or Outline): the task; of its outline only the task itself knows whether two
@@ -48,9 +52,11 @@ def asked_shifts(
     Examples:
         >>> from torchrl_drigm.tasks import BuildingTask
         >>> name, shifts = asked_shifts(BuildingTask(), climates=["NewYork"], days=["150:240"])
-        >>> name, shifts
-        ('own', [{'name': 'NewYork days 150-239', 'climate': ('Mixed_Humid', 'NewYork'),
-          'days': (150, 240)}])
+        >>> name
+        'own_NewYork_days-150-239'
+        >>> shifts
+        [{'name': 'NewYork days 150-239', 'climate': ('Mixed_Humid', 'NewYork'),
+          'days': (150, 240)}]
     """
     if climates is None and days is None:
         return read_suite(task, suite)
@@ -70,7 +76,15 @@ def asked_shifts(
     _, shifts = read_suite(task, shifts)
     if not isinstance(task, Outline):
         _refuse_twice(task, base, shifts[: len(base)])
-    return OWN if suite is None else f"{name}_{OWN}", shifts
+    return "_".join((name, _slug(part["name"] for part in places + ranges))), shifts
+
+
+def _slug(names: Iterable[str]) -> str:
+    """A part of a file's name, another one for other names."""
+    slug = re.sub(r"[^\w.-]+", "-", "_".join(filter(None, names)))
+    if len(slug) <= LONGEST:
+        return slug
+    return f"{slug[:LONGEST]}_{hashlib.sha256(slug.encode()).hexdigest()[:8]}"
 
 
 def _in(shift: Shift, part: Shift) -> Shift:

@@ -1,4 +1,4 @@
-"""A team that ended below a policy that needs no learning: said, with what to try."""
+"""A team that has learned nothing, or something wrong: said, with what to try."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pandas as pd
 from torchrl_drigm.evaluation.measures import shown_measure
 from torchrl_drigm.evaluation.methods import Config, read_config
 
-__all__ = ["below_reference"]
+__all__ = ["below_reference", "without_update"]
 
 BARS = ("random", "do nothing")  # whoever is below has learned nothing, or something wrong
 
@@ -43,6 +43,30 @@ def below_reference(results: pd.DataFrame, learned: str, run_dir: str | Path) ->
     return (
         f"{learned} is below {bars.idxmax()!r} ({measure} {means[learned]:.3g} and "
         f"{bars.max():.3g}): it has learned nothing, or something wrong{_remedies(run_dir)}."
+    )
+
+
+def without_update(run_dir: str | Path) -> str | None:
+    """What belongs under results of a team that no update was made of, such as that of a short try.
+
+    Args:
+        run_dir: folder of its run.
+
+    Returns:
+        One line, or ``None`` where updates were made, or the folder is that of no run.
+    """
+    try:
+        cfg = read_config(Path(run_dir))
+        total, first = cfg["collector.total_frames"], cfg["collector.init_random_frames"]
+        updates = cfg["optim.updates_per_batch"]
+    except (FileNotFoundError, ValueError, KeyError):
+        return None
+    if updates and total >= first:
+        return None
+    why = f"collector.total_frames={total} is below collector.init_random_frames={first}"
+    return (
+        f"No update was made, since {why if updates else 'optim.updates_per_batch=0'}: this is "
+        "what a team does that has learned nothing."
     )
 
 

@@ -71,7 +71,7 @@ def plot_training_curve(metrics: pd.DataFrame, path: str | os.PathLike) -> Path:
     if returns:
         _draw_training_returns(axes[0], **returns)
     for ax, (key, value) in zip(axes[len(axes) - len(series) :], series.items(), strict=True):
-        ax.plot(value, color=_GREY, lw=1)
+        ax.plot(value, _mark(value), color=_GREY, lw=1)
         ax.set_ylabel(_LABELS[key])
         if key == "loss" and (value > 0).all():
             ax.set_yscale("log")
@@ -95,7 +95,7 @@ def _draw_training_returns(
         dots = {"ms": 4, "color": _GREY, "alpha": 0.4, "mew": 0}
         ax.plot(training, ".", **dots, label="training, as logged" if window > 1 else None)
         label = "training" if window == 1 else f"training, running mean of {window} dots"
-        ax.plot(mean, color=_GREY, lw=0.9, label=label)
+        ax.plot(mean, _mark(mean), color=_GREY, lw=0.9, label=label)
     if eval_normalized_return is not None:
         ax.plot(eval_normalized_return, "o-", **_EVALUATION, label="evaluation")
     values = pd.concat([training, eval_normalized_return])
@@ -103,6 +103,11 @@ def _draw_training_returns(
         ax.set_ylim(_FLOOR, max(1.0, values.max()) + 0.05)
     ax.set_ylabel(MEASURES["normalized_return" if raw_return is None else "return"])
     ax.legend(loc="lower right", fontsize=8)
+
+
+def _mark(values: pd.Series) -> str:
+    """How a curve is drawn: through one value alone no line goes."""
+    return "o" if len(values) == 1 else "-"
 
 
 def plot_returns(
@@ -252,7 +257,8 @@ def _limits(
         low = min(low, episodes[episodes >= low - _FAR * (high - low)].min())
         margin = 0.05 * (high - low) or 1.0
         return low - margin, high + margin
-    return pd.concat([means, others[others >= 0]]).min() - 0.04, max(1.0, episodes.max()) + 0.03
+    low, high = pd.concat([means, others[others >= 0]]).min(), max(1.0, episodes.max())
+    return low - max(0.04, 0.025 * (high - low)), high + 0.03  # markers are seen whole
 
 
 def _draw_references(
@@ -271,7 +277,8 @@ def _draw_references(
         }
         ax.hlines(visible["mean"], x - 0.4, x + 0.4, **style)
         if len(hidden):
-            policy += f" (below the axis: {hidden.min():.2f} to {hidden.max():.2f})"
+            where = f" in {len(hidden)} of {len(means)}" if len(visible) else ""
+            policy += f" (below the axis{where}: {hidden.min():.2f} to {hidden.max():.2f})"
         handles.append(Line2D([], [], **style, label=policy))
     return handles
 

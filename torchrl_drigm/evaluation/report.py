@@ -10,7 +10,7 @@ import pandas as pd
 from omegaconf import DictConfig
 from tensordict import TensorDictBase
 
-from torchrl_drigm.evaluation.below import below_reference
+from torchrl_drigm.evaluation.below import below_reference, without_update
 from torchrl_drigm.evaluation.controls import control_note
 from torchrl_drigm.evaluation.evaluate import evaluate
 from torchrl_drigm.evaluation.files import RESULTS, WIN_RATES, save_results
@@ -58,7 +58,8 @@ def report_returns(
     """Print a table of an evaluation, and leave it and its picture in a folder.
 
     Below the table of a robust run a line says which controls are missing, and how they are made;
-    and one, of a team that is below references that know nothing, what could be tried.
+    and one, of a team that is below references that know nothing, what could be tried; and whether
+    no update was made at all.
 
     Args:
         results: rows of :func:`evaluate_all`.
@@ -90,7 +91,9 @@ def report_returns(
     print(f"\n{measure} of an episode, mean ± standard error over the episodes:\n")
     print(format_table(summary))
     team = learned if isinstance(learned, str) else next(iter(learned))
-    _print_notes(below_reference(results, team, run_dir), control_note(run_dir))
+    _print_notes(
+        without_update(run_dir) or below_reference(results, team, run_dir), control_note(run_dir)
+    )
     return files
 
 
@@ -105,7 +108,7 @@ def stack_table(folder: str | Path, members: Mapping[Path, DictConfig], judged: 
     tables, below = [], []
     for place in judged:
         rows, name = pd.read_csv(place / RESULTS), name_of(members[place])
-        below.append(below_reference(rows, name, place))
+        below.append(without_update(place) or below_reference(rows, name, place))
         tables.append(rows[rows["policy"] == name].assign(policy=f"{name}, {place.name}"))
     if not tables:
         return
