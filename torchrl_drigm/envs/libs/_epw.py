@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +18,8 @@ __all__ = ["check_epw", "ground_temperatures"]
 N_HEADER = 8
 # the 4th to 6th line may have anything
 HEADER = {0: "LOCATION", 3: "GROUND TEMPERATURES", 7: "DATA PERIODS"}
-MONTH, DAY, HOUR, TEMPERATURE, GHI = 1, 2, 3, 6, 13
+N_FIELDS = 35  # pvlib, by which SustainGym reads a file, takes no other number
+YEAR, MONTH, DAY, HOUR, TEMPERATURE, GHI = 0, 1, 2, 3, 6, 13
 DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 HOURS_PER_YEAR = 24 * sum(DAYS)
 # name, what EPW writes where it is missing, lowest and highest value that EPW allows
@@ -57,18 +59,7 @@ def check_epw(path: str | Path) -> None:
             )
     place = _place(path, lines[0])
     rows = [line.split(",") for line in lines[N_HEADER:]]
-    for number, row in enumerate(rows, 1):
-        if len(row) <= GHI and len(row) == len(rows[0]):
-            raise ValueError(
-                f"{path}: its rows have {len(row)} fields, and EPW has 35, of which the 7th is the "
-                "dry bulb temperature and the 14th the global horizontal radiation: take a file in "
-                "the format of EnergyPlus, such as from https://climate.onebuilding.org."
-            )
-        if len(row) != len(rows[0]):
-            raise ValueError(
-                f"{path}: row {number} has {len(row)} fields, and row 1 has {len(rows[0])}: the "
-                "file is cut or damaged there. Take another copy."
-            )
+    _check_fields(path, rows)
     _check_step(path, lines[7], rows)
     _check_length(path, rows)
     for number, (row, date) in enumerate(zip(rows, _hours(), strict=True), 1):
@@ -78,6 +69,11 @@ def check_epw(path: str | Path) -> None:
                 f"{path}: row {number} is of month, day, hour = {there}, and should be of "
                 f"{', '.join(map(str, date))}: SustainGym takes rows by their number, from 1 "
                 "January on. Sort them, and put in what is missing."
+            )
+        if not re.fullmatch(r"1[7-9]\d\d|2[01]\d\d", year := row[YEAR].strip()):
+            raise ValueError(
+                f"{path}: row {number} (line {number + N_HEADER}), field {YEAR + 1}, year = {year} "
+                "must have four digits, of 1700 to 2199: correct it, or take another copy."
             )
     values = {i: [_value(path, n, row, i) for n, row in enumerate(rows, 1)] for i in FIELDS}
     _check_noon(path, place, values[GHI])
@@ -111,7 +107,8 @@ def _lines(path: Path) -> list[str]:
             f"file, by its path from the folder that Python was started in ({Path.cwd()})."
         )
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        # as pvlib does: a byte-order mark and blank lines at the end are no part of the file
+        return path.read_text(encoding="utf-8-sig").rstrip().splitlines()
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{path} is no UTF-8 text (byte {error.start}): save it as UTF-8, such as by "
@@ -135,6 +132,31 @@ def _place(path: Path, line: str) -> tuple[float, float, float]:
             f"{zone:g}, which is no place: degrees north and east, and hours ahead of UTC."
         )
     return latitude, longitude, zone
+
+
+def _check_fields(path: Path, rows: list[list[str]]) -> None:
+    """Every row must have as many fields as EPW has."""
+    for number, row in enumerate(rows, 1):
+        n = len(row)
+        if n == N_FIELDS:
+            continue
+        if n > N_FIELDS:
+            remedy = (
+                "a comma separates fields, so write numbers with a point, 12.3 instead of 12,3, "
+                "and leave out what stands behind the 35th."
+            )
+        elif all(len(other) == n for other in rows):
+            remedy = (
+                "the 7th is the dry bulb temperature and the 14th the global horizontal radiation, "
+                "with commas between fields. Take a file in the format of EnergyPlus, such as from "
+                "https://climate.onebuilding.org."
+            )
+        else:
+            remedy = "the file is cut or damaged there. Take another copy."
+        raise ValueError(
+            f"{path}: row {number} (line {number + N_HEADER}) has {n} fields, and EPW has "
+            f"{N_FIELDS}: {remedy}"
+        )
 
 
 def _check_step(path: Path, line: str, rows: list[list[str]]) -> None:
