@@ -6,16 +6,12 @@ They are transforms on the environment: thermometers in °C, below whatever scal
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-from torchrl.envs import Transform
+from typing import TYPE_CHECKING
 
 from torchrl_drigm.envs.libs._building_checks import check_at_least, check_number
-from torchrl_drigm.envs.transforms import (
-    ActionDelay,
-    DroppedReading,
-    ObservationNoise,
-    StuckAction,
-)
+
+if TYPE_CHECKING:  # what a shift says is checked without PyTorch
+    from torchrl.envs import Transform
 
 __all__ = ["BuildingFaults"]
 
@@ -67,6 +63,13 @@ class BuildingFaults:
             idle (int): the level of power 0.
             seeds (list of int): of noise, of dropped readings and of stuck heaters.
         """
+        from torchrl_drigm.envs.transforms import (
+            ActionDelay,
+            DroppedReading,
+            ObservationNoise,
+            StuckAction,
+        )
+
         noise, dropped, stuck = seeds
         found: list[Transform] = []
         if self.stuck > 0:

@@ -186,16 +186,18 @@ def outline_of(env: DictConfig) -> Outline | None:
 
 
 def _wrong_in_building(env: DictConfig, shift: Shift) -> str | None:
+    from torchrl_drigm.envs.libs._building_checks import check_option
     from torchrl_drigm.envs.libs._building_parameters import BuildingParameters
-    from torchrl_drigm.tasks._wrong_shifts import wrong_in_building
+    from torchrl_drigm.tasks._wrong_shifts import RANDOM, wrong_in_building
 
     fields = OmegaConf.to_container(env, resolve=True)
     own = {name: fields[name] for name in BuildingParameters.names() if name in fields}
     try:
         parameters = BuildingParameters(**own)
+        nominal = {name: check_option(name, cls, fields.get(name)) for name, cls in RANDOM.items()}
     except ValueError:  # of the config itself, which others say
         return None
-    return wrong_in_building(shift, parameters)
+    return wrong_in_building(shift, parameters, nominal)
 
 
 def _wrong_in_garage(env: DictConfig, shift: Shift) -> str | None:

@@ -6,8 +6,8 @@ Axes: ``S`` shifts, ``E`` episodes of each, ``B = S * E`` copies of the environm
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, fields, replace
-from typing import Any, ClassVar, TypeVar
+from dataclasses import asdict, replace
+from typing import Any, ClassVar
 
 import pandas as pd
 import torch
@@ -29,18 +29,17 @@ from torchrl_drigm.tasks._building_faults import BuildingFaults
 from torchrl_drigm.tasks._building_scaling import zone_locations
 from torchrl_drigm.tasks._building_suites import PAPER_CLIMATES, TRAINED_DAYS
 from torchrl_drigm.tasks._outlines import BUILDING
-from torchrl_drigm.tasks._wrong_shifts import wrong_in_building
+from torchrl_drigm.tasks._wrong_shifts import RANDOM, fields_of, random_in, wrong_in_building
 from torchrl_drigm.tasks.base import Task, Trial
 from torchrl_drigm.tasks.building_returns import OFFICE
 from torchrl_drigm.tasks.references import REFERENCES, power_to_level
 from torchrl_drigm.tasks.seeds import battle_seeds
-from torchrl_drigm.tasks.severity import readable, severity_suites, times, wrong_severity
+from torchrl_drigm.tasks.severity import readable, severity_suites
 from torchrl_drigm.tasks.suites import Shift, plain
 
 __all__ = ["BuildingTask"]
 
 Climate = tuple[str, str]
-Fields = TypeVar("Fields")
 
 
 class BuildingTask(Task):
@@ -116,23 +115,7 @@ class BuildingTask(Task):
 
     def _random(self, shift: Shift) -> dict[str, HeaterFailures | RandomWeather]:
         """What is random in a shift, as arguments of the environment."""
-        options = {}
-        for name, cls in {"failures": HeaterFailures, "random_weather": RandomWeather}.items():
-            nominal = getattr(self, name)
-            if nominal is None and name not in shift:
-                continue
-            fields = {} if nominal is None else asdict(nominal)
-            fields |= shift.get(name, {})
-            fields["severity"] = times(fields.get("severity", 1.0), shift)
-            options[name] = check_option(name, cls, fields)
-        return options
-
-    @staticmethod
-    def _fields(cls: type[Fields], shift: Shift) -> Fields:
-        """The fields of a dataclass as a shift has them, its defaults elsewhere."""
-        return cls(
-            **{field.name: shift[field.name] for field in fields(cls) if field.name in shift}
-        )
+        return random_in(shift, {name: getattr(self, name) for name in RANDOM})
 
     def make_env(self, num_envs: int, purpose: str, seed: int, shift: Shift) -> TransformedEnv:
         """``num_envs`` copies, each day drawn from the days and climates."""
@@ -144,14 +127,14 @@ class BuildingTask(Task):
     def _options(self, shift: Shift) -> dict[str, Any]:
         """Arguments of the environment that a shift changes."""
         options: dict[str, Any] = self._random(shift)
-        physics = self._fields(BuildingPhysics, shift)
+        physics = fields_of(BuildingPhysics, shift)
         return options if physics == BuildingPhysics() else options | {"physics": physics}
 
     def _with_faults(
         self, env: SustainGymEnv, purpose: str, seed: int, shift: Shift
     ) -> TransformedEnv:
         """The environment with a shift's faults; their seeds are not that of the environment."""
-        faults, transforms = self._fields(BuildingFaults, shift), []
+        faults, transforms = fields_of(BuildingFaults, shift), []
         if faults != BuildingFaults():
             idle = int(power_to_level(torch.tensor(0.0), self.n_action_levels))
             transforms = faults.transforms(idle, battle_seeds(purpose, seed, n=3))
@@ -214,17 +197,9 @@ class BuildingTask(Task):
         check_ground(self.groups, self.parameters)
 
     def wrong_in(self, shift: Shift) -> str | None:
-        """A climate is a pair of names, days a range of the year."""
-        if wrong := wrong_in_building(shift, self.parameters):
-            return wrong
-        if "severity" in shift and (wrong := wrong_severity(shift, self._random({}))):
-            return wrong
-        try:
-            self._options(shift)
-            self._fields(BuildingFaults, shift)
-        except ValueError as error:
-            return str(error)
-        return None
+        """What :func:`~torchrl_drigm.tasks._wrong_shifts.wrong_in_building` finds."""
+        nominal = {name: getattr(self, name) for name in RANDOM}
+        return wrong_in_building(shift, self.parameters, nominal)
 
     def contents(self, shift: Shift) -> Shift:
         """Without a climate it is the first one of training; severities by what they come to."""
@@ -240,10 +215,10 @@ class BuildingTask(Task):
             random[name] = said
         if random.get("failures", {}).get("rate") == 0:  # as if there were none
             del random["failures"]
-        faults = self._fields(BuildingFaults, shift)
+        faults = fields_of(BuildingFaults, shift)
         if not faults.stuck:  # for no number of steps
             faults = replace(faults, stuck_steps=BuildingFaults.stuck_steps)
-        changed = asdict(self._fields(BuildingPhysics, shift)) | asdict(faults)
+        changed = asdict(fields_of(BuildingPhysics, shift)) | asdict(faults)
         return {"climate": self.groups[0], "days": self.days} | same | random | changed
 
     def trained_in(self, shift: Shift) -> bool:
@@ -264,7 +239,7 @@ class BuildingTask(Task):
         """
         alike: list[tuple[Any, list[Shift]]] = []
         for shift in shifts:
-            kind = self._options(shift), self._fields(BuildingFaults, shift)
+            kind = self._options(shift), fields_of(BuildingFaults, shift)
             if not alike or alike[-1][0] != kind:
                 alike.append((kind, []))
             alike[-1][1].append(shift)

@@ -6,29 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from torchrl_drigm.envs.transforms import ActionFailure
-from torchrl_drigm.tasks._severities import severity_suites
+from torchrl_drigm.tasks._severities import severity_suites, times, wrong_severity
 from torchrl_drigm.tasks.suites import Shift
-from torchrl_drigm.uncertainty._checks import is_finite_number
 
-__all__ = ["severity_suites"]
-
-
-def wrong_severity(shift: Shift, *random: Any) -> str | None:
-    """What is wrong with a shift's severity, as a sentence; ``None`` if nothing is.
-
-    Args:
-        shift (dict): the shift.
-        *random: what is random in the nominal model; each ``None`` or empty if it is not.
-    """
-    severity = shift["severity"]
-    if not is_finite_number(severity) or severity < 0:
-        return f"severity={severity!r} must be a finite number of at least 0."
-    if not any(random):
-        return (
-            f"severity={severity} is a factor on what is random in the nominal model, and nothing "
-            "is: train with env=building_failures, building_random_weather, smax_failures or such."
-        )
-    return None
+__all__ = ["severity_suites", "times", "wrong_severity"]
 
 
 def action_failure(
@@ -72,16 +53,6 @@ def failure_contents(failures: list[ActionFailure]) -> Shift:
     """How actions fail, however a shift says it, for comparing shifts."""
     some = [f for f in failures if f.probability > 0]
     return {"action_failure": [(readable(f.probability), f.fallback, f.steps) for f in some]}
-
-
-def times(severity: Any, shift: Shift) -> Any:
-    """A severity times a shift's; what is no number stays, for its class to refuse by name.
-
-    Examples:
-        >>> times(2.0, {"severity": 3.0}), times("high", {"severity": 3.0})
-        (6.0, 'high')
-    """
-    return severity * shift.get("severity", 1.0) if is_finite_number(severity) else severity
 
 
 def readable(number: float) -> float:

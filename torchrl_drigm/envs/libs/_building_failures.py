@@ -3,13 +3,15 @@
 Axes: ``B`` copies of the environment, ``n`` zones, one heater each.
 """
 
-from dataclasses import dataclass
+from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from torchrl_drigm.envs.libs._building_checks import check_at_least, check_number
+
+if TYPE_CHECKING:  # what a shift says is checked without PyTorch
+    from torch import Tensor
 
 __all__ = ["HeaterFailures"]
 
@@ -47,6 +49,7 @@ class HeaterFailures:
             probability.
 
     Example:
+        >>> import torch
         >>> failures = HeaterFailures(rate=0.1, rated_power=0.2, severity=3.0)
         >>> failures.probability(torch.tensor([-1.0, -0.2, 0.0, 0.6]))
         tensor([0.3000, 0.0000, 0.0000, 0.1500])
@@ -75,6 +78,8 @@ class HeaterFailures:
 
     def probability(self, power: Tensor) -> Tensor:
         """Of a failure after a step at that power, any shape, in [-1, 1]."""
+        import torch.nn.functional as F
+
         # a level of the action grid at the rated power may be off by a rounding, which is no risk
         excess = F.threshold(power.abs() - self.rated_power, 1e-6, 0.0) / (1 - self.rated_power)
         return self.severity * self.rate * excess**self.exponent
@@ -87,6 +92,8 @@ class HeaterFailures:
             power (Tensor): ``[B, n]``, what the heaters did; 0 where out of order.
             uniform (Tensor): ``[B, n]``, random numbers in [0, 1).
         """
+        import torch
+
         # no heater fails at power 0, so none does that is out of order
         failed = uniform < self.probability(power)
         return torch.where(failed, self.steps, (steps_left - 1).clamp(min=0))

@@ -3,13 +3,16 @@
 Axes: ``B`` copies of the environment.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from torchrl_drigm.envs.libs._building_checks import check_number
+
+if TYPE_CHECKING:  # what a shift says is checked without PyTorch
+    from torch import Tensor
 
 __all__ = ["RandomWeather"]
 
@@ -39,6 +42,7 @@ class RandomWeather:
         ValueError: naming the field, for a value out of range.
 
     Example:
+        >>> import torch
         >>> weather = RandomWeather(temperature=4.0, clouds=0.5)
         >>> file = torch.tensor([[10.0, 15.0, 0.8]])  # outdoor °C, ground °C, irradiance
         >>> weather.disturb(file, torch.tensor([[-0.5, 0.0]]))
@@ -58,6 +62,8 @@ class RandomWeather:
 
     def disturb(self, weather: Tensor, noise: Tensor) -> Tensor:
         """``[B, 3]`` outdoor °C, ground °C and irradiance of the file, and ``[B, 2]`` noise z."""
+        import torch
+
         outdoor, ground, irradiance = weather.unbind(-1)
         warmth, cover = noise.unbind(-1)
         outdoor = outdoor + self.severity * self.temperature * warmth
