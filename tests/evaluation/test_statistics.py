@@ -1,4 +1,5 @@
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -85,6 +86,27 @@ class TestFormatTable:
             "vdn     0.600 ± 0.100  0.000 ± 0.408",
             "qmix    0.900 (n = 1)  0.500 ± 0.250",
         ]
+
+    def test_what_does_not_fit_into_a_line_goes_on_below(self):
+        names = [f"thermal resistance x {i}" for i in range(15)]
+        rows = [
+            {"policy": policy, "shift": name, "mean": float(i), "standard_error": 0.5}
+            for i, name in enumerate(names)
+            for policy in ("QMIX", "random")
+        ]
+        tables = format_table(pd.DataFrame(rows)).split("\n\n")
+        heads = [table.split("\n")[0] for table in tables]
+        assert len(tables) == 3 and all(head.startswith("policy  ") for head in heads)
+        shown = [name for head in heads for name in re.split(r"  +", head)[1:]]
+        assert shown == names, "every shift once, in its order"
+        for table in tables:
+            policies, *lines = zip(
+                *(re.split(r"  +", line) for line in table.split("\n")), strict=True
+            )
+            assert policies == ("policy", "QMIX", "random")
+            assert max(map(len, table.split("\n"))) <= 140
+            for name, *cells in lines:
+                assert cells == [f"{names.index(name)}.000 ± 0.500"] * 2
 
     def test_policy_without_a_shift(self):
         table = format_table(summarize(TABLE.query("policy == 'vdn' or shift == 'env_1'")))

@@ -12,6 +12,8 @@ from torchrl_drigm.evaluation.measures import MEASURES, shown_measure
 
 __all__ = ["format_table", "mean_interval", "summarize"]
 
+WIDTH = 140  # letters of a line of a table in the terminal
+
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float]:
     """Mean of a few seeds, and half the width of its 95 % interval by Student's t.
@@ -96,6 +98,8 @@ def summarize_column(
 def format_table(summary: pd.DataFrame) -> str:
     """A plain table for the terminal: a row per policy, a column per shift, ``mean ± s.e.``.
 
+    Columns that do not fit into a line of :data:`WIDTH` letters go on below, with an empty line
+    between.
     A mean of one value has no standard error, and is followed by ``(n = 1)``. Returns that are not
     normalised are named as such.
 
@@ -130,10 +134,16 @@ def format_table(summary: pd.DataFrame) -> str:
         cells[row.policy] = f"{row.mean:{digits}} {error}"
     policies = list(dict.fromkeys(summary["policy"]))
     title = f"policy ({MEASURES['return']})" if raw else "policy"
-    blocks = [_aligned([title, *policies], str.ljust)]
+    head = _aligned([title, *policies], str.ljust)
+    tables = [[head]]
     for title, cells in columns.items():
-        blocks.append(_aligned([title, *(cells.get(p, "-") for p in policies)], str.rjust))
-    return "\n".join("  ".join(line) for line in zip(*blocks, strict=True))
+        block = _aligned([title, *(cells.get(p, "-") for p in policies)], str.rjust)
+        line = sum(len(other[0]) + 2 for other in tables[-1]) + len(block[0])
+        if line > WIDTH and len(tables[-1]) > 1:
+            tables.append([head])
+        tables[-1].append(block)
+    lines = (["  ".join(line) for line in zip(*table, strict=True)] for table in tables)
+    return "\n\n".join(map("\n".join, lines))
 
 
 def shift_title(shift: str, location: str | None) -> str:
