@@ -67,6 +67,22 @@ def test_it_stands_below_the_table_of_a_run(tmp_path, capsys):
     assert "below" not in capsys.readouterr().out
 
 
+def test_of_runs_at_once_each_is_named_that_lacks_controls(tmp_path, capsys):
+    members = {}
+    for seed in range(12):
+        folder = run_in(tmp_path / f"seed_{seed}", "uncertainty=tv", f"seed={seed}")
+        table(TV_QMIX=-1.0).to_csv(folder / RESULTS, index=False)
+        members[folder] = OmegaConf.load(folder / "config.yaml")
+    stack_table(tmp_path, members, list(members))
+    shown = capsys.readouterr().out
+    commands = [line for line in shown.splitlines() if line.endswith(" --controls")]
+    assert commands == [
+        f"  python -m torchrl_drigm evaluate {tmp_path}/seed_{seed} --controls"
+        for seed in range(10)
+    ]
+    assert shown.endswith("\n  and so for 2 more runs\n")
+
+
 def test_of_runs_at_once_those_are_named_that_it_is_true_of(tmp_path, capsys):
     members = {}
     for seed, mean in enumerate((-9.0, -1.0)):

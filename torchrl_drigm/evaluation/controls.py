@@ -9,7 +9,7 @@ own folder, ``RUN/controls/<name>``, each an ordinary run.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -39,6 +39,7 @@ __all__ = [
 #: then that earn nothing at once, and the first of them can look robust.
 FACTORS = (1.0, 0.95, 0.9, 0.7, 0.5)
 HINDSIGHT = "best discount, in hindsight"
+SHOWN_COMMANDS = 10
 
 _NOT_ROBUST = ("none", "group_dr")  # the latter is nominal training, on other rewards
 _NAMES = ("env.name", "env.make", "mixer.name", "uncertainty.name")
@@ -144,12 +145,26 @@ def finished_controls(run_dir: str | Path) -> dict[str, Path]:
     }
 
 
-def control_note(run_dir: str | Path) -> str | None:
-    """What belongs under a robust result without all of its controls; ``None`` if nothing does.
+def control_note(*run_dirs: str | Path) -> str | None:
+    """What belongs under robust results without all of their controls; ``None`` if nothing does.
 
     Args:
-        run_dir (str or Path): folder of the run.
+        *run_dirs (str or Path): folder of the run, or of each of them.
     """
+    lacking = {run_dir: told for run_dir in run_dirs if (told := _lacks(run_dir)) is not None}
+    if not lacking:
+        return None
+    if len(run_dirs) > 1:
+        return missing_note(list(lacking))
+    ((run_dir, missing),) = lacking.items()
+    return (
+        f"{missing}: what nominal training with other discounts gives, which may explain this "
+        f"result. It is made by\n  {control_command(run_dir)}"
+    )
+
+
+def _lacks(run_dir: str | Path) -> str | None:
+    """Which controls a run's folder lacks, as the beginning of a sentence."""
     try:
         config = read_config(Path(run_dir))
         if not has_controls(config):
@@ -159,10 +174,20 @@ def control_note(run_dir: str | Path) -> str | None:
         return None
     if there == n:
         return None
-    missing = "The control is missing" if not there else f"{n - there} of {n} controls are missing"
-    return (
-        f"{missing}: what nominal training with other discounts gives, which may explain this "
-        f"result. It is made by\n  {control_command(run_dir)}"
+    return "The control is missing" if not there else f"{n - there} of {n} controls are missing"
+
+
+def missing_note(run_dirs: Sequence[str | Path]) -> str:
+    """What belongs under a table of several robust runs that lack controls."""
+    commands = [f"  {control_command(run)}" for run in run_dirs[:SHOWN_COMMANDS]]
+    more = len(run_dirs) - len(commands)
+    return "\n".join(
+        [
+            "Controls are missing: what nominal training with other discounts gives, which may "
+            "explain these results. They are made by",
+            *commands,
+            *([f"  and so for {more} more runs"] if more else []),
+        ]
     )
 
 

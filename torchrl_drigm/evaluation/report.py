@@ -117,7 +117,7 @@ def stack_table(folder: str | Path, members: Mapping[Path, DictConfig], judged: 
     print(f"\n{measure} of an episode, mean ± standard error over the episodes:\n")
     print(format_table(summary))
     told = [f"{place.name}: {note}" for place, note in zip(judged, below, strict=True) if note]
-    _print_notes(*told, control_note(judged[0]))
+    _print_notes(*told, control_note(*judged))
 
 
 def _print_notes(*notes: str | None) -> None:

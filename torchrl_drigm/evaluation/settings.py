@@ -12,9 +12,9 @@ from torchrl_drigm.evaluation.controls import (
     GAMMA,
     HINDSIGHT,
     best_in_hindsight,
-    control_command,
     control_discounts,
     has_controls,
+    missing_note,
     rounded,
 )
 from torchrl_drigm.evaluation.methods import Config, method_of, mixer_label, tell_apart
@@ -27,8 +27,6 @@ __all__ = [
     "rows_in_hindsight",
     "shown_controls",
 ]
-
-SHOWN_COMMANDS = 10
 
 
 @dataclass
@@ -158,18 +156,7 @@ def shown_controls(settings: Sequence[Setting], shown: Collection[str]) -> dict[
 def missing_controls(settings: Sequence[Setting]) -> str | None:
     """What to print under a table of robust methods without controls; ``None`` if all have some."""
     runs = [run for setting in settings for run in setting.missing]
-    if not runs:
-        return None
-    commands = [f"  {control_command(run)}" for run in runs[:SHOWN_COMMANDS]]
-    more = len(runs) - len(commands)
-    return "\n".join(
-        [
-            "Controls are missing: what nominal training with other discounts gives, which may "
-            "explain these results. They are made by",
-            *commands,
-            *([f"  and so for {more} more runs"] if more else []),
-        ]
-    )
+    return missing_note(runs) if runs else None
 
 
 def _shared(config: Config) -> Config:
