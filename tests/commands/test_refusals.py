@@ -1,16 +1,16 @@
 """What a command line asks for is refused before PyTorch is imported and anything is written."""
 
-import os
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
 
-from tests.commands.small_runs import config, save
+from tests.commands.small_runs import config
 from tests.cpu_time import ROOT, run_python
 from torchrl_drigm import _installed
 from torchrl_drigm.commands import _refusals
+from torchrl_drigm.commands._members import stack_overrides
 from torchrl_drigm.commands._refusals import refuse
 from torchrl_drigm.config import compose_config, config_path, names, packages
 from torchrl_drigm.config.schema_uncertainty import GROUP_DR
@@ -115,11 +115,26 @@ def refused(*overrides, config="building", **options):
         ("env.name=smac", "building", r"^env\.name='smac' is no .*torchrl_drigm train battles\."),
         ("env=harvest", "battles", r"is for smax and smac: .* train torchrl env=harvest\."),
         ("resume=nowhere", "building", r"resume=nowhere: no checkpoint at nowhere"),
+        ("resume=", "building", r"^resume= has no value: name the folder of a run, or leave it o"),
+        ("seed=12345678901234567890", "building", r"^seed=1234567890\d+ must be below 2\*\*32\.$"),
+        ("seed=[0,1] seed=3", "building", r"^seed is given twice, seed=\[0,1\] and seed=3, and on"),
     ],
 )
 def test_names_and_numbers(overrides, config, message):
     with pytest.raises((ValueError, FileNotFoundError), match=message):
-        refused(*(overrides.split() if "{" not in overrides else [overrides]), config=config)
+        words = overrides.split() if "{" not in overrides else [overrides]
+        refused(*stack_overrides(words), config=config)
+
+
+def test_a_field_of_a_sweep_is_given_once():
+    """Hydra lets the last one count, in every run."""
+    words = "env.building=RestaurantSitDown,OfficeSmall", "env.building=RestaurantSitDown"
+    for given in (words, words[::-1]):
+        with pytest.raises(
+            ValueError, match=rf"^env\.building is given twice, {' and '.join(given)}"
+        ):
+            refused(*given, sweep=True)
+    assert refused("seed=1", "seed=2")[0].seed == 2, "of single values the last one counts"
 
 
 def test_a_building_and_a_climate_that_sustaingym_does_not_have():
@@ -219,31 +234,6 @@ def test_starcraft_itself_and_the_other_project_of_that_name(monkeypatch, tmp_pa
     monkeypatch.setenv("SC2PATH", str(tmp_path / "nowhere"))
     with pytest.raises(ValueError, match=rf"no folder SC2PATH={tmp_path}/nowhere\. Install the g"):
         refused("env=smac", config="battles")
-
-
-def test_a_folder_of_another_run_is_left_as_it_is(tmp_path):
-    save(tmp_path, compose_config("seed=3"))
-    with pytest.raises(ValueError, match=r"holds another run\. Differing: seed: 3 there, 0 here"):
-        refused(f"hydra.run.dir={tmp_path}")
-    with pytest.raises(ValueError, match=r"run of another config\. Differing: seed: 3 there, 0 he"):
-        refused(f"resume={tmp_path}/checkpoint")
-    assert len(refused(f"hydra.run.dir={tmp_path}", "seed=3")) == 1
-
-
-@pytest.mark.parametrize("field", ["hydra.run.dir", "hydra.sweep.dir"])
-def test_a_folder_that_cannot_be_written_into(field, tmp_path, monkeypatch):
-    words, sweep = ("uncertainty=none",), field == "hydra.sweep.dir"
-    (tmp_path / "file").write_text("")
-    with pytest.raises(ValueError, match=rf"^{field}={tmp_path}/file/run: {tmp_path}/file is no"):
-        refused(*words, f"{field}={tmp_path}/file/run", sweep=sweep)
-    # permissions do not stop the administrator, who may run the tests
-    monkeypatch.setattr(os, "access", lambda place, mode: place != tmp_path)
-    with pytest.raises(ValueError, match=rf"^{field}=.*: {tmp_path} cannot be written into\. Name"):
-        refused(*words, f"{field}='{tmp_path}/${{now:%Y}}/run'", sweep=sweep)
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match=rf"^{field}=runs: {tmp_path} cannot be written into"):
-        refused(*words, sweep=sweep)
-    refused(*words, f"{field}={tmp_path.parent}/other", sweep=sweep)
 
 
 def test_a_sweep_is_looked_at_value_by_value():

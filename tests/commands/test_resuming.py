@@ -4,6 +4,7 @@ import json
 import os
 
 import pytest
+import torch
 
 from tests.commands.small_runs import SMALL, State, save, train
 from tests.commands.test_refusals import TOLD, refused
@@ -11,7 +12,7 @@ from tests.cpu_time import ROOT, run_python
 from torchrl_drigm.config import compose_config
 from torchrl_drigm.trainers import RunCheckpoint, keep_policy
 from torchrl_drigm.trainers.checkpoint_files import seal_folder
-from torchrl_drigm.trainers.runs import RUN, run_identity
+from torchrl_drigm.trainers.runs import RUN, SIZES, run_identity, save_config
 
 
 @pytest.fixture
@@ -89,10 +90,56 @@ class TestRefused:
         with pytest.raises(ValueError, match=rf"^{field}=.*it is damaged \(what it says of its"):
             refused(f"{field}={run_dir}")
 
+    @pytest.mark.parametrize(
+        ("name", "damage"),
+        [
+            ("files.json", b"{"),
+            ("manifest.json", b""),
+            ("tensor_00000000.memmap", b"\0" * 35),
+            ("tensor_00000000.memmap", b"\xff" * 36),  # as many bytes as nine numbers have
+        ],
+        ids=["list cut", "manifest empty", "numbers cut", "numbers changed"],
+    )
+    def test_a_damaged_file(self, tmp_path, field, name, damage):
+        parts = {"trainer_state": State(collected_frames=640), "net": State(w=torch.ones(9))}
+        identity = {**run_identity(compose_config()), SIZES: {"n_agents": 6}}
+        RunCheckpoint(**{RUN: identity}, **parts).save(tmp_path / "checkpoint")
+        save_config(compose_config(), tmp_path)
+        assert len(refused(f"{field}={tmp_path}")) == 1
+        (file,) = (tmp_path / "checkpoint").rglob(name)
+        file.write_bytes(damage)
+        before = sorted(tmp_path.rglob("*"))
+        with pytest.raises(ValueError, match=rf"^{field}=.*damaged \(.*{name}.*Take another copy"):
+            refused(f"{field}={tmp_path}")
+        assert sorted(tmp_path.rglob("*")) == before
+
     def test_what_is_no_checkpoint(self, run_dir, field):
         (run_dir / "checkpoint" / "files.json").unlink()
         with pytest.raises(ValueError, match=rf"^{field}=.*wrote no files.json"):
             refused(f"{field}={run_dir}")
+
+
+def test_a_stack_is_looked_at_member_by_member(tmp_path):
+    words = "+stack.runs=2", f"hydra.run.dir={tmp_path}"
+    for seed in (0, 1):
+        save(tmp_path / f"seed_{seed}", compose_config(f"seed={seed}"))
+    assert [cfg.seed for cfg in refused(*words)] == [0, 1]
+    with pytest.raises(ValueError, match=r"cannot resume from .*/seed_0/checkpoint: it has 640 st"):
+        refused(*words, "collector.total_frames=320")
+    (tmp_path / "seed_1" / "checkpoint" / "manifest.json").write_text("{")
+    with pytest.raises(ValueError, match=r"cannot load .*/seed_1/checkpoint: it is damaged"):
+        refused(*words)
+
+
+@pytest.mark.parametrize("named", [".", "./"])
+def test_a_folder_without_a_name(named, run_dir, monkeypatch):
+    monkeypatch.chdir(run_dir / "checkpoint")
+    assert len(refused(f"resume={named}")) == 1
+    monkeypatch.chdir(run_dir.parent)
+    with pytest.raises(
+        ValueError, match=rf"^resume={named}: cannot load .*Name the folder of a ru"
+    ):
+        refused(f"resume={named}")
 
 
 def test_the_folder_of_all_runs_names_the_newest(run_dir):

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from torchrl_drigm._files import check_place
+from torchrl_drigm.evaluation.files import results_of
+from torchrl_drigm.trainers.checkpoint_files import check_whole
 from torchrl_drigm.trainers.checkpoint_header import check_header, read_header
 from torchrl_drigm.trainers.checkpoint_place import CONFIG, checkpoint_of, find_checkpoint
 from torchrl_drigm.trainers.runs import (
@@ -18,7 +21,7 @@ from torchrl_drigm.trainers.runs import (
     run_identity,
 )
 
-__all__ = ["check_resume", "check_run_dir", "check_writable", "named_folder"]
+__all__ = ["check_resume", "check_run_dir", "check_writable", "has_results", "named_folder"]
 
 _FIELDS = ("hydra.run.dir", "hydra.sweep.dir")
 
@@ -29,8 +32,10 @@ def check_resume(cfg: DictConfig) -> None:
     Raises:
         FileNotFoundError: if there is no checkpoint.
         ValueError: if it is that of another config, has more steps already, keeps the policy alone,
-            or is none.
+            is none, or is damaged; or for an empty one.
     """
+    if not str(cfg.resume).strip():
+        raise ValueError("resume= has no value: name the folder of a run, or leave it out.")
     checkpoint = checkpoint_of(cfg.resume)
     try:
         found = find_checkpoint(checkpoint)
@@ -54,10 +59,19 @@ def check_run_dir(cfg: DictConfig, folder: str) -> None:
     Raises:
         ValueError: naming what differs, or what its checkpoint lacks.
     """
-    run_dir, checkpoint = locate_run(cfg, folder)
-    results = "win_rates.csv" if "interval" in cfg.evaluation else "evaluation.csv"
-    if checkpoint is not None and not is_done(cfg, run_dir, results):
+    _, checkpoint = locate_run(cfg, folder)
+    if checkpoint is not None and not has_results(cfg, folder):
         _check_header(cfg, find_checkpoint(checkpoint), checkpoint, f"hydra.run.dir={folder}")
+
+
+def has_results(cfg: DictConfig, folder: str | Path) -> bool:
+    """Whether a run that is to be made in a folder is there, with its results.
+
+    Raises:
+        ValueError: if another run is there.
+    """
+    run_dir, _ = locate_run(cfg, folder)
+    return is_done(cfg, run_dir, results_of(cfg))
 
 
 def _check_header(cfg: DictConfig, found: Path, checkpoint: Path, field: str) -> None:
@@ -65,6 +79,7 @@ def _check_header(cfg: DictConfig, found: Path, checkpoint: Path, field: str) ->
     batch = -(-cfg.collector.frames_per_batch // copies) * copies  # as many of each copy
     try:
         check_header(read_header(found), checkpoint, run_identity(cfg), total, batch)
+        check_whole(found)
     except ValueError as error:
         raise ValueError(f"{field}: {error}") from error
 
@@ -96,8 +111,4 @@ def check_writable(overrides: Sequence[str], sweep: bool) -> None:
         place = place.parent
     if not place.is_dir():
         raise ValueError(f"{field}={value}: {place} is no folder. Name another one.")
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise ValueError(
-            f"{field}={value}: {place} cannot be written into. Name another folder, or change its "
-            "permissions."
-        )
+    check_place(f"{field}={value}", Path(known or "."))

@@ -17,6 +17,7 @@ from torchrl_drigm.commands._places import (
     check_writable,
     named_folder,
 )
+from torchrl_drigm.commands._sweeps import check_once
 from torchrl_drigm.config import check_config, compose_config
 from torchrl_drigm.config.names import check_names
 from torchrl_drigm.tasks._outlines import outline_of
@@ -48,8 +49,9 @@ def refuse(
         FileNotFoundError: if there is no checkpoint at ``resume``.
         hydra.errors.HydraException: for what does not compose.
     """
+    check_once(overrides)
     search = [] if config_dir is None else [f"hydra.searchpath=[file://{config_dir}]"]
-    found = []
+    found, folders = [], []
     for words in itertools.islice(_swept(overrides), SWEPT) if sweep else [overrides]:
         cfg = compose_config(*search, *words, config=config)
         if script != config and ("interval" in cfg.evaluation) != (script == "battles"):
@@ -60,15 +62,17 @@ def refuse(
                 f"python -m torchrl_drigm train {config}."
             )
         _check_env(config, cfg, words)
-        for run in [cfg] if "stack" not in cfg else members_of(cfg).values():
+        for name, run in {"": cfg}.items() if "stack" not in cfg else members_of(cfg).items():
             refuse_config(run)
             found.append(run)
+            folders.append(name)
     one = len(found) == 1 and not sweep
     if not one or found[0].resume is None:  # which writes into its own folder
         check_writable(overrides, sweep)
         folder = named_folder(overrides, "hydra.run.dir")
-        if one and folder is not None:
-            check_run_dir(found[0], folder)
+        if folder is not None and not sweep:
+            for name, run in zip(folders, found, strict=True):
+                check_run_dir(run, f"{folder}/{name}" if name else folder)
     return found
 
 

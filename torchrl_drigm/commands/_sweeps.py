@@ -16,9 +16,10 @@ from omegaconf import DictConfig, OmegaConf
 from torchrl_drigm._files import atomic_path
 from torchrl_drigm.config import check_config, compose_config
 
-__all__ = ["Sweep", "check_sweep", "claim_sweep", "read_sweep", "typed"]
+__all__ = ["Sweep", "check_once", "check_sweep", "claim_sweep", "read_sweep", "typed"]
 
 _ASKED = "sweep.yaml"
+_STACK = "stack."  # before the lists of a stack
 
 
 @dataclass
@@ -92,6 +93,7 @@ def read_sweep(config: str, overrides: Sequence[str], config_dir: str | None = N
         parsed = OverridesParser.create().parse_overrides(list(overrides))
     except HydraException as error:
         raise ValueError(f"{' '.join(overrides)}: {error}") from error
+    check_once(overrides)
     for override in parsed:
         if override.key_or_group == "resume":
             raise ValueError(
@@ -118,6 +120,40 @@ def read_sweep(config: str, overrides: Sequence[str], config_dir: str | None = N
     else:
         sweep.seeds = [str(sweep.compose(values[0], None).seed)]
     return sweep
+
+
+def check_once(overrides: Sequence[str]) -> None:
+    """Refuse a field that has several values and is given once more, as one would not count.
+
+    Of single values the last one counts, as Hydra has it.
+
+    Args:
+        overrides: in Hydra's grammar; lists of a stack are those of ``+stack.…``.
+
+    Raises:
+        ValueError: naming the field and what is said of it.
+        hydra.errors.HydraException: for what is no override.
+
+    Examples:
+        >>> check_once(["seed=0", "seed=1", "mixer=vdn,qmix"])
+        >>> check_once(["mixer=vdn,qmix", "mixer=vdn"])
+        Traceback (most recent call last):
+        ValueError: mixer is given twice, mixer=vdn,qmix and mixer=vdn, and one of them would ...
+    """
+    said: dict[str, list[str]] = {}
+    several = set()
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        key = override.key_or_group
+        field = key.removeprefix(_STACK)
+        said.setdefault(field, []).append(str(override.input_line).removeprefix(f"+{_STACK}"))
+        if key != field or override.is_sweep_override():
+            several.add(field)
+    for field, words in said.items():
+        if field in several and len(words) > 1:
+            raise ValueError(
+                f"{field} is given twice, {' and '.join(words)}, and one of them would not count: "
+                "leave one out."
+            )
 
 
 def _values(override: Override) -> list[str]:

@@ -19,6 +19,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from torchrl_drigm._signals import ends_at_once, resumed_by
+from torchrl_drigm.commands._places import has_results, named_folder
 from torchrl_drigm.commands._refusals import refuse, refuse_with_torch
 from torchrl_drigm.config.help import help_text
 from torchrl_drigm.trainers.checkpoint_place import checkpoint_of
@@ -146,7 +147,12 @@ def _check(config: str, args) -> list[DictConfig]:
     try:
         found = refuse(config, name, args.overrides, folder, args.multirun)
         if len(found) == 1 or not args.multirun:  # of a sweep each run is made elsewhere, or later
-            refuse_with_torch(found[0], at_once=_is_stack(args.overrides))
+            folder, at_once = (
+                named_folder(args.overrides, "hydra.run.dir"),
+                _is_stack(args.overrides),
+            )
+            if at_once or folder is None or not has_results(found[0], folder):
+                refuse_with_torch(found[0], at_once)
         return found
     except HydraException:
         return []  # it is found once more, and told by Hydra

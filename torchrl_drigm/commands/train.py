@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from torchrl_drigm._users import UsersError
 from torchrl_drigm.commands._many_zones import mixer_for_zones
 from torchrl_drigm.commands._members import stack_overrides
+from torchrl_drigm.commands._places import has_results
 from torchrl_drigm.commands.command_line import CONFIGS, command_line
 
 __all__ = ["HELP", "main", "train"]
@@ -104,11 +105,14 @@ def train(cfg: DictConfig) -> None:
 def _train(cfg: DictConfig) -> None:
     if cfg.get("map_name") is not None:
         cfg.env.map_name = cfg.map_name
+    folder = HydraConfig.get().runtime.output_dir
+    if "stack" not in cfg and has_results(cfg, folder):
+        print(f"{folder} has its results already.")
+        return
     # not before: these import PyTorch, and the config was checked without it
     from torchrl_drigm.commands._runs import train_run
     from torchrl_drigm.commands._stacks import train_stack
 
-    folder = HydraConfig.get().runtime.output_dir
     if "stack" in cfg:
         train_stack(cfg, folder)
     else:

@@ -37,6 +37,8 @@ _RELATIONS: dict[str, tuple[Callable[[float], bool], tuple[str, ...]]] = {
             *("collector.init_random_frames", "evaluation.seed", "evaluation.noise_std"),
         ),
     ),
+    # the largest that NumPy's generators of before take, which simulators use
+    "below 2**32": (lambda value: value < 2**32, ("seed", "evaluation.seed")),
     "positive and finite": (
         lambda value: 0 < value < inf,
         (

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
 from omegaconf import DictConfig
 
 from torchrl_drigm._files import atomic_path
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["RESULTS", "WIN_RATES", "atomic_path", "results_of", "save_results"]
 

@@ -32,7 +32,7 @@ from torchrl_drigm.trainers.checkpoint_version import (
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["check_folder", "seal_folder"]
+__all__ = ["check_folder", "check_whole", "seal_folder"]
 
 MANIFEST = "manifest.json"
 STATE, VALUE, TENSORS = "state.json", "value.json", "state/meta.json"
@@ -81,6 +81,18 @@ def check_folder(folder: Path) -> None:
     check_written_version(folder)
     _check_hashes(folder, names)
     _check_kinds(folder, names)
+
+
+def check_whole(folder: Path) -> None:
+    """Refuse a folder whose files are not those that its ``files.json`` lists, without PyTorch.
+
+    Args:
+        folder (Path): of a checkpoint, with its list.
+
+    Raises:
+        ValueError: naming the file, if one is missing, cut or changed.
+    """
+    _check_hashes(folder, _walk(folder))
 
 
 def _foreign(folder: Path, what: str) -> ValueError:

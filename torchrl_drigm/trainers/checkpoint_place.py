@@ -19,12 +19,14 @@ def checkpoint_of(resume: str | Path) -> Path:
         'runs/a/checkpoint'
     """
     path = Path(resume)
-    return path / "checkpoint" if (path / CONFIG).is_file() else path
+    if (path / CONFIG).is_file():
+        return path / "checkpoint"
+    return path if path.name else path.absolute()  # "." has no name, and what is beside it has one
 
 
 def saving_folder(path: Path) -> Path:
     """Where a save makes a checkpoint, before it takes its place."""
-    return path.with_name(f".{path.name}.saving")
+    return path.parent / f".{path.name}.saving"
 
 
 def find_checkpoint(path: str | Path) -> Path:
