@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from torchrl_drigm._modules import import_own
 from torchrl_drigm._signals import STOPPED, TERMINATED, ends_at_once, resumed_by
 
 COMMANDS = ("train", "choose", "evaluate", "compare", "export", "reproduce")
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         with ends_at_once(), resumed_by(lambda folder: None):  # it is the command that goes on
             for module in chosen.modules:  # what is in a folder alone makes nothing be imported
-                import_module(module)
+                import_own("--import", module)
             commands[chosen.command].main(chosen)
     except (FileNotFoundError, ImportError, ValueError) as error:
         trace = getattr(error, "trace", "")  # of code of the user's own

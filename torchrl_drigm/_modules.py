@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
 
-__all__ = ["check_path", "path_parts"]
+__all__ = ["check_path", "import_own", "path_parts"]
 
 
 def path_parts(field: str, path: str) -> tuple[str, str]:
@@ -73,6 +74,30 @@ def check_path(field: str, path: str) -> None:
         )
 
 
+def import_own(field: str, module: str) -> None:
+    """Imports a module of a user's own.
+
+    Args:
+        field (str): what errors call it, such as ``"--import"``.
+        module (str): its name.
+
+    Raises:
+        ValueError: if there is none of that name.
+
+    Examples:
+        >>> import_own("--import", "mien")
+        Traceback (most recent call last):
+        ValueError: --import='mien': there is no module 'mien'. Start Python where it can be ...
+    """
+    try:
+        import_module(module)
+    except ModuleNotFoundError as error:
+        # what is missing may be something that the module itself imports: that is its own story
+        if not f"{module}.".startswith(f"{error.name}."):
+            raise
+        raise _missing(field, module, str(error.name)) from error
+
+
 def _file(field: str, path: str, module: str) -> Path | None:
     """The file of a module; ``None`` where that is not known."""
     top, *parts = module.split(".")
@@ -106,7 +131,7 @@ def _origin(spec: ModuleSpec) -> Path | None:
 def _missing(field: str, path: str, module: str) -> ValueError:
     return ValueError(
         f"{field}={path!r}: there is no module {module!r}. Start Python where it can be imported, "
-        "or put its folder on PYTHONPATH."
+        f"in the folder that holds {module.partition('.')[0]}.py, or put that on PYTHONPATH."
     )
 
 

@@ -99,5 +99,6 @@ def _module(field: str, module_name: str, path: str, may_import: bool) -> Module
             raise
         raise ValueError(
             f"{field}={path!r}: there is no module {error.name!r}. Start Python where it can be "
-            "imported, or put its folder on PYTHONPATH."
+            f"imported, in the folder that holds {str(error.name).partition('.')[0]}.py, or put "
+            "that on PYTHONPATH."
         ) from error

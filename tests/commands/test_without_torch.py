@@ -45,6 +45,7 @@ CASES = [
     (("evaluate", "released"), "lacks agent_0_q_network.pt"),
     (("evaluate", "run", "--episodes", "0"), "--episodes=0 must be at least 1"),
     (("evaluate", "run", "--seed", "-1"), "--seed=-1 must be at least 0"),
+    (("evaluate", "run", "--seed", "4294967296"), "--seed=4294967296 must be below 2**32."),
     (("evaluate", "run", "--jobs", "0"), "--jobs=0 must be at least 1"),
     (("evaluate", "run", "--device", "gpu"), "--device='gpu' must be cpu, cuda"),
     (("evaluate", "run", "--controls"), "has not made its collector.total_frames="),
@@ -59,6 +60,17 @@ CASES = [
     ((*SHIFTED, "days.yaml"), "shift 'late': days=[300, 400] must be (lo, hi)"),
     ((*SHIFTED, "word.yaml"), "shift 'wind' has ['wind'], which the task 'building' does not"),
     ((*SHIFTED, "epw.yaml"), "shift 'cut': cut.epw"),
+    ((*SHIFTED, "weak.yaml"), "shift 'weak': heating_power=-1 must be a finite number, a factor"),
+    (
+        (*SHIFTED, "deaf.yaml"),
+        "shift 'deaf': dropped_readings=2 must be a finite number, in [0, 1]",
+    ),
+    ((*SHIFTED, "torn.yaml"), "shift 'torn': failures: rate=3 must be a finite number, in [0, 1]"),
+    ((*SHIFTED, "mild.yaml"), "shift 'mild': severity=2 is a factor on what is random in the nom"),
+    ((*SHIFTED, "three.yaml"), "shift 0 has name=3, which is no text: quote it, name: '3'."),
+    (("evaluate", "own"), "env.make='cranes:make_env' names a module that has not been imported"),
+    (("export", "own"), "on the command line --import cranes."),
+    (("evaluate", "own", "--import", "cranes"), "in the folder that holds cranes.py, or put that"),
     ((*SHIFTED, "place.yaml"), "shift 'far': climates: location='Gotham' is unknown"),
     (("evaluate", "run", "--out", "rows.png"), "--out=rows.png must be a folder or a file *.csv"),
     (("evaluate", "run", "--out", "notes"), "notes is a file. Name a folder"),
@@ -72,6 +84,11 @@ CASES = [
     ((*SWEEP[:3], "uncertainty.rho=0.1,1.5"), "uncertainty.rho=1.5 must be in [0, 1]"),
     ((*SWEEP, "env.building=Castle"), "env.building='Castle' is unknown"),
     ((*SWEEP, "--validate", "climat"), "suite='climat' is unknown"),
+    ((*SWEEP, "--validate", "climate"), "'env_1' is 'env_1' of the test suite 'climate'. What is"),
+    (
+        (*SWEEP, "uncertainty.rho=0.2"),
+        "uncertainty.rho is given twice, uncertainty.rho=0.1,0.3 and",
+    ),
     ((*SWEEP, "--validate", "broken.yaml"), "suite='broken.yaml', line 2 cannot be read"),
     (("choose", "torchrl", "optim.lr=1,2"), "env.name='torchrl' has no suite 'validation'"),
     ((*SWEEP, "--episodes", "0"), "--episodes=0 must be at least 1"),
@@ -82,6 +99,7 @@ CASES = [
     ((*SWEEP, "--out", "notes"), "notes is a file"),
     ((*SWEEP, "--out", "swept"), "swept holds another sweep. Differing: config"),
     (("compare", "nowhere"), "no config.yaml and no evaluation.csv below nowhere"),
+    (("compare", "copied"), "no config.yaml below copied: what a run is, it says. Name folders of"),
     (("compare", "run", "--last", "0"), "--last=0 must be at least 1"),
     (("compare", "run", "--out", "x.csv"), "--out=x.csv must be a folder."),
     (("compare", "run", "--win-rates", "--out", "notes"), "notes is a file"),
@@ -108,6 +126,9 @@ CASES = [
     (("reproduce", "--out", "notes/below"), "notes is a file"),
     (("reproduce", "--out", "reproduced"), "what is in reproduced has preset='paper'"),
 ]
+# a run that has its results; what Hydra would write beside them is left out
+DONE = ("train", "building", "hydra.run.dir=done", "hydra.output_subdir=null")
+DONE = (*DONE, "hydra/job_logging=disabled", "hydra/hydra_logging=disabled")
 HELPS = [("--help",), *((command, "--help") for command in COMMANDS)]
 NEED_SUSTAINGYM = {"epw.yaml", "place.yaml", "env.building=Castle"}
 FILES = {
@@ -118,6 +139,12 @@ FILES = {
     "days.yaml": "- {name: late, days: [300, 400]}",
     "word.yaml": "- {name: wind, wind: 3}",
     "epw.yaml": "- {name: cut, climate: [cut.epw, Tucson]}",
+    "weak.yaml": "- {name: weak, heating_power: -1}",
+    "deaf.yaml": "- {name: deaf, dropped_readings: 2}",
+    "torn.yaml": "- {name: torn, failures: {rate: 3}}",
+    "mild.yaml": "- {name: mild, severity: 2}",
+    "three.yaml": "- {name: 3, days: [1, 2]}",
+    "copied/evaluation.csv": "policy,shift,return\n",
     "place.yaml": "- {name: far, climate: [Hot_Dry, Gotham]}",
     "swept/sweep.yaml": "field: optim.gamma",
     "reproduced/reproduce.yaml": "preset: paper",
@@ -148,8 +175,11 @@ def told(tmp_path_factory):
     save(here / "nominal", "0.1.0", "uncertainty=none")
     save(here / "harvest", "0.1.0", "env=harvest", config="torchrl")
     save(here / "bare", None, "uncertainty=tv")
+    save(here / "own", "0.1.0", "env=custom", "env.make=cranes:make_env", config="torchrl")
+    save(here / "done", None)
+    (here / "done" / "evaluation.csv").touch()
     save(here / "newer", "99.0", "uncertainty=tv")
-    words = [*(words for words, _ in CASES), *HELPS]
+    words = [*(words for words, _ in CASES), *HELPS, DONE]
     (here / "cases.json").write_text(json.dumps(words))
     before = sorted(here.rglob("*"))
     done = run_python("-c", CODE, cwd=here)
@@ -177,6 +207,12 @@ def test_help_needs_no_pytorch(told, words):
     ended = told[0][words]
     assert ended["code"] == 0 and "usage: python -m torchrl_drigm" in ended["out"]
     assert not ended["torch"]
+
+
+def test_a_run_that_has_its_results_needs_no_pytorch(told):
+    ended = told[0][DONE]
+    assert ended["out"].endswith("done has its results already.\n") and not ended["err"]
+    assert not ended["code"] and not ended["torch"]
 
 
 def test_nothing_is_written(told):

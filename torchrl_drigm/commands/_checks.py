@@ -6,14 +6,15 @@ import re
 import sys
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from torchrl_drigm._files import check_place
+from torchrl_drigm._named import find_callable
 from torchrl_drigm.evaluation.controls import control_discounts, has_controls, own_modules
 from torchrl_drigm.evaluation.files import results_of
 from torchrl_drigm.trainers.runs import has_ended
 
-__all__ = ["check_at_least", "check_controls", "check_out"]
+__all__ = ["check_at_least", "check_controls", "check_imported", "check_out", "check_seed"]
 
 
 def check_at_least(name: str, value: int, lowest: int) -> None:
@@ -29,6 +30,34 @@ def check_at_least(name: str, value: int, lowest: int) -> None:
     """
     if value < lowest:
         raise ValueError(f"{name}={value} must be at least {lowest}.")
+
+
+def check_seed(name: str, value: int) -> None:
+    """Refuse a seed that not every random generator takes.
+
+    Raises:
+        ValueError: naming the option, its value and the bound.
+
+    Examples:
+        >>> check_seed("--seed", 2**32)
+        Traceback (most recent call last):
+        ValueError: --seed=4294967296 must be below 2**32.
+    """
+    check_at_least(name, value, 0)
+    if value >= 2**32:
+        raise ValueError(f"{name}={value} must be below 2**32.")
+
+
+def check_imported(cfg: DictConfig) -> None:
+    """Refuse a run's config that names an environment of a module that was not imported.
+
+    Raises:
+        ValueError: naming the field, its value and the option that imports it.
+    """
+    for field in ("env.name", "env.make"):
+        path = str(OmegaConf.select(cfg, field))
+        if any(module not in sys.modules for module in own_modules({field: path})):
+            find_callable(field, path, may_import=False)
 
 
 def check_out(out: Path | None, files: tuple[str, ...] = ()) -> None:

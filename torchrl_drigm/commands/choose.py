@@ -8,7 +8,7 @@ import time
 from importlib import import_module
 from pathlib import Path
 
-from torchrl_drigm.commands._checks import check_at_least, check_out
+from torchrl_drigm.commands._checks import check_at_least, check_out, check_seed
 from torchrl_drigm.commands._many_zones import mixer_for_zones
 from torchrl_drigm.commands._refusals import refuse_config
 from torchrl_drigm.commands._sweeps import Sweep, check_sweep, read_sweep
@@ -86,7 +86,7 @@ def main(arguments: argparse.Namespace) -> None:
 def _checked(arguments: argparse.Namespace) -> tuple[Sweep, Path]:
     """The sweep and its folder, if nothing is wrong that can be known without PyTorch."""
     check_at_least("--episodes", arguments.episodes, 1)
-    check_at_least("--episode-seed", arguments.episode_seed, 0)
+    check_seed("--episode-seed", arguments.episode_seed)
     check_at_least("--jobs", arguments.jobs, 1)
     check_out(arguments.out)
     if arguments.config_dir is None and arguments.config not in configs():

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from torchrl_drigm.commands._checks import check_at_least, check_out
 from torchrl_drigm.evaluation.environments import find_runs
+from torchrl_drigm.trainers.checkpoint_place import CONFIG
 
 __all__ = ["HELP", "add_arguments", "main"]
 
@@ -45,8 +46,12 @@ def main(arguments: argparse.Namespace) -> None:
     """Print a table for each environment; with a folder to write into, leave them there."""
     check_at_least("--last", arguments.last, 1)
     check_out(arguments.out)
-    for folder in arguments.folder:
-        find_runs(folder)
+    runs = [run for folder in arguments.folder for run in find_runs(folder)]
+    if not any((run / CONFIG).is_file() for run in runs):
+        raise FileNotFoundError(
+            f"no {CONFIG} below {', '.join(map(str, arguments.folder))}: what a run is, it says. "
+            "Name folders of runs, copied with it."
+        )
     # not before: it imports PyTorch
     from torchrl_drigm.commands._comparison import returns, win_rates
 

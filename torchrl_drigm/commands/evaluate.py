@@ -6,7 +6,13 @@ import argparse
 from pathlib import Path
 
 from torchrl_drigm._files import check_place
-from torchrl_drigm.commands._checks import check_at_least, check_controls, check_out
+from torchrl_drigm.commands._checks import (
+    check_at_least,
+    check_controls,
+    check_imported,
+    check_out,
+    check_seed,
+)
 from torchrl_drigm.commands._shifts import asked_shifts
 from torchrl_drigm.config import compose_config
 from torchrl_drigm.config.names import check_device
@@ -82,7 +88,7 @@ def main(arguments: argparse.Namespace) -> None:
 def _check(arguments: argparse.Namespace) -> None:
     """Refuse what is asked for, as far as that needs neither PyTorch nor a simulator."""
     check_at_least("--episodes", arguments.episodes, 1)
-    check_at_least("--seed", arguments.seed, 0)
+    check_seed("--seed", arguments.seed)
     check_at_least("--jobs", arguments.jobs, 1)
     check_device("--device", arguments.device)
     check_out(arguments.out, (".csv",))
@@ -98,6 +104,7 @@ def _check(arguments: argparse.Namespace) -> None:
     else:
         cfg = read_config(run)
         check_there(run, cfg)
+        check_imported(cfg)
         if arguments.controls:
             check_controls(cfg, run)
     if arguments.out is None:

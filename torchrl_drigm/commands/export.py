@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from torchrl_drigm.commands._checks import check_out
+from torchrl_drigm.commands._checks import check_imported, check_out
 from torchrl_drigm.trainers.checkpoint_version import check_there
 from torchrl_drigm.trainers.program_files import (
     FORMATS,
@@ -60,7 +60,9 @@ def main(arguments: argparse.Namespace) -> None:
         paths = [out / f"team{ending}" for ending in FORMATS if ending == ".pt2" or not missing]
     for path in paths:
         check_program(f"--out={out}", path)
-    check_there(arguments.run, read_config(arguments.run))
+    cfg = read_config(arguments.run)
+    check_there(arguments.run, cfg)
+    check_imported(cfg)
     # not before: these import PyTorch
     from torchrl import logger as torchrl_logger
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -69,9 +69,14 @@ def read_suite(
         raise ValueError(f"suite {name!r} has no shifts: there is nothing to evaluate in.")
     seen = set()
     for index, shift in enumerate(shifts):
-        if not isinstance(shift, dict) or not isinstance(shift.get("name"), str):
+        if not isinstance(shift, dict) or "name" not in shift:
             raise ValueError(
                 f"suite {name!r}: shift {index} must be a dictionary with a 'name', got {shift!r}."
+            )
+        if not isinstance(shift["name"], str):
+            raise ValueError(
+                f"suite {name!r}: shift {index} has name={shift['name']!r}, which is no text: "
+                f"quote it, name: '{shift['name']}'."
             )
         if shift["name"] in seen:
             raise ValueError(f"suite {name!r}: the name {shift['name']!r} is there twice.")
@@ -147,13 +152,21 @@ def refuse_test_shifts(
         contents = plain(task.contents(without_marks(shift)))
         for name, test, other in tests:
             if contents == other:
-                has = VALIDATION in task.suites and suite != VALIDATION
-                known = f"the suite {VALIDATION!r}" if has else "a YAML file of your own"
-                raise ValueError(
-                    f"suite {suite!r}: shift {shift['name']!r} is {test!r} of the test suite "
-                    f"{name!r}. What is chosen in it is not tested there any more. Choose in other "
-                    f"shifts, such as {known}."
-                )
+                refuse_test_shift(task, suite, shift["name"], test, name)
+
+
+def refuse_test_shift(task: Task, suite: str, shift: str, test: str, tested: str) -> NoReturn:
+    """Refuse to choose in a shift, by its name and those of the test and its suite.
+
+    Raises:
+        ValueError: always.
+    """
+    has = VALIDATION in task.suites and suite != VALIDATION
+    known = f"the suite {VALIDATION!r}" if has else "a YAML file of your own"
+    raise ValueError(
+        f"suite {suite!r}: shift {shift!r} is {test!r} of the test suite {tested!r}. What is "
+        f"chosen in it is not tested there any more. Choose in other shifts, such as {known}."
+    )
 
 
 def plain(value: Any) -> Any:
