@@ -15,10 +15,15 @@ from torchrl_drigm.config import compose_config
 if sys.platform == "win32":
     pytest.skip("cases are forks of one process: run on Linux or macOS", allow_module_level=True)
 
-# Each case in a fork of a process that has imported no more than the parser.
+# Each case in a fork of a process that has refused the first ones already: what they import, which
+# is no PyTorch either, is imported once.
 CODE = """if True:
     import contextlib, io, json, os, sys
     import torchrl_drigm.__main__ as program
+    for words in json.load(open("first.json")):
+        with contextlib.suppress(SystemExit), contextlib.redirect_stderr(io.StringIO()):
+            program.main(words)
+    assert "torch" not in sys.modules
     for number, words in enumerate(json.load(open("cases.json"))):
         if not os.fork():
             sys.stderr, sys.stdout = io.StringIO(), io.StringIO()
@@ -181,6 +186,8 @@ def told(tmp_path_factory):
     save(here / "newer", "99.0", "uncertainty=tv")
     words = [*(words for words, _ in CASES), *HELPS, DONE]
     (here / "cases.json").write_text(json.dumps(words))
+    first = [(*SHIFTED, "days.yaml"), (*SWEEP, "--out", "notes"), ("compare", "nowhere")]
+    (here / "first.json").write_text(json.dumps(first))
     before = sorted(here.rglob("*"))
     done = run_python("-c", CODE, cwd=here)
     assert done.code == 0, done.err

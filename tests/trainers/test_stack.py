@@ -13,11 +13,12 @@ from torchrl_drigm.evaluation import read_metrics
 from torchrl_drigm.trainers import build
 from torchrl_drigm.trainers.stack import Stack
 
+FRAMES = 120
 SMALL = (
     *("env=harvest", "agent=drqn", "preset=toy", "agent.hidden_size=8", "env.num_envs=4"),
     *("collector.frames_per_batch=8", "collector.init_random_frames=16", "replay.batch_size=8"),
     *("replay.size=60", "optim.updates_per_batch=2", "progress_bar=false", "log_interval=1"),
-    *("agent.share_params=false", "agent.agent_id=false", "collector.total_frames=240"),
+    *("agent.share_params=false", "agent.agent_id=false", f"collector.total_frames={FRAMES}"),
     "optim.lr_end_factor=0.1",
 )
 MIXERS = ("vdn", "qmix", "qtran")
@@ -139,7 +140,7 @@ def test_on_a_gpu(tmp_path, double, mixer, compiled):
     assert_same_updates(stack, alone, batches(stack, 5))
     assert stack.replay.sample().device.type == "cuda"
     stack.train()
-    assert stack.frames == 240 and not stack.errors
+    assert stack.frames == FRAMES and not stack.errors
 
 
 def test_an_update_may_be_compiled(tmp_path, double, monkeypatch):
@@ -166,7 +167,7 @@ def test_what_cannot_be_compiled_goes_on_without(tmp_path, monkeypatch):
     monkeypatch.setattr(torch, "compile", lambda *_, **__: fail)
     with pytest.warns(UserWarning, match=r"goes on without \(no such thing\)"):
         stack.train()
-    assert stack.frames == 240
+    assert stack.frames == FRAMES
 
 
 # what the paper's released configuration does otherwise
@@ -222,11 +223,11 @@ def test_a_whole_run_is_the_run_alone(tmp_path, overrides):
         assert len(together.trainer.replay_buffer) == len(run.trainer.replay_buffer) == 60
 
 
-HALF = ("checkpoint_interval=100",)  # the checkpoint that is left has 104 steps
+HALF = ("checkpoint_interval=50",)  # the checkpoint that is left has 56 steps
 
 
 def stop(frames):
-    if frames >= 120:
+    if frames >= 64:
         raise KeyboardInterrupt
 
 
@@ -251,7 +252,7 @@ def test_a_run_goes_on_from_its_checkpoint_alone_and_in_a_stack(tmp_path):
             torch.manual_seed(0)
             place = tmp_path / kind / str(index)
             run = build(cfg, place, place / "checkpoint")
-            assert run.trainer.collected_frames == 104
+            assert run.trainer.collected_frames == 56
             if kind == "alone":
                 run.train()
                 assert_same(run, whole.runs[index])
@@ -275,10 +276,10 @@ def test_runs_that_have_ended_go_on_at_rates_of_their_own(tmp_path):
         runs.append(build(cfg, place, place / "checkpoint"))
     for run, lr in zip(runs, (1e-3, 1e-3, 3e-3), strict=True):
         group = run.trainer.optimization_stepper.optimizers["values"].param_groups[0]
-        assert group["lr"] == pytest.approx(lr * (1 - 24 / 240))
+        assert group["lr"] == pytest.approx(lr * (1 - 24 / FRAMES))
     learner = Stack(runs, [torch.get_rng_state()] * 3).learner
     groups = learner.optimizers["values"].param_groups
-    assert [group["lr"] for group in groups] == pytest.approx([0.9e-3, 2.7e-3])
+    assert [group["lr"] for group in groups] == pytest.approx([0.8e-3, 2.4e-3])
 
 
 def test_nothing_is_clipped_where_no_norm_is_given(tmp_path):
