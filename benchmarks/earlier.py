@@ -1,4 +1,4 @@
-"""Against an earlier commit, built beside this one: a run, a sweep, an update of preset=paper.
+"""Against an earlier commit, built beside this one: a run, a sweep, an update, the tests.
 
     python benchmarks/earlier.py                     short, five minutes
     python benchmarks/earlier.py --full              whole runs and 45 of them, two hours
@@ -12,6 +12,8 @@ turn, each in processes of its own, from start to end:
   included: processes side by side before, stacks now.
 - paper: milliseconds of an update of preset=paper per run, alone before, in a stack of four now.
 - compiled: the same, with compile=true now (a minute or two to compile, a C++ compiler).
+- tests: seconds of processor time of the tests that both have, by file and name, on all cores,
+  each with an empty cache of compiled code (with --full only: a quarter of an hour).
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import argparse
 import itertools
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -169,12 +172,40 @@ def sweep_now(checkout, folder, seeds, frames, jobs):
     return time.perf_counter() - start
 
 
+def collected(checkout):
+    """Ids of its tests."""
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "tests"]
+    done = subprocess.run(
+        command, env=environment(checkout), cwd=checkout, capture_output=True, text=True
+    )
+    return {line for line in done.stdout.splitlines() if "::" in line}
+
+
+def tests(checkout, folder, ids, jobs):
+    """Processor time, and the last line of the report."""
+    folder.mkdir(parents=True)
+    (folder / "ids").write_text("\n".join(sorted(ids)))
+    cache = {"TORCHINDUCTOR_CACHE_DIR": str(folder / "compiled")}
+    words = ("-n", str(jobs), "--dist", "worksteal", "-q", "-p", "no:cacheprovider")
+    start = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *words, f"@{folder / 'ids'}"],
+        env=environment(checkout) | cache,
+        cwd=checkout,
+        capture_output=True,
+        text=True,
+    )
+    end = resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(f"  {checkout.name}: {done.stdout.strip().splitlines()[-1]}", flush=True)
+    return end.ru_utime + end.ru_stime - start.ru_utime - start.ru_stime
+
+
 def main() -> None:
     """Check out, time in turn, print."""
     text = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=text)
     parser.add_argument("--commit", default="ce194ec", help="the earlier one (ce194ec)")
-    parser.add_argument("--only", choices=("run", "paper", "compiled", "sweep"), nargs="+")
+    parser.add_argument("--only", choices=("run", "paper", "compiled", "sweep", "tests"), nargs="+")
     parser.add_argument("--full", action="store_true", help="whole runs, and five seeds")
     parser.add_argument(
         "--seeds-before", type=int, help="of the sweep, if fewer: its runs take as long each"
@@ -192,7 +223,8 @@ def main() -> None:
         add = ["git", "-C", str(ROOT), "worktree", "add", "--detach", "--quiet", str(before)]
         subprocess.run([*add, args.commit], check=True)
         try:
-            for what in args.only or ("run", "paper", "compiled", "sweep"):
+            every = ("run", "paper", "compiled", "sweep", *(["tests"] if args.full else []))
+            for what in args.only or every:
                 times = {"before": [], "now": []}
                 for repeat in range(repeats):
                     measure(what, before, Path(scratch) / str(repeat), times, sizes)
@@ -216,6 +248,10 @@ def measure(what, before, folder, times, sizes):
         own = ("preset=paper", f"compile={what == 'compiled'}")
         times["before"].append(seconds_of(before, UPDATE, "preset=paper"))
         times["now"].append(seconds_of(ROOT, STACKED, *own))
+    elif what == "tests":
+        ids = collected(before) & collected(ROOT)
+        for name, checkout in (("before", before), ("now", ROOT)):
+            times[name].append(tests(checkout, folder / name, ids, jobs))
     else:
         ways = (("before", before, sweep_before), ("now", ROOT, sweep_now))
         for (name, checkout, sweep), own in zip(ways, seeds, strict=True):
