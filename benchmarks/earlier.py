@@ -12,6 +12,7 @@ turn, each in processes of its own, from start to end:
   included: processes side by side before, stacks now.
 - paper: milliseconds of an update of preset=paper per run, alone before, in a stack of four now.
 - compiled: the same, with compile=true now (a minute or two to compile, a C++ compiler).
+- demo: seconds of make demo, after the installation (with --full only, two minutes).
 - tests: seconds of processor time of the tests that both have, by file and name, on all cores,
   each with an empty cache of compiled code (with --full only: a quarter of an hour).
 """
@@ -205,7 +206,9 @@ def main() -> None:
     text = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=text)
     parser.add_argument("--commit", default="ce194ec", help="the earlier one (ce194ec)")
-    parser.add_argument("--only", choices=("run", "paper", "compiled", "sweep", "tests"), nargs="+")
+    parser.add_argument(
+        "--only", choices=("run", "paper", "compiled", "sweep", "demo", "tests"), nargs="+"
+    )
     parser.add_argument("--full", action="store_true", help="whole runs, and five seeds")
     parser.add_argument(
         "--seeds-before", type=int, help="of the sweep, if fewer: its runs take as long each"
@@ -223,7 +226,7 @@ def main() -> None:
         add = ["git", "-C", str(ROOT), "worktree", "add", "--detach", "--quiet", str(before)]
         subprocess.run([*add, args.commit], check=True)
         try:
-            every = ("run", "paper", "compiled", "sweep", *(["tests"] if args.full else []))
+            every = ("run", "paper", "compiled", "sweep", *(["demo", "tests"] if args.full else []))
             for what in args.only or every:
                 times = {"before": [], "now": []}
                 for repeat in range(repeats):
@@ -248,6 +251,11 @@ def measure(what, before, folder, times, sizes):
         own = ("preset=paper", f"compile={what == 'compiled'}")
         times["before"].append(seconds_of(before, UPDATE, "preset=paper"))
         times["now"].append(seconds_of(ROOT, STACKED, *own))
+    elif what == "demo":
+        for name, checkout in (("before", before), ("now", ROOT)):
+            start = time.perf_counter()
+            call(checkout, "examples/sustaingym_rqmix.py", f"hydra.run.dir={folder / name}")
+            times[name].append(time.perf_counter() - start)
     elif what == "tests":
         ids = collected(before) & collected(ROOT)
         for name, checkout in (("before", before), ("now", ROOT)):

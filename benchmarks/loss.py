@@ -2,9 +2,11 @@
 
     python benchmarks/loss.py              # half a minute
     python benchmarks/loss.py --full       # 300 repetitions
+    python benchmarks/loss.py --own        # networks of a user's own: TorchRL's MultiAgentMLP
 
 The same networks (copies of them) on the same batch, in the paper's configuration: 6 unshared
-agents, batch 64, window 8, 200 actions, LSTM of 64, QMIX. No optimizer, no target update. Prints
+agents, batch 64, window 8, 200 actions, LSTM of 64, QMIX; with --own six agents of one perceptron
+on 256 random transitions. No optimizer, no target update. Prints
 the ratio to TorchRL's loss first; backward is the whole call less the forward pass, by medians.
 Below it, what the dual network of total variation takes alone. Last the arithmetic limit, as in
 benchmarks/update.py.
@@ -31,8 +33,11 @@ from _timing import (
     show,
 )
 from _training import build_trainer, compose_config
-from tensordict import TensorDictBase
+from tensordict import TensorDict, TensorDictBase
+from tensordict.nn import TensorDictModule, TensorDictSequential
+from torch import nn
 from torchrl import logger as torchrl_logger
+from torchrl.modules import MultiAgentMLP, QMixer, QValueModule
 from torchrl.objectives import LossModule
 from torchrl.objectives.multiagent import QMixerLoss
 
@@ -43,12 +48,16 @@ from torchrl_drigm.objectives.value import tv_dual_objective
 from torchrl_drigm.trainers import make_agents, make_dual, make_env, make_mixer
 
 TORCHRL = "QMixerLoss"
+CHOSEN = "chosen_action_value"
 GAMMA = 0.997
 ESTIMATORS = {
     "RobustQMixerLoss, rho = 0": ("contamination_td0", {"rho": 0.0}),
     "contamination": ("contamination_td0", {"rho": 0.02}),
     "total variation": ("tv_td0", {"rho": 0.2}),
+    "CVaR": ("cvar_td0", {"rho": 0.2}),
 }
+WITHOUT_DUAL = "contamination_td0"
+N_AGENTS, N_ACTIONS, N_SEEN, N_STATE, BATCH = 6, 20, 32, 24, 256  # of networks of a user's own
 DUAL = "  dual network alone"
 
 
@@ -62,11 +71,55 @@ def paper_batch() -> TensorDictBase:
     return batch.exclude(("next", "team_value"))  # both losses are to compute it
 
 
-def make_losses() -> tuple[dict[str, LossModule], DualNetwork]:
-    """Every loss on its own copy of the same networks."""
+def own_batch() -> TensorDictBase:
+    """Random transitions, of the sizes of a small battle."""
+
+    def step() -> dict:
+        agents = {"observation": torch.randn(BATCH, N_AGENTS, N_SEEN)}
+        return {"agents": agents, "state": torch.randn(BATCH, N_STATE)}
+
+    flags = {name: torch.rand(BATCH, 1) < 0.05 for name in ("done", "terminated")}
+    following = {**step(), **flags, "reward": torch.randn(BATCH, 1)}
+    batch = TensorDict({**step(), "next": following}, [BATCH])
+    batch["agents", "action"] = torch.randint(N_ACTIONS, (BATCH, N_AGENTS))
+    return batch
+
+
+def own_networks() -> tuple[nn.Module, nn.Module, DualNetwork]:
+    """Agents and mixer of TorchRL, as in its QMIX example, and a dual network."""
+    sizes = {"n_agents": N_AGENTS, "centralized": False, "share_params": True}
+    mlp = MultiAgentMLP(N_SEEN, N_ACTIONS, depth=2, num_cells=64, **sizes)
+    agents = TensorDictSequential(
+        TensorDictModule(
+            mlp, in_keys=[("agents", "observation")], out_keys=[("agents", "action_value")]
+        ),
+        QValueModule(
+            action_space="categorical",
+            action_value_key=("agents", "action_value"),
+            out_keys=[("agents", name) for name in ("action", "action_value", CHOSEN)],
+        ),
+    )
+    mixer = TensorDictModule(
+        QMixer((N_STATE,), mixing_embed_dim=32, n_agents=N_AGENTS, device="cpu"),
+        in_keys=[("agents", CHOSEN), "state"],
+        out_keys=[CHOSEN],
+    )
+    dual = DualNetwork(
+        state_shape=(N_STATE,), n_agents=N_AGENTS, n_actions=N_ACTIONS, hidden_size=64
+    )
+    return agents, mixer, dual
+
+
+def paper_networks() -> tuple[nn.Module, nn.Module, DualNetwork]:
+    """Those of the paper's configuration."""
     cfg = compose_config("preset=paper", "uncertainty=tv")
     env = make_env(cfg)
-    agents, mixer, dual = make_agents(cfg, env), make_mixer(cfg, env)["mixer"], make_dual(cfg, env)
+    return make_agents(cfg, env), make_mixer(cfg, env)["mixer"], make_dual(cfg, env)
+
+
+def make_losses(own: bool) -> tuple[dict[str, LossModule], DualNetwork]:
+    """Every loss on its own copy of the same networks."""
+    agents, mixer, dual = own_networks() if own else paper_networks()
 
     def networks():
         return copy.deepcopy(agents), copy.deepcopy(mixer)
@@ -76,7 +129,7 @@ def make_losses() -> tuple[dict[str, LossModule], DualNetwork]:
     for name, (estimator, hyper) in ESTIMATORS.items():
         loss = RobustQMixerLoss(
             *networks(),
-            dual_network=copy.deepcopy(dual) if estimator == "tv_td0" else None,
+            dual_network=None if estimator == WITHOUT_DUAL else copy.deepcopy(dual),
             action_space="categorical",
         )
         loss.make_value_estimator(estimator, gamma=GAMMA, **hyper)
@@ -118,14 +171,15 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=50, help="calls of each (50)")
     parser.add_argument("--full", action="store_true", help="300 calls of each")
     parser.add_argument("--threads", type=int, default=1, help="PyTorch threads (1)")
+    parser.add_argument("--own", action="store_true", help="on networks of a user's own")
     args = parser.parse_args()
     torchrl_logger.setLevel("WARNING")
     warnings.filterwarnings("ignore", message="No target network updater")
     torch.set_num_threads(args.threads)
     print_header("One loss, forward and backward, ms: RobustQMixerLoss / TorchRL's QMixerLoss")
 
-    batch = paper_batch()
-    losses, dual = make_losses()
+    batch = own_batch() if args.own else paper_batch()
+    losses, dual = make_losses(args.own)
     product = MatrixProduct()
     calls = {name: call_of(loss, batch, True) for name, loss in losses.items()}
     calls[DUAL] = dual_call(dual, batch)

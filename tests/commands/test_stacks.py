@@ -126,3 +126,21 @@ def test_an_environment_without_random_numbers_of_each_run_is_refused():
     message = r"^env\.name='my_module\.MyTask' cannot be stacked: object has no random numbers of"
     with pytest.raises(ValueError, match=message):
         check_environment(cfg, object())
+
+
+@pytest.mark.parametrize(
+    ("override", "values"),
+    [
+        ("mixer=[vdn,qmix]", "vdn, qmix"),
+        ("agent.hidden_size=[32,64]", "32, 64"),
+        ("env.building=['OfficeSmall','Hospital']", "OfficeSmall, Hospital"),
+        ("uncertainty=[tv, cvar]", "tv, cvar"),
+        ("target.tau=[0.1,0.2]", "0.1, 0.2"),
+    ],
+)
+def test_lists_of_what_a_stack_shares_are_refused_with_what_trains_them(override, values):
+    field, sweep = override.partition("=")[0], values.replace(" ", "")
+    with pytest.raises(ValueError) as told:
+        refuse("building", "building", stack_overrides([override, "seed=[0,1]"]), None, False)
+    assert f"runs that differ in {field} cannot be computed at once: {values}. " in str(told.value)
+    assert f"-m hydra/launcher=joblib {field}={sweep}." in str(told.value)

@@ -45,6 +45,10 @@ def test_what_memory_does_not_hold_is_refused(tmp_path):
     needed = check_memory(run, 3, free=10**9)
     # two observations of two agents with 50 numbers, and states, of 60 steps of 3 runs
     assert needed > 3 * 60 * 2 * 2 * 50 * 4
+    # copies of the environment have no part in it, but for what each step takes
+    copies = ("env.num_envs=64", "collector.frames_per_batch=64")
+    many = member(tmp_path / "many", *copies, "collector.init_random_frames=64")
+    assert check_memory(many, 3, free=10**9) == pytest.approx(needed, rel=0.01)
     message = r"3 runs at once would take about .* free: stack no more than 1, or lower replay"
     with pytest.raises(ValueError, match=message):
         check_memory(run, 3, free=needed // 2)

@@ -90,6 +90,14 @@ def test_the_number_is_never_above_the_lowest_value():
     assert number_in(message) == -130
 
 
+def test_costs_that_end_at_the_worst_value():
+    """Nothing is above it, and all that is not the best is below."""
+    (message,) = looked_at(TotalVariation(0.1, 0.0), [0.0, -1.0, -1.0, 0.0])
+    assert "worst_value=0 is the best value that can occur" in message
+    assert number_in(message) == -10
+    assert not looked_at(TotalVariation(0.1, 0.0), [0.0] * 4)
+
+
 def test_values_that_are_positive():
     rewards = [1.0, 2.0, 1.0, 1.0]
     assert not looked_at(Contamination(0.1, 20.0), rewards), "2 / (1 - 0.9)"

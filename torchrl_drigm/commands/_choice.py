@@ -93,6 +93,7 @@ def _validation(composed: Sequence[DictConfig], validate: str) -> tuple[str, lis
         task = make_task(cfg)
         suite, shifts = read_validation(task, validate)
         refuse_test_shifts(task, suite, shifts, _tested(cfg, task))
+        task.check_shifts(suite, shifts)
     return suite, shifts
 
 

@@ -35,6 +35,7 @@ def evaluate_run(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     name, team = _load(arguments)
     suite, shifts = asked_shifts(team.task, arguments.suite, arguments.climates, arguments.days)
+    team.task.check_shifts(suite, shifts)
     out, file = arguments.out or arguments.run, f"evaluation_{suite}.csv"
     folder, file = (out.parent, out.name) if out.suffix == ".csv" else (out, file)
     folders = None

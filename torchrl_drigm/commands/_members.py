@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,11 +10,15 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from torchrl_drigm.config import check_config
-from torchrl_drigm.trainers.stack.members import STACKABLE, check_members
+from torchrl_drigm.trainers.stack.members import SIDE_BY_SIDE, STACKABLE, check_members
 
-__all__ = ["members_of", "stack_overrides"]
+__all__ = ["check_lists", "members_of", "stack_overrides"]
 
 _RUNS = "runs"
+# what networks, environments and training are made of, which all runs of a stack share
+_GROUPS = ("agent", "mixer", "uncertainty", "preset", "env")
+_SHARED = ("agent", "collector", "exploration", "mixer", "optim", "replay", "target", "uncertainty")
+_ALSO = ("env.building", "env.name", "env.num_envs", "compile", "device", "threads")
 
 
 def stack_overrides(overrides: Sequence[str]) -> list[str]:
@@ -29,6 +34,31 @@ def stack_overrides(overrides: Sequence[str]) -> list[str]:
         apart = name == _RUNS or (name in STACKABLE and value.startswith("["))
         found.append(f"+stack.{override}" if apart else override)
     return found
+
+
+def check_lists(overrides: Sequence[str]) -> None:
+    """Refuse lists of what runs of a stack share, which look as if each run had a value.
+
+    Raises:
+        ValueError: naming the field and the values, and how such runs are trained.
+
+    Examples:
+        >>> check_lists(["mixer=[vdn,qmix]"])
+        Traceback (most recent call last):
+        ValueError: runs that differ in mixer cannot be computed at once: vdn, qmix. Train them ...
+    """
+    for override in overrides:
+        name, _, value = override.partition("=")
+        value = value.strip("'\"")
+        group, _, rest = name.partition(".")
+        shared = name in (*_GROUPS, *_ALSO) or (group in _SHARED and rest and rest != "options")
+        if shared and name not in STACKABLE and re.fullmatch(r"\[[^\[\]{}]*\]", value):
+            values = [word.strip(" '\"") for word in value[1:-1].split(",")]
+            side = SIDE_BY_SIDE.format(field=name, values=",".join(values))
+            raise ValueError(
+                f"runs that differ in {name} cannot be computed at once: {', '.join(values)}. "
+                f"{side}"
+            )
 
 
 def members_of(cfg: DictConfig, at_once: bool = True) -> dict[str, DictConfig]:

@@ -10,7 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 
-from torchrl_drigm.commands._members import members_of
+from torchrl_drigm.commands._members import check_lists, members_of
 from torchrl_drigm.commands._places import (
     check_resume,
     check_run_dir,
@@ -50,6 +50,7 @@ def refuse(
         hydra.errors.HydraException: for what does not compose.
     """
     check_once(overrides)
+    check_lists(overrides)
     search = [] if config_dir is None else [f"hydra.searchpath=[file://{config_dir}]"]
     found, folders = [], []
     for words in itertools.islice(_swept(overrides), SWEPT) if sweep else [overrides]:

@@ -6,7 +6,7 @@ command line beforehand (`names`).
 
 from collections.abc import Callable, Iterator
 from dataclasses import fields
-from math import inf
+from math import inf, isfinite
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -21,6 +21,7 @@ _RELATIONS: dict[str, tuple[Callable[[float], bool], tuple[str, ...]]] = {
             *("threads", "checkpoint_interval"),
             *("env.num_envs", "env.test_envs", "env.max_steps"),
             *("agent.hidden_size", "agent.window", "mixer.embed_dim", "mixer.hidden_size"),
+            "agent.action_degree",
             *("uncertainty.dual_hidden_size", "uncertainty.hidden_size"),
             *("uncertainty.behaviour_frames", "uncertainty.updates", "uncertainty.batch_size"),
             *("replay.size", "replay.batch_size"),
@@ -35,6 +36,7 @@ _RELATIONS: dict[str, tuple[Callable[[float], bool], tuple[str, ...]]] = {
         (
             *("seed", "log_interval", "optim.burn_in", "optim.updates_per_batch"),
             *("collector.init_random_frames", "evaluation.seed", "evaluation.noise_std"),
+            "mixer.init_gain",
         ),
     ),
     # the largest that NumPy's generators of before take, which simulators use
@@ -42,11 +44,13 @@ _RELATIONS: dict[str, tuple[Callable[[float], bool], tuple[str, ...]]] = {
     "positive and finite": (
         lambda value: 0 < value < inf,
         (
-            *("env.scale", "env.return_scale"),
+            *("env.scale", "env.return_scale", "env.reward_scale"),
+            *("env.enemy_damage", "env.enemy_health"),
             *("optim.lr", "optim.clip_norm"),
             *("mixer.lr", "uncertainty.lr", "uncertainty.dual_lr"),
         ),
     ),
+    "finite": (isfinite, ("env.loc", "env.reward_loc", "uncertainty.worst_value")),
     "in [0, 1]": (
         lambda value: 0 <= value <= 1,
         (
@@ -57,6 +61,7 @@ _RELATIONS: dict[str, tuple[Callable[[float], bool], tuple[str, ...]]] = {
     "in (0, 1]": (lambda value: 0 < value <= 1, ("target.tau",)),
 }
 
+_WORST = ("contamination", "tv")  # sets of this package that bring in a worst value
 _MAPPINGS = ("env.action_failure", "env.failures", "env.random_weather", "env.key_map")
 
 
@@ -94,6 +99,11 @@ def check_config(cfg: DictConfig) -> None:
         value = OmegaConf.select(cfg, name)
         if value is not None and not OmegaConf.is_dict(value):
             raise ValueError(f"{name}={value!r} must be null, or a mapping of its fields.")
+    if cfg.uncertainty.name in _WORST and cfg.uncertainty.worst_value is None:
+        raise ValueError(
+            f"uncertainty.worst_value=null, but {cfg.uncertainty.name!r} needs one: "
+            "a number, in units of scaled return, that no state is worth less than."
+        )
     check_lmbda(cfg)
     check_target(cfg)
     _check_released(cfg)

@@ -145,6 +145,15 @@ class Task(ABC):
         """Refuse what its environments would refuse, before anything is trained or written."""
         return None
 
+    def check_shifts(self, suite: str, shifts: Sequence[Shift]) -> None:
+        """Refuse shifts in which a team of this task cannot play, where words do not say it.
+
+        Args:
+            suite (str): its name.
+            shifts (sequence of dict): as :func:`~torchrl_drigm.tasks.read_suite` gives them.
+        """
+        return None
+
     @property
     def reward_unit(self) -> float:
         """What rewards are divided by before ``reward_scale``: their size, beside the usual."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from typing import Any, ClassVar
 
@@ -19,7 +20,7 @@ from torchrl_drigm.envs.transforms import ActionFailure
 from torchrl_drigm.envs.transforms._available_actions import AvailableActions
 from torchrl_drigm.tasks._outlines import TORCHRL
 from torchrl_drigm.tasks._own_env import OwnEnv
-from torchrl_drigm.tasks.axes import MARKS
+from torchrl_drigm.tasks.axes import MARKS, without_marks
 from torchrl_drigm.tasks.base import Task
 from torchrl_drigm.tasks.seeds import battle_seeds
 from torchrl_drigm.tasks.severity import (
@@ -38,6 +39,7 @@ __all__ = ["TorchRLTask"]
 TRIED = 10  # steps, or fewer where an episode is shorter, before anything is written
 NOISY = (NoisyVmasEnv, "torchrl_drigm.envs.NoisyVmasEnv")  # whose severity is a factor on its noise
 ACTION, ACTION_MASK = ("agents", "action"), ("agents", "action_mask")
+SIZES = {"actions": ACTION, "observations": ("agents", "observation"), "a state": "state"}
 
 
 class TorchRLTask(Task):
@@ -170,6 +172,28 @@ class TorchRLTask(Task):
                     "from them. Look for what divides by zero, or takes a root or a logarithm."
                 )
 
+    def check_shifts(self, suite: str, shifts: Sequence[Shift]) -> None:
+        """Make one copy in each, play a step, and refuse one that is not of the team's sizes."""
+        expected = None
+        with torch.random.fork_rng(devices=[]):
+            for shift in [{"name": "training"}, *map(without_marks, shifts)]:
+                try:
+                    with closing(self.make_env(1, "test", 0, shift)) as env:
+                        env.rollout(1)
+                        sizes = {name: _size(env, key) for name, key in SIZES.items()}
+                except ValueError as error:
+                    told = type(error)(f"suite {suite!r}: shift {shift['name']!r}: {error}")
+                    told.trace = getattr(error, "trace", "")  # of code of the user's own
+                    raise told from error
+                expected = expected or sizes
+                if sizes != expected:
+                    name = next(name for name in SIZES if sizes[name] != expected[name])
+                    raise ValueError(
+                        f"suite {suite!r}: shift {shift['name']!r} has {name} {sizes[name]}, and "
+                        f"training {expected[name]}: a team plays where these are the same. Leave "
+                        f"out what changes it, of {list(shift)[1:]}."
+                    )
+
     def _maker(self) -> Callable[..., Any]:
         if isinstance(self._make, str):
             with users_code("env.make", self._make):
@@ -266,6 +290,12 @@ class TorchRLTask(Task):
             env = SerialEnv(num_envs, lambda: team_env(make(**given), **team), device=self.device)
         env.set_seed(seed)
         return env
+
+
+def _size(env: EnvBase, key: NestedKey) -> tuple[int, ...]:
+    """Of an entry, without the copies; of actions, how many there are for each agent."""
+    spec = env.full_action_spec if key == ACTION else env.observation_spec
+    return (*spec[key].shape[1:], *([spec[key].n] if key == ACTION else []))
 
 
 def _signature(make: Callable[..., Any]) -> inspect.Signature:

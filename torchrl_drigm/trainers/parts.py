@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import torch
-from omegaconf import DictConfig
+from contextlib import closing
 
-from torchrl_drigm.tasks import Task, read_suite
+import torch
+from omegaconf import DictConfig, ListConfig
+
+from torchrl_drigm.tasks import Task, TorchRLTask, read_suite
 from torchrl_drigm.tasks.suites import check_battles
 from torchrl_drigm.trainers.builders import make_uncertainty
 from torchrl_drigm.trainers.compiled import check_compiler
 from torchrl_drigm.trainers.environments import training_task
+from torchrl_drigm.trainers.sizes import Sizes
 
 __all__ = ["check_parts"]
 
@@ -37,10 +40,26 @@ def check_parts(cfg: DictConfig) -> Task:
     make_uncertainty(cfg)
     task = training_task(cfg)
     task.check()
+    if isinstance(task, TorchRLTask):
+        _check_scaling(cfg, task)
     if "suite" in cfg.evaluation:
-        read_suite(task, cfg.evaluation.suite)
+        name, shifts = read_suite(task, cfg.evaluation.suite)
+        task.check_shifts(name, shifts)
     if "interval" in cfg.evaluation:
         check_battles(task)
     if cfg.get("compile", False):
         check_compiler(cfg.device)
     return task
+
+
+def _check_scaling(cfg: DictConfig, task: Task) -> None:
+    """Refuse numbers of features that an environment of one's own does not have."""
+    with torch.random.fork_rng(devices=[]), closing(task.make_env(1, "train", 0, {})) as env:
+        n = Sizes.of(env).observation_size
+    for field in ("loc", "scale"):
+        given = cfg.env.get(field)
+        if isinstance(given, ListConfig) and len(given) != n:
+            raise ValueError(
+                f"env.{field}={list(given)} has {len(given)} numbers, and an observation here has "
+                f"{n} features: give as many, or one number for all."
+            )

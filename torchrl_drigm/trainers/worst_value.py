@@ -19,11 +19,12 @@ LEAST_FRAMES = 1000  # of a few steps nobody knows what occurs
 
 
 class CheckWorstValue(Stateless):
-    r"""Warns once if ``worst_value`` is above every value that occurs.
+    r"""Warns once if ``worst_value`` is above every value that occurs, or the highest there can be.
 
     If the rewards so far are at most :math:`r`, no value is above :math:`r` where :math:`r \le 0`,
     and above :math:`r \sum_{t < T} \gamma^t` elsewhere, with :math:`T` steps to an episode. A
-    ``worst_value`` above that, such as the default 0 where rewards are negative, is no worst value:
+    ``worst_value`` above that, such as the default 0 where rewards are negative, is no worst value,
+    nor is one at that bound where some rewards are lower, such as 0 with costs that end at 0:
     contamination is then optimistic, and total variation nominal. The number to take is the lowest
     reward so far, times that sum.
 
@@ -82,8 +83,10 @@ class CheckWorstValue(Stateless):
             return
         self.waits = False
         horizon = math.inf if self.horizon is None else self.horizon
-        if self.worst_value > (self._high if self._high <= 0 else self._high * horizon):
-            warn_of_run(self._warning())
+        bound = self._high if self._high <= 0 else self._high * horizon
+        # at the bound it is better than all that happens unless nothing but the highest does
+        if self.worst_value > bound or self.worst_value == bound > self._low:
+            warn_of_run(self._warning(self.worst_value > bound))
 
     @property
     def horizon(self) -> float | None:
@@ -93,15 +96,18 @@ class CheckWorstValue(Stateless):
         ends = self.max_steps is not None and self._terminated and not self._truncated
         return (1 - self.gamma**self.max_steps if ends else 1) / (1 - self.gamma)
 
-    def _warning(self) -> str:
+    def _warning(self, above: bool) -> str:
         lowest = 0.0 if self._low >= 0 or self.horizon is None else self._low * self.horizon
         # two digits, and not above the number itself
         step = 10.0 ** (math.floor(math.log10(-lowest)) - 1) if lowest else 1.0
         number = math.floor(round(lowest / step, 6)) * step
         remedy = f"{number:g}" if lowest or self._low >= 0 else "a return below every other"
+        told = f"uncertainty.worst_value={self.worst_value:g} is the best value that can occur"
+        if above:
+            told = f"uncertainty.worst_value={self.worst_value:g} is above every value that occurs"
         return (
-            f"uncertainty.worst_value={self.worst_value:g} is above every value that occurs: the "
-            f"rewards of {self._seen:,} steps were between {self._low:.3g} and {self._high:.3g}. "
+            f"{told}: the rewards of {self._seen:,} steps were between {self._low:.3g} and "
+            f"{self._high:.3g}. "
             "The adversary then brings in something better than what happens without it, which is "
             f"no robustness. Take uncertainty.worst_value={remedy}."
         )

@@ -235,7 +235,8 @@ def _listed(value: Any) -> Sequence[Any]:
 
 
 def _is_pairs(value: Any) -> bool:
-    return bool(value) and all(isinstance(x, tuple) and isinstance(x[0], str) for x in value)
+    several = isinstance(value, Sequence) and not isinstance(value, str) and len(value) > 0
+    return several and all(isinstance(x, tuple) and isinstance(x[0], str) for x in value)
 
 
 def _monthly(name: str, value: Any) -> Monthly:

@@ -9,6 +9,7 @@ from torchrl.envs import EnvBase
 
 from torchrl_drigm.envs._seeded import SeededEnv
 from torchrl_drigm.trainers.build import Run
+from torchrl_drigm.trainers.sizes import Sizes
 from torchrl_drigm.trainers.stack.members import SEEDED, SIDE_BY_SIDE
 
 __all__ = ["check_environment", "check_memory"]
@@ -52,8 +53,7 @@ def check_memory(run: Run, n_runs: int, free: int | None = None) -> int:
     cfg = run.cfg
     stored = one * min(cfg.replay.size, cfg.collector.total_frames)
     parameters = 4 * sum(parameter.numel() for parameter in run.loss.parameters())
-    n_agents = run.env.action_spec.shape[-1]
-    rows = cfg.replay.batch_size * n_agents * cfg.agent.window
+    rows = cfg.replay.batch_size * Sizes.of(run.env).n_agents * cfg.agent.window
     # values, targets, two averages of gradients; what a pass keeps for its gradient, of each gate
     needed = n_runs * (stored + 5 * parameters + 4 * rows * cfg.agent.hidden_size * 16)
     free = _free() if free is None else free
