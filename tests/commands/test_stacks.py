@@ -57,7 +57,8 @@ def test_lists_go_side_by_side():
     [
         (("seed=[0,1]", "uncertainty.rho=[0,0.1,0.2]"), r"seed has 2, uncertainty\.rho has 3\. "),
         (("seed=[0,1]", "runs=3"), r"seed has 2, runs has 3"),
-        (("runs=0",), r"runs=0 must be at least 1"),
+        (("runs=0",), r"runs=0: a stack must have at least 1 run"),
+        (("seed=[]",), r"seed=\[\]: a stack must have at least 1 run"),
         (("runs=null",), r"runs=null: give a number of runs"),
         (("runs=2", "resume=somewhere"), r"resume=somewhere is of a run alone\..*hydra\.run\.dir="),
         (("runs=many",), r"runs='many' must be a number of runs"),

@@ -95,7 +95,8 @@ def members_of(cfg: DictConfig, at_once: bool = True) -> dict[str, DictConfig]:
         )
     n_runs = next(iter(lengths.values()))
     if n_runs < 1:
-        raise ValueError(f"runs={n_runs} must be at least 1.")
+        named = f"runs={n_runs}" if _RUNS in lengths else f"{next(iter(lengths))}=[]"
+        raise ValueError(f"{named}: a stack must have at least 1 run, such as runs=4.")
     if _RUNS in lengths and "seed" not in lists:
         lists["seed"] = [cfg.seed + run for run in range(n_runs)]
     members = {}
