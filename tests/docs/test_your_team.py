@@ -51,6 +51,9 @@ def command(words, run_dir):
     main(words + ["--episodes", "1"] * (words[0] == "evaluate"))
 
 
+OWN = "evaluation_own_env_1_NewYork_Hot_Humid-Tampa_days-0-199_days-200-364"
+
+
 def test_acting_for_a_day_is_what_evaluation_plays(run_dir):
     names = {"RUN": str(run_dir)}
     exec(ACT, names)
@@ -70,13 +73,13 @@ def test_commands_run_and_write_where_the_page_says(run_dir, here, capsys):
     assert len(COMMANDS) == 7
     assert {path.name for path in run_dir.iterdir()} - before == {
         *("evaluation_climate.csv", "evaluation_climate.png"),
-        *("evaluation_own.csv", "evaluation_own.png"),
+        *(f"{OWN}.csv", f"{OWN}.png"),
     }
     assert {path.name for path in here.iterdir()} == {
         *("seasons.yaml", "results", "programs", "policy")
     }
-    assert len(pd.read_csv(run_dir / "evaluation_own.csv")) == 6  # three climates, two ranges
-    assert (here / "results" / "physics" / "evaluation_physics_own.png").exists()
+    assert len(pd.read_csv(run_dir / f"{OWN}.csv")) == 6  # three climates, two ranges
+    assert (here / "results" / "physics" / "evaluation_physics_NewYork.png").exists()
     assert "one-step oracle" in set(pd.read_csv(here / "results" / "seasons.csv")["policy"])
     printed = capsys.readouterr().out
     assert "  an episode of building: 768 actions" in printed  # 2 copies × 64 steps × 6 agents

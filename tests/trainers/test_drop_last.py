@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.trainers.test_stack import member
+from tests.trainers.test_stack import FRAMES, member
 
 # episodes of one length or of two, windows of several steps, and kept next values or none
 KINDS = {
@@ -30,10 +30,10 @@ def test_the_last_step_of_an_episode_is_never_sampled(tmp_path, kind):
     run, steps = collected(tmp_path, "replay.drop_last=true", *kind)
     buffer = run.trainer.replay_buffer
     n_ends = steps["next", "done"].sum().item()
-    assert 240 // 5 <= n_ends < 240
-    assert len(buffer) == min(240 - n_ends, buffer.storage.max_size)
+    assert FRAMES // 5 <= n_ends < FRAMES
+    assert len(buffer) == min(FRAMES - n_ends, buffer.storage.max_size)
     assert not any(buffer.sample()["next", "done"].any() for _ in range(200))
-    assert run.trainer.collected_frames == steps.numel() == 240  # they count as steps
+    assert run.trainer.collected_frames == steps.numel() == FRAMES  # they count as steps
 
 
 def test_all_others_are_there_in_their_order_with_their_windows(tmp_path):
@@ -62,4 +62,4 @@ def test_all_others_are_there_in_their_order_with_their_windows(tmp_path):
 def test_they_are_stored_otherwise(tmp_path):
     run, steps = collected(tmp_path)
     stored = run.trainer.replay_buffer[:]["next", "done"]
-    assert len(stored) == 240 and stored.sum() == steps["next", "done"].sum() > 0
+    assert len(stored) == FRAMES and stored.sum() == steps["next", "done"].sum() > 0
