@@ -40,7 +40,10 @@ def test_a_folder_that_cannot_be_written_into(field, tmp_path, monkeypatch):
     refused(*words, f"{field}={tmp_path.parent}/other", sweep=sweep)
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc"), reason="Linux's /proc, where nobody makes a folder")
+@pytest.mark.skipif(
+    not os.path.isdir("/proc"),
+    reason="needs a /proc that takes no folder: run on Linux",
+)
 @pytest.mark.parametrize("field", ["hydra.run.dir", "hydra.sweep.dir"])
 def test_a_folder_that_nobody_can_make(field):
     with pytest.raises(ValueError, match=rf"^{field}=/proc/foo: /proc/foo cannot be written into"):

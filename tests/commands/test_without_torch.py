@@ -201,7 +201,7 @@ def test_a_wrong_argument_is_refused_in_a_line(told, words, message):
     if NEED_SUSTAINGYM & set(words) and find_spec("sustaingym") is None:
         pytest.skip('needs sustaingym: pip install "torchrl_drigm[sustaingym]"')
     if "/proc/mine" in words and not os.path.isdir("/proc"):
-        pytest.skip("a folder in which nobody can make one is Linux's /proc: run on Linux")
+        pytest.skip("needs Linux's /proc, where nobody can make a folder: run on Linux")
     ended = told[0][words]
     assert message in ended["err"]
     assert ended["code"] == (2 if "invalid choice" in message else 1) and not ended["out"]

@@ -1,9 +1,13 @@
 """Numbers out of range, and fields that do not go together."""
 
+import re
+from math import nan
+
 import pytest
 from omegaconf import OmegaConf
 
 from torchrl_drigm.config import check_config, compose_config
+from torchrl_drigm.config.names import check_names
 
 
 @pytest.mark.parametrize("config", ["building", "battles"])
@@ -109,3 +113,36 @@ def test_an_untyped_config_is_checked_too(field, value, message):
 
 def test_a_script_may_have_fields_of_its_own_at_the_root():
     check_config(compose_config("+tag=first"))
+
+
+def numbers(node, path=""):
+    """Full names of the fields of a config that are numbers."""
+    for name, value in node.items():
+        if isinstance(value, dict):
+            yield from numbers(value, f"{path}{name}.")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            yield path + name
+
+
+@pytest.mark.parametrize(
+    ("config", "overrides", "simulator"),
+    [
+        ("building", "uncertainty=tv", "sustaingym"),
+        ("building", "uncertainty=kl mixer=qtran preset=released", "sustaingym"),
+        ("building", "uncertainty=group_dr", "sustaingym"),
+        ("battles", "uncertainty=cvar", "jaxmarl"),
+        ("torchrl", "env=harvest preset=toy agent=drqn uncertainty=contamination", "torchrl"),
+        ("torchrl", "env=vmas preset=toy agent=drqn uncertainty=chi2", "vmas"),
+    ],
+)
+def test_no_field_that_is_a_number_takes_what_is_none(config, overrides, simulator):
+    """Whatever is added to a config later, too."""
+    extra = {"jaxmarl": "smax"}.get(simulator, simulator)
+    pytest.importorskip(simulator, reason=f'needs it: pip install "torchrl_drigm[{extra}]"')
+    plain = OmegaConf.to_container(compose_config(*overrides.split(), config=config), resolve=True)
+    for name in numbers(plain):
+        cfg = OmegaConf.create(plain)
+        OmegaConf.update(cfg, name, nan)
+        with pytest.raises(ValueError, match=re.escape(name)):
+            check_config(cfg)
+            check_names(cfg)

@@ -147,11 +147,9 @@ def _check(config: str, args) -> list[DictConfig]:
     try:
         found = refuse(config, name, args.overrides, folder, args.multirun)
         if len(found) == 1 or not args.multirun:  # of a sweep each run is made elsewhere, or later
-            folder, at_once = (
-                named_folder(args.overrides, "hydra.run.dir"),
-                _is_stack(args.overrides),
-            )
-            if at_once or folder is None or not has_results(found[0], folder):
+            at_once = _is_stack(args.overrides)
+            run_dir = named_folder(args.overrides, "hydra.run.dir")
+            if at_once or run_dir is None or not has_results(found[0], run_dir):
                 refuse_with_torch(found[0], at_once)
         return found
     except HydraException:

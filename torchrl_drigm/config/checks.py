@@ -24,6 +24,7 @@ _RELATIONS: dict[str, tuple[Callable[[float], bool], tuple[str, ...]]] = {
             "agent.action_degree",
             *("uncertainty.dual_hidden_size", "uncertainty.hidden_size"),
             *("uncertainty.behaviour_frames", "uncertainty.updates", "uncertainty.batch_size"),
+            "uncertainty.episodes",
             *("replay.size", "replay.batch_size"),
             *("target.interval", "exploration.annealing_frames"),
             *("collector.frames_per_batch", "collector.total_frames"),
@@ -36,7 +37,7 @@ _RELATIONS: dict[str, tuple[Callable[[float], bool], tuple[str, ...]]] = {
         (
             *("seed", "log_interval", "optim.burn_in", "optim.updates_per_batch"),
             *("collector.init_random_frames", "evaluation.seed", "evaluation.noise_std"),
-            "mixer.init_gain",
+            *("mixer.init_gain", "env.severity"),
         ),
     ),
     # the largest that NumPy's generators of before take, which simulators use

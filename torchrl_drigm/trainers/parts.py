@@ -54,12 +54,18 @@ def check_parts(cfg: DictConfig) -> Task:
 
 def _check_scaling(cfg: DictConfig, task: Task) -> None:
     """Refuse numbers of features that an environment of one's own does not have."""
+    lists = {
+        name: value
+        for name in ("loc", "scale")
+        if isinstance(value := cfg.env.get(name), ListConfig)
+    }
+    if not lists:
+        return
     with torch.random.fork_rng(devices=[]), closing(task.make_env(1, "train", 0, {})) as env:
         n = Sizes.of(env).observation_size
-    for field in ("loc", "scale"):
-        given = cfg.env.get(field)
-        if isinstance(given, ListConfig) and len(given) != n:
+    for field, numbers in lists.items():
+        if len(numbers) != n:
             raise ValueError(
-                f"env.{field}={list(given)} has {len(given)} numbers, and an observation here has "
-                f"{n} features: give as many, or one number for all."
+                f"env.{field}={list(numbers)} has {len(numbers)} numbers, and an observation here "
+                f"has {n} features: give as many, or one number for all."
             )
