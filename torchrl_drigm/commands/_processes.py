@@ -51,7 +51,8 @@ def one_by_one(
             for future in as_completed(started):
                 yield started[future], future.result()
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            # to end all of them breaks the pool, which cancels what has not begun; it is waited for
+            # behind this block, since who asks of a process beside its thread may find it alive
             children = set(active_children()) - others
             with ends_at_once(lambda: [process.kill() for process in children]):
                 for process in children:
