@@ -99,3 +99,10 @@ def test_it_is_printed_without_pytorch(words, tmp_path):
 def test_what_does_not_compose_is_told(tmp_path):
     done = run_python("-m", "torchrl_drigm", "train", "building", "sede=1", "--help", cwd=tmp_path)
     assert done.code == 1 and "Could not override 'sede'" in done.err
+
+
+def test_several_runs_at_once_are_told_of_where_there_are_such():
+    command = "python -m torchrl_drigm train building"
+    assert "in one process:             runs=16" in help_text(command, "building")
+    assert "runs=16" not in help_text("python examples/sustaingym_rqmix.py", "building")
+    assert "runs=16" not in help_text("python -m torchrl_drigm train battles", "battles")

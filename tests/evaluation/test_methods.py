@@ -113,6 +113,14 @@ def test_a_nominal_run_has_no_set_whose_fields_could_differ(write):
     assert described["rho"].tolist() == [0.0, 0.0]
 
 
+def test_contamination_of_size_0_is_nominal(write):
+    sizes = [write(uncertainty={"name": "contamination", "rho": rho}) for rho in (0, 0.0, 0.1)]
+    described = describe_runs([write(uncertainty__name="none"), *sizes])
+    assert described["method"].tolist() == ["nominal QMIX"] * 3 + ["contamination QMIX, ρ = 0.1"]
+    assert described["uncertainty"].tolist() == ["none"] * 3 + ["contamination"]
+    assert described["rho"].tolist() == [0.0, 0.0, 0.0, 0.1]
+
+
 def test_families_share_all_but_rho_and_settings_all_but_the_set(write):
     runs = [write(), write(uncertainty__rho=0.2), write(uncertainty__name="none"), write(seed=1)]
     runs += [write(optim__lr=1e-4)]

@@ -186,15 +186,43 @@ def test_checkpoints(tmp_path, monkeypatch, overrides, updates):
     torch.testing.assert_close(torch.stack(trainer.recorded), rest, rtol=1e-3, atol=1e-3)
 
 
-def test_without_a_compiler(tmp_path, monkeypatch):
+def no_compiler(monkeypatch):
     from torch._inductor import cpp_builder
 
     def none_found():
         raise RuntimeError("no C++ compiler")
 
     monkeypatch.setattr(cpp_builder, "get_cpp_compiler", none_found)
-    with pytest.raises(RuntimeError, match=r"Install one, .* or set compile=false"):
-        build(tmp_path, "compile=true")
+
+
+def no_graph(monkeypatch):
+    def fail(*_):
+        raise RuntimeError("no such thing\nat all")
+
+    monkeypatch.setattr(torch, "compile", lambda *_, **__: fail)
+
+
+@pytest.mark.parametrize(
+    "without, told",
+    [
+        (no_compiler, r"needs a C\+\+ compiler .* Updates go on without"),
+        (no_graph, r"\(no such thing\)\. Updates go on without"),
+    ],
+)
+def test_goes_on_as_without(tmp_path, monkeypatch, without, told):
+    overrides = ("mixer=vdn", "uncertainty=tv")
+    expected = build(tmp_path / "plain", *overrides)
+    expected.train()
+    with monkeypatch.context() as patched:
+        without(patched)
+        with pytest.warns(UserWarning, match=told) as warned:
+            trainer = build(tmp_path / "compiled", *overrides, "compile=true")
+            trainer.train()
+    assert sum("compile=true" in str(one.message) for one in warned) == 1
+    assert len(trainer.recorded) == len(expected.recorded) > 1
+    torch.testing.assert_close(
+        torch.stack(trainer.recorded), torch.stack(expected.recorded), rtol=0, atol=0
+    )
 
 
 def test_many_runs_share_a_process(monkeypatch):

@@ -5,6 +5,7 @@ import pytest
 from tests.trainers.test_stack import SMALL, member
 from torchrl_drigm.config import compose_config
 from torchrl_drigm.trainers.stack import check_members, check_memory
+from torchrl_drigm.trainers.stack.free_memory import free_memory
 
 
 @pytest.mark.parametrize(
@@ -52,3 +53,32 @@ def test_what_memory_does_not_hold_is_refused(tmp_path):
     message = r"3 runs at once would take about .* free: stack no more than 1, or lower replay"
     with pytest.raises(ValueError, match=message):
         check_memory(run, 3, free=needed // 2)
+
+
+GIGABYTE = 2**30
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ({}, 8),
+        ({"": "max", "job": "max"}, 8),
+        ({"job": 4 * GIGABYTE}, 4 - 2 + 1),
+        ({"job/step": 3 * GIGABYTE, "job": 16 * GIGABYTE}, 3 - 2 + 1),
+        ({"job/step": 16 * GIGABYTE, "job": 3 * GIGABYTE}, 3 - 2 + 1),
+        ({"job": GIGABYTE}, 0),
+    ],
+)
+def test_memory_is_that_of_the_machine_or_of_a_group_around(tmp_path, limits, expected):
+    """In files as Linux has them: 8 GB free; each group has 2 GB, of which 1 GB is of files."""
+    (tmp_path / "proc" / "self").mkdir(parents=True)
+    text = f"MemTotal: 99999999 kB\nMemAvailable:   {8 * 1024**2} kB\n"
+    (tmp_path / "proc" / "meminfo").write_text(text)
+    (tmp_path / "proc" / "self" / "cgroup").write_text("1:cpu:/other\n0::/job/step\n")
+    for group, limit in limits.items():
+        folder = tmp_path / "sys/fs/cgroup" / group
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "memory.max").write_text(f"{limit}\n")
+        (folder / "memory.current").write_text(f"{2 * GIGABYTE}\n")
+        (folder / "memory.stat").write_text(f"anon 5\ninactive_file {GIGABYTE}\nfile 7\n")
+    assert free_memory(tmp_path) == expected * GIGABYTE

@@ -100,6 +100,8 @@ class TestRefusals:
 
     def test_another_folder_is_told_which_one_may_be_meant(self, run, tmp_path):
         shutil.copytree(run.run_dir, own := tmp_path / "run")
+        (tmp_path / ".hydra").mkdir()  # in which Hydra has a config of that name
+        shutil.copy(run.run_dir / "config.yaml", tmp_path / ".hydra")
         for folder, words in {tmp_path: "such as", own / "checkpoint": "which is"}.items():
             with pytest.raises(FileNotFoundError, match=rf"folder of a run, {words} {own}\."):
                 load_team(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from importlib import resources
@@ -68,9 +69,23 @@ def main(arguments: Sequence[str]) -> None:
     # Hydra's parser takes overrides in one piece only, without an option in between
     fields = [w for w in overrides if ("=" in w or w[0] == "~") and not w.startswith("-")]
     options = [word for word in overrides if word not in fields]
+    if "-m" not in options and "--multirun" not in options:
+        fields = [_in_quotes(word) for word in fields]
     fields = mixer_for_zones(name, stack_overrides(fields), _config_dir(options))
     sys.argv = [f"python -m torchrl_drigm train {name}", *fields, *options]
     command_line(name)(train)()
+
+
+def _in_quotes(override: str) -> str:
+    """An override in which a folder's name may have commas, as those of a stack's runs have.
+
+    Examples:
+        >>> _in_quotes("resume=runs/seed_0,rho_0.1"), _in_quotes("seed=1"), _in_quotes("resume='a'")
+        ("resume='runs/seed_0,rho_0.1'", 'seed=1', "resume='a'")
+    """
+    name, _, value = override.partition("=")
+    is_folder = name in ("resume", "hydra.run.dir")
+    return f"{name}='{value}'" if is_folder and re.fullmatch(r"[\w./:+,=~-]+", value) else override
 
 
 def _config_dir(options: Sequence[str]) -> str | None:

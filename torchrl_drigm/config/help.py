@@ -23,6 +23,9 @@ several values of a field, a run for each:        -m seed=0,1,2 mixer=vdn,qmix
 a folder of the run; a stopped one goes on there: hydra.run.dir=DIR
 a folder of configs of your own, and one of them: --config-dir=DIR --config-name=NAME
 the composed config alone; Hydra's own help:      --cfg job; --hydra-help"""
+# which the command train alone understands, and not for battles
+_AT_ONCE = """
+several runs at once, in one process:             runs=16, or 'optim.lr=[1e-3,3e-3]'"""
 
 
 def help_text(
@@ -58,7 +61,9 @@ def help_text(
         names = {file.stem for folder in folders for file in (folder / group).glob("*.yaml")}
         lines.append(f"  {group}: {', '.join(sorted(names))} ({choices[group]})")
     lines += ["", "fields, with what they are set to by these choices:", ""]
-    return "\n".join([*lines, *_lines(OmegaConf.to_container(fields), told), _FOOTER])
+    at_once = " train " in f"{command} " and "interval" not in cfg.evaluation
+    footer = _FOOTER + _AT_ONCE if at_once else _FOOTER
+    return "\n".join([*lines, *_lines(OmegaConf.to_container(fields), told), footer])
 
 
 def comments_of(text: str, prefix: str = "") -> dict[str, str]:

@@ -115,7 +115,7 @@ def mixer_label(name: str) -> str:
 
 
 def read_config(run_dir: Path) -> Config:
-    """The fields of a run's config by their dotted names; of no uncertainty set, the name alone.
+    """The fields of a run's config by their dotted names; of a nominal run, no uncertainty set's.
 
     Raises:
         FileNotFoundError: there is no ``config.yaml``.
@@ -133,7 +133,9 @@ def read_config(run_dir: Path) -> Config:
         raise ValueError(
             f"{file} lacks {', '.join(missing)}: it is damaged, or no config of a run."
         )
-    if config["uncertainty.name"] == "none":
+    # contamination of size 0 has the nominal targets, so that a stack may have both
+    size = config.get("uncertainty.rho") if config["uncertainty.name"] == "contamination" else None
+    if config["uncertainty.name"] == "none" or size == 0:
         config = {**_without(config, "uncertainty."), "uncertainty.name": "none"}
     return config
 

@@ -10,48 +10,58 @@ import torch
 from tensordict import TensorDict, TensorDictBase
 from tensordict.utils import NestedKey
 from torch import Tensor
-from torch._dynamo.exc import BackendCompilerFailed
-from torch._inductor.exc import InductorError
+from torch._dynamo.exc import TorchDynamoException
 from torchrl.trainers import Trainer
 
 from torchrl_drigm.trainers.stepper import PerPartStepper
 
-__all__ = ["Compiled", "CompiledStepper", "check_compiler"]
+__all__ = ["Compiled", "CompiledStepper", "goes_on_without", "why_not_compiled"]
 
 LossesAndGradients: TypeAlias = tuple[Mapping[str, Tensor], list[Tensor]]
 
-REMEDY = "Install what is missing, or set compile=false: the updates are the same, only slower."
 
+def why_not_compiled(device: torch.device | str) -> str | None:
+    """What ``torch.compile`` lacks on a device, or ``None`` where it has all.
 
-def check_compiler(device: torch.device | str) -> None:
-    """Refuse a machine on which ``torch.compile`` has nothing to compile with.
+    That is a C++ compiler for a CPU, and Triton for a GPU.
 
-    Raises:
-        RuntimeError: without a C++ compiler, for a CPU, or without Triton, for a GPU.
+    Args:
+        device (device or str): where the updates are.
     """
     if torch.device(device).type == "cpu":
         from torch._inductor.cpp_builder import get_cpp_compiler
 
         try:
             get_cpp_compiler()
-        except Exception as error:
-            raise RuntimeError(
-                "compile=true needs a C++ compiler (g++ or clang++), and none was found. Install "
-                "one, name it in the environment variable CXX, or set compile=false."
-            ) from error
-        return
+        except Exception:
+            return (
+                "it needs a C++ compiler (g++ or clang++), and none was found. Install one, or "
+                "name it in the environment variable CXX"
+            )
+        return None
     from torch.utils._triton import has_triton
 
-    if not has_triton():
-        raise RuntimeError(f"compile=true on {device} needs Triton, which is not there. {REMEDY}")
+    return None if has_triton() else "it needs Triton, which is not there. Install it"
+
+
+def goes_on_without(reason: str) -> None:
+    """Warn that updates are not compiled.
+
+    Args:
+        reason (str): why, and what mends it.
+    """
+    warnings.warn(
+        f"compile=true: {reason}. Updates go on without: the same, only slower.", stacklevel=3
+    )
 
 
 class Compiled:
     """Losses of a batch and their gradients, compiled as one graph.
 
-    Compiled at the first call, for batches of one size. Nothing is written into the batch, such as
-    priorities. Another value of an attribute of the loss is compiled for anew; another module
-    inside of it is not noticed.
+    Compiled at the first call, for batches of one size; what cannot be compiled is computed as it
+    is, and a warning says so, once. Nothing is written into the batch, such as priorities. Another
+    value of an attribute of the loss is compiled for anew; another module inside of it is not
+    noticed.
 
     Args:
         compute (callable): gives losses, by name, and a list of gradients, for a batch.
@@ -60,33 +70,30 @@ class Compiled:
     def __init__(self, compute: Callable[[TensorDictBase], LossesAndGradients]) -> None:
         self._compute = compute
         self._compiled: Callable | None = None
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether there is a graph."""
-        return self._compiled is not None
+        self._is_hopeless = False
 
     def __call__(self, batch: TensorDictBase) -> LossesAndGradients:
-        """What ``compute`` gives.
-
-        Raises:
-            RuntimeError: if it cannot be compiled.
-        """
+        """What ``compute`` gives."""
         leaves = {key: leaf for key, leaf in batch.items(True, True) if torch.is_tensor(leaf)}
         if self._compiled is not None:
             return self._compiled(leaves)
-        # TensorDict remembers every type that it meets, and graphs are of as many as there were
-        self._compute(batch.copy())
-        compiled = self._compile(batch.batch_size)
-        try:
-            with warnings.catch_warnings():
-                # TensorDict reads an option of PyTorch that has become obsolete
-                warnings.filterwarnings("ignore", ".*inline_inbuilt_nn_modules", FutureWarning)
-                found = compiled(leaves)
-        except (BackendCompilerFailed, InductorError) as error:
-            raise RuntimeError(f"compile=true failed: {error}\n{REMEDY}") from error
-        self._compiled = compiled
-        return found
+        losses, gradients = self._compute(batch.copy())
+        if not self._is_hopeless:
+            # only now: TensorDict remembers every type that it meets, and graphs are of as many
+            compiled = self._compile(batch.batch_size)
+            try:
+                with warnings.catch_warnings():
+                    # TensorDict reads an option of PyTorch that has become obsolete
+                    warnings.filterwarnings("ignore", ".*inline_inbuilt_nn_modules", FutureWarning)
+                    found = compiled(leaves)
+            except (RuntimeError, TorchDynamoException) as error:
+                self._is_hopeless = True
+                told = next(iter(str(error).splitlines()), type(error).__name__)
+                goes_on_without(f"this update cannot be compiled ({told})")
+            else:
+                self._compiled = compiled
+                return found
+        return {key: value.detach() for key, value in losses.items()}, gradients
 
     def _compile(self, batch_size: torch.Size) -> Callable:
         compute = self._compute

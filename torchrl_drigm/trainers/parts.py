@@ -10,7 +10,6 @@ from omegaconf import DictConfig, ListConfig
 from torchrl_drigm.tasks import Task, TorchRLTask, read_suite
 from torchrl_drigm.tasks.suites import check_battles
 from torchrl_drigm.trainers.builders import make_uncertainty
-from torchrl_drigm.trainers.compiled import check_compiler
 from torchrl_drigm.trainers.environments import training_task
 from torchrl_drigm.trainers.sizes import Sizes
 
@@ -27,7 +26,6 @@ def check_parts(cfg: DictConfig) -> Task:
         ValueError: naming the field, for a device that there is not, an uncertainty set with
             numbers that are not legal, an unknown task, files or fields of it that do not fit, or
             a suite that it does not know.
-        RuntimeError: with ``compile=true`` where there is nothing to compile with.
     """
     try:
         torch.empty(0, device=cfg.device)
@@ -47,8 +45,6 @@ def check_parts(cfg: DictConfig) -> Task:
         task.check_shifts(name, shifts)
     if "interval" in cfg.evaluation:
         check_battles(task)
-    if cfg.get("compile", False):
-        check_compiler(cfg.device)
     return task
 
 

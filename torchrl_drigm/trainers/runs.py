@@ -261,7 +261,7 @@ def _meant(path: Path) -> str:
         return f", which is {path.parent.parent}"
     if (path.parent / "network_parameter").is_dir():
         return "; these are published networks, which load_released_team loads"
-    below = sorted(path.parent.glob(f"*/{CONFIG}"))
+    below = sorted(path.parent.glob(f"[!.]*/{CONFIG}"))  # not Hydra's own
     return f", such as {below[-1].parent}" if below else ""
 
 

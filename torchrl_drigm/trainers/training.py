@@ -25,7 +25,11 @@ from torchrl_drigm.trainers._checks import check_choice
 from torchrl_drigm.trainers.acting import Acting
 from torchrl_drigm.trainers.checkpoint import CollectionState
 from torchrl_drigm.trainers.checkpoint_folder import RunCheckpoint
-from torchrl_drigm.trainers.compiled import CompiledStepper, check_compiler
+from torchrl_drigm.trainers.compiled import (
+    CompiledStepper,
+    goes_on_without,
+    why_not_compiled,
+)
 from torchrl_drigm.trainers.environments import training_task
 from torchrl_drigm.trainers.exploration import make_exploration
 from torchrl_drigm.trainers.hooks import AnnealEpsilon, AnnealLearningRate, LogEpisodeReturn
@@ -49,7 +53,9 @@ def _stepper(cfg: DictConfig, loss: nn.Module) -> PerPartStepper:
     turns = make_turns(cfg, optimizers)
     if not cfg.get("compile", False):
         return PerPartStepper(optimizers, turns)
-    check_compiler(cfg.device)
+    if (reason := why_not_compiled(cfg.device)) is not None:
+        goes_on_without(reason)
+        return PerPartStepper(optimizers, turns)
     return CompiledStepper(optimizers, turns)
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-
 from omegaconf import DictConfig
 from torchrl.envs import EnvBase
 
 from torchrl_drigm.envs._seeded import SeededEnv
 from torchrl_drigm.trainers.build import Run
 from torchrl_drigm.trainers.sizes import Sizes
+from torchrl_drigm.trainers.stack.free_memory import free_memory
 from torchrl_drigm.trainers.stack.members import SEEDED, SIDE_BY_SIDE
 
 __all__ = ["check_environment", "check_memory"]
@@ -40,7 +39,7 @@ def check_memory(run: Run, n_runs: int, free: int | None = None) -> int:
     Args:
         run (Run): one of the runs.
         n_runs (int): how many there are.
-        free (int, optional): bytes to be had. Default: those of the machine, where it tells.
+        free (int, optional): bytes to be had. Default: :func:`free_memory`.
 
     Returns:
         int: the bytes that the stack will take, by estimate.
@@ -56,7 +55,7 @@ def check_memory(run: Run, n_runs: int, free: int | None = None) -> int:
     rows = cfg.replay.batch_size * Sizes.of(run.env).n_agents * cfg.agent.window
     # values, targets, two averages of gradients; what a pass keeps for its gradient, of each gate
     needed = n_runs * (stored + 5 * parameters + 4 * rows * cfg.agent.hidden_size * 16)
-    free = _free() if free is None else free
+    free = free_memory() if free is None else free
     if free is not None and needed > free:
         gigabyte = 2**30
         fit = max(int(n_runs * free / needed), 1)
@@ -66,17 +65,3 @@ def check_memory(run: Run, n_runs: int, free: int | None = None) -> int:
             f"{cfg.replay.size}."
         )
     return needed
-
-
-def _free() -> int | None:
-    """Bytes of memory that could be had, or ``None`` where the system does not tell."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as file:
-            found = next(line for line in file if line.startswith("MemAvailable:"))
-        return int(found.split()[1]) * 1024
-    except (OSError, StopIteration):
-        pass
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError, AttributeError):
-        return None

@@ -5,21 +5,19 @@ Axes: ``R`` runs, ``B`` batch.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from tensordict import TensorDictBase
 from tensordict.nn import TensorDictModule
 from torch import Tensor, nn
-from torch._dynamo.exc import TorchDynamoException
 from torchrl.modules import SafeSequential
 from torchrl.objectives import LossModule
 
 from torchrl_drigm.modules import stack_modules
 from torchrl_drigm.trainers.build import Run
 from torchrl_drigm.trainers.builders import make_loss
-from torchrl_drigm.trainers.compiled import Compiled
+from torchrl_drigm.trainers.compiled import Compiled, CompiledStepper
 from torchrl_drigm.trainers.optimizers import make_optimizers
 from torchrl_drigm.trainers.targets import make_target_updater
 from torchrl_drigm.uncertainty._per_run import SetPerRun
@@ -67,7 +65,8 @@ class StackedLearner:
         self.target_updater = make_target_updater(cfg, self.loss)  # sets the targets, as all do
         self._share_parameters()
         self._make_optimizers()
-        self._compiled = Compiled(self._compute) if cfg.get("compile", False) else None
+        is_compiled = isinstance(runs[0].trainer.optimization_stepper, CompiledStepper)
+        self._learn = Compiled(self._compute) if is_compiled else self._compute
         first = runs[0].trainer.target_net_updater
         if hasattr(first, "counter"):
             self.target_updater.counter = first.counter
@@ -88,30 +87,13 @@ class StackedLearner:
         Returns:
             tuple: numbers ``[R]`` by name, and the gradients of all parts.
         """
-        values, gradients = self._values_and_gradients(batch)
+        values, gradients = self._learn(batch)
         values, stepper = dict(values), self.runs[0].trainer.optimization_stepper
         turn = stepper.turns[update % len(stepper.turns)]
         for part in self._parameters:
             norm = values.pop(f"grad_norm_{part}")
             values[f"grad_norm_{part}"] = norm * (stepper.weight(part) if part in turn else 0)
         return values, gradients
-
-    def _values_and_gradients(
-        self, batch: TensorDictBase
-    ) -> tuple[Mapping[str, Tensor], list[Tensor]]:
-        if self._compiled is not None:
-            try:
-                return self._compiled(batch)
-            except (RuntimeError, TorchDynamoException) as error:
-                if self._compiled.is_ready:
-                    raise
-                self._compiled = None
-                reason = next(iter(str(error).splitlines()), type(error).__name__)
-                warnings.warn(
-                    f"compile=true: this stack cannot be compiled, and goes on without ({reason}).",
-                    stacklevel=2,
-                )
-        return self._compute(batch)
 
     def _compute(self, batch: TensorDictBase) -> tuple[Mapping[str, Tensor], list[Tensor]]:
         losses = self.loss(batch)
