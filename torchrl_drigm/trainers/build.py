@@ -24,11 +24,11 @@ from torchrl_drigm.trainers.environments import make_env
 from torchrl_drigm.trainers.group_dr import fit_reward_model
 from torchrl_drigm.trainers.mixers import make_mixer
 from torchrl_drigm.trainers.parts import check_parts
+from torchrl_drigm.trainers.rewards import CheckRewards
 from torchrl_drigm.trainers.runs import save_config, save_duration
 from torchrl_drigm.trainers.sizes import Sizes
 from torchrl_drigm.trainers.team import Team
 from torchrl_drigm.trainers.training import make_trainer
-from torchrl_drigm.trainers.worst_value import CheckWorstValue
 
 __all__ = ["Run", "build"]
 
@@ -149,8 +149,8 @@ def build(
     dual = make_dual(cfg, env)  # line 4: the dual network eta_xi
     loss = make_loss(cfg, agents, mixer, dual)  # lines 13 and 16-20: L_dual (Eq. 17), L_TD (Eq. 16)
     trainer = make_trainer(cfg, env, agents, loss, run_dir)  # lines 2, 5, 9-12, 14, 21-22
-    trainer.worst_value = CheckWorstValue.of(cfg, make_uncertainty(cfg), task)
-    trainer.worst_value.register(trainer)
+    trainer.check_rewards = CheckRewards.of(cfg, make_uncertainty(cfg), task)
+    trainer.check_rewards.register(trainer)
     test_envs = {}
     if "interval" in cfg.evaluation:
         test_envs = make_test_envs(cfg, agents)

@@ -46,9 +46,9 @@ class Stack:
         self.runs = list(runs)
         self.cfg = runs[0].cfg
         self.errors: dict[int, Exception] = {}
-        checks = [run.trainer.worst_value for run in self.runs]
+        checks = [run.trainer.check_rewards for run in self.runs]
         for index, check in enumerate(checks):  # one warning for each number
-            told = {earlier.worst_value for earlier in checks[:index]}
+            told = {None, *(earlier.worst_value for earlier in checks[:index])} if index else ()
             check.waits = check.waits and check.worst_value not in told
         state = torch.get_rng_state()
         self.streams = Streams(list(random_states))

@@ -1,4 +1,4 @@
-"""Whether the adversary's worst value is worse than what happens without it."""
+"""What rewards say of a config: whether they differ, and whether a worst value is worse."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ from torchrl_drigm.tasks import Task
 from torchrl_drigm.trainers.hooks import Stateless
 from torchrl_drigm.uncertainty import ForcedTotalVariation, UncertaintySet
 
-__all__ = ["CheckWorstValue"]
+__all__ = ["CheckRewards"]
 
 LEAST_FRAMES = 1000  # of a few steps nobody knows what occurs
 
 
-class CheckWorstValue(Stateless):
-    r"""Warns once if ``worst_value`` is above every value that occurs, or the highest there can be.
+class CheckRewards(Stateless):
+    r"""Warns once of rewards that are all the same, and of a ``worst_value`` that is none.
 
+    Where every reward is the same number and no episode has terminated, all policies earn the same.
+
+    A ``worst_value`` is none if it is above every value that occurs, or the highest there can be.
     If the rewards so far are at most :math:`r`, no value is above :math:`r` where :math:`r \le 0`,
     and above :math:`r \sum_{t < T} \gamma^t` elsewhere, with :math:`T` steps to an episode. A
     ``worst_value`` above that, such as the default 0 where rewards are negative, is no worst value,
@@ -32,8 +35,12 @@ class CheckWorstValue(Stateless):
     worth what would have followed, so there, as where none has ended, the sum is
     :math:`1 / (1 - \gamma)`.
 
-    Sets without a ``worst_value`` are let pass, those of size 0, and
+    Sets without a ``worst_value`` have none to be looked at, nor have those of size 0, and
     :class:`~torchrl_drigm.uncertainty.ForcedTotalVariation`, which is there for such values.
+
+    Attributes:
+        worst_value (float or None): what is looked at.
+        waits (bool): whether it has not looked yet.
 
     Args:
         uncertainty (UncertaintySet): the set.
@@ -49,16 +56,16 @@ class CheckWorstValue(Stateless):
         frames: int,
         max_steps: int | None = None,
     ) -> None:
-        self.worst_value = uncertainty.worst_value
-        may = self.worst_value is not None and getattr(uncertainty, "rho", 0) > 0
-        self.waits = may and not isinstance(uncertainty, ForcedTotalVariation)
+        none = getattr(uncertainty, "rho", 0) == 0 or isinstance(uncertainty, ForcedTotalVariation)
+        self.worst_value = None if none else uncertainty.worst_value
+        self.waits = True
         self.frames = frames
         self.gamma, self.max_steps = gamma, max_steps
         self._seen, self._low, self._high = 0, math.inf, -math.inf
         self._terminated = self._truncated = False
 
     @classmethod
-    def of(cls, cfg: DictConfig, uncertainty: UncertaintySet, task: Task) -> CheckWorstValue:
+    def of(cls, cfg: DictConfig, uncertainty: UncertaintySet, task: Task) -> CheckRewards:
         """The check of a run: when exploration is over for as long as it took, or half of the run.
 
         What random actions earn alone is no measure: with many zones no reward is positive before.
@@ -82,11 +89,21 @@ class CheckWorstValue(Stateless):
         if self._seen < self.frames:
             return
         self.waits = False
+        if self._low == self._high and not self._terminated:
+            warn_of_run(
+                f"every reward of the first {self._seen:,} steps was {self._low:g}, and no episode "
+                "has terminated: whatever the team does earns the same, and there is nothing to "
+                "learn. Look at what the environment gives as reward."
+            )
+        elif self.worst_value is not None:
+            self._look_at_worst_value(self.worst_value)
+
+    def _look_at_worst_value(self, worst_value: float) -> None:
         horizon = math.inf if self.horizon is None else self.horizon
         bound = self._high if self._high <= 0 else self._high * horizon
         # at the bound it is better than all that happens unless nothing but the highest does
-        if self.worst_value > bound or self.worst_value == bound > self._low:
-            warn_of_run(self._warning(self.worst_value > bound))
+        if worst_value > bound or worst_value == bound > self._low:
+            warn_of_run(self._warning(worst_value > bound))
 
     @property
     def horizon(self) -> float | None:
@@ -112,6 +129,6 @@ class CheckWorstValue(Stateless):
             f"no robustness. Take uncertainty.worst_value={remedy}."
         )
 
-    def register(self, trainer: Trainer, name: str = "check_worst_value") -> None:
+    def register(self, trainer: Trainer, name: str = "check_rewards") -> None:
         """Look at each batch before its updates."""
         trainer.register_op("pre_steps_log", self)

@@ -1,4 +1,4 @@
-"""One warning where the worst value is no worse than what happens, with the number to take."""
+"""One warning of rewards that are all the same, or of a worst value no worse than what happens."""
 
 import re
 import warnings
@@ -15,8 +15,8 @@ pytest.importorskip(
 
 from tests.trainers.small_building import build, config
 from torchrl_drigm import trainers
+from torchrl_drigm.trainers.rewards import CheckRewards
 from torchrl_drigm.trainers.stack import Stack
-from torchrl_drigm.trainers.worst_value import CheckWorstValue
 from torchrl_drigm.uncertainty import (
     Contamination,
     CVaR,
@@ -64,7 +64,7 @@ def test_a_stack_says_it_once(tmp_path):
 
 def looked_at(uncertainty, *rewards, gamma=0.9, frames=4, ended=None, **options):
     """What the check says of batches of rewards, at whose last steps an episode has ``ended``."""
-    check = CheckWorstValue(uncertainty, gamma, frames, **options)
+    check = CheckRewards(uncertainty, gamma, frames, **options)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         for batch in rewards:
@@ -95,7 +95,7 @@ def test_costs_that_end_at_the_worst_value():
     (message,) = looked_at(TotalVariation(0.1, 0.0), [0.0, -1.0, -1.0, 0.0])
     assert "worst_value=0 is the best value that can occur" in message
     assert number_in(message) == -10
-    assert not looked_at(TotalVariation(0.1, 0.0), [0.0] * 4)
+    assert not looked_at(TotalVariation(0.1, 0.0), [0.0] * 4, ended="terminated")
 
 
 def test_values_that_are_positive():
@@ -106,7 +106,7 @@ def test_values_that_are_positive():
 
 
 def test_without_a_discount_an_episode_bounds_its_return():
-    rewards = [-1.0] * 4
+    rewards = [-1.0, -0.5, -1.0, -1.0]
     ball = Contamination(0.1, 0.0)
     assert number_in(*looked_at(ball, rewards, gamma=1.0, max_steps=50)) == -50
     (message,) = looked_at(ball, rewards, gamma=1.0)
@@ -136,7 +136,18 @@ def test_short_episodes_are_worth_no_more_than_their_steps(ended, number):
     ids=repr,
 )
 def test_sets_that_it_does_not_concern(uncertainty):
-    assert not looked_at(uncertainty, [-1.0] * 8)
+    assert not looked_at(uncertainty, [-1.0, -2.0] * 4)
+
+
+@pytest.mark.parametrize("uncertainty", [Nominal(), CVaR(0.2), Contamination(0.1, -5.0)], ids=repr)
+@pytest.mark.parametrize(("reward", "shown"), [(0.0, "0"), (-1.5, "-1.5")])
+def test_rewards_that_are_all_the_same(uncertainty, reward, shown):
+    (message,) = looked_at(uncertainty, [reward] * 3, [reward] * 3)
+    assert message.startswith(f"every reward of the first 6 steps was {shown}, and no episode has ")
+    assert looked_at(uncertainty, [reward] * 3, [reward] * 3, ended="truncated") == [message]
+    # as many steps as it takes to end are something to learn
+    assert not looked_at(uncertainty, [reward] * 3, [reward] * 3, ended="terminated")
+    assert not looked_at(uncertainty, [reward] * 3, [reward, reward - 1])
 
 
 @pytest.mark.parametrize(
@@ -152,5 +163,5 @@ def test_it_looks_when_more_is_known_than_what_random_actions_earn(annealing, to
             "optim": {"gamma": 0.9},
         }
     )
-    check = CheckWorstValue.of(cfg, Contamination(0.1, 0.0), SimpleNamespace(max_steps=None))
+    check = CheckRewards.of(cfg, Contamination(0.1, 0.0), SimpleNamespace(max_steps=None))
     assert check.frames == frames
