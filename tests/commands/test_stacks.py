@@ -2,15 +2,18 @@
 
 import pandas as pd
 import pytest
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from torchrl_drigm import envs
 from torchrl_drigm.commands._refusals import SEEDED, refuse
 from torchrl_drigm.commands._stacks import members_of, stack_overrides, train_stack
+from torchrl_drigm.commands.train import train
 from torchrl_drigm.config import compose_config
 from torchrl_drigm.envs._seeded import SeededEnv
 from torchrl_drigm.trainers import load_team
-from torchrl_drigm.trainers.stack import check_environment
+from torchrl_drigm.trainers.stack import check_environment, fit
 
 SMALL = (
     *("env=harvest", "agent=drqn", "preset=toy", "agent.hidden_size=8", "env.num_envs=4"),
@@ -98,6 +101,25 @@ def test_a_stack_leaves_a_folder_for_each_run_and_a_table_of_all(tmp_path, capsy
     train_stack(longer, tmp_path)
     assert OmegaConf.load(folders[1] / "config.yaml").collector.total_frames == 96
     assert len(pd.read_csv(folders[0] / "evaluation.csv")) == len(before[0])
+
+
+@pytest.mark.parametrize("of", ["memory", "a run"])
+def test_what_ends_a_stack_is_told_without_a_traceback(of, tmp_path, monkeypatch, capsys):
+    hydra = {"mode": RunMode.RUN, "runtime": {"output_dir": str(tmp_path)}}
+    monkeypatch.setattr(HydraConfig, "get", lambda: OmegaConf.create(hydra))
+    cfg = compose("seed=[0,1]", "uncertainty.rho=[0,0.3]", "optim.lr=[1e-3,1e30]")
+    if of == "memory":
+        monkeypatch.setattr(fit, "free_memory", lambda: 1000)
+    with pytest.raises(SystemExit) as ended:
+        train(cfg)
+    assert ended.value.code == 1
+    told = capsys.readouterr().err.splitlines()
+    if of == "memory":
+        assert told[-1].startswith("2 runs at once would take about 0.0 GB, and 0.0 GB are free")
+    else:
+        assert told[-1].startswith("1 of 2 runs diverged. ") and "seed_1," in told[-1]
+        assert (tmp_path / "seed_0,lr_0.001,rho_0" / "evaluation.csv").exists()
+    assert "Traceback" not in "".join(told)
 
 
 @pytest.mark.parametrize("agent", [("agent=drqn", "optim.lmbda=null"), ("agent=recurrent",)])

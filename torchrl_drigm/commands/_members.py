@@ -12,13 +12,19 @@ from omegaconf.errors import OmegaConfBaseException
 from torchrl_drigm.config import check_config
 from torchrl_drigm.trainers.stack.members import SIDE_BY_SIDE, STACKABLE, check_members
 
-__all__ = ["check_lists", "members_of", "stack_overrides"]
+__all__ = ["StackError", "check_lists", "members_of", "stack_overrides"]
 
 _RUNS = "runs"
 # what networks, environments and training are made of, which all runs of a stack share
 _GROUPS = ("agent", "mixer", "uncertainty", "preset", "env")
 _SHARED = ("agent", "collector", "exploration", "mixer", "optim", "replay", "target", "uncertainty")
 _ALSO = ("env.building", "env.name", "env.num_envs", "compile", "device", "threads")
+
+
+class StackError(ValueError):
+    """Memory that does not hold a stack, or runs of it that diverged: the message is all of it."""
+
+    trace = ""
 
 
 def stack_overrides(overrides: Sequence[str]) -> list[str]:

@@ -16,6 +16,7 @@ import pandas as pd
 import torch
 from omegaconf import DictConfig
 
+from torchrl_drigm.commands._members import StackError
 from torchrl_drigm.commands._paper_plan import Job
 from torchrl_drigm.commands._runs import train_run
 from torchrl_drigm.commands._stacks import train_stack
@@ -75,7 +76,7 @@ def run_job(job: Job, played: Played) -> list[str]:
         if job.is_stack:
             try:
                 train_stack(job.composed(), job.folder)
-            except RuntimeError as error:
+            except StackError as error:
                 if "diverged" not in str(error):
                     raise
                 wrong.append(str(error))

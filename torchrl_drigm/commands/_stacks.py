@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from torchrl_drigm.commands._members import members_of, stack_overrides
+from torchrl_drigm.commands._members import StackError, members_of, stack_overrides
 from torchrl_drigm.commands._runs import judge
 from torchrl_drigm.commands._times import about
 from torchrl_drigm.evaluation.files import results_of
@@ -33,8 +33,9 @@ def train_stack(cfg: DictConfig, folder: str | Path) -> None:
         folder (str or Path): of the stack.
 
     Raises:
-        ValueError: as :func:`members_of` does, and for what does not fit into memory.
-        RuntimeError: after the others have ended, if runs diverged.
+        ValueError: as :func:`members_of` does.
+        StackError: for what does not fit into memory, and after the others have ended, if runs
+            diverged.
     """
     prepare(cfg)
     members = {Path(folder) / name: member for name, member in members_of(cfg).items()}
@@ -54,7 +55,10 @@ def train_stack(cfg: DictConfig, folder: str | Path) -> None:
             states.append(torch.get_rng_state())
             if len(runs) == 1:
                 check_environment(member, runs[0].env)
-                check_memory(runs[0], len(members))
+                try:
+                    check_memory(runs[0], len(members))
+                except ValueError as error:
+                    raise StackError(str(error)) from error
         references = None
         for some in _of_equal_length(runs):
             stack = Stack([runs[i] for i in some], [states[i] for i in some])
@@ -68,7 +72,7 @@ def train_stack(cfg: DictConfig, folder: str | Path) -> None:
     print(f"\n{len(runs)} runs in {about(seconds)}. Left in {folder}, a folder for each run.")
     if errors:
         told = "; ".join(f"{place}: {error}" for place, error in errors.items())
-        raise RuntimeError(f"{len(errors)} of {len(members)} runs diverged. {told}")
+        raise StackError(f"{len(errors)} of {len(members)} runs diverged. {told}")
 
 
 def _of_equal_length(runs: Sequence[Run]) -> list[list[int]]:

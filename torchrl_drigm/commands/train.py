@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 from torchrl_drigm._users import UsersError
 from torchrl_drigm.commands._many_zones import mixer_for_zones
-from torchrl_drigm.commands._members import stack_overrides
+from torchrl_drigm.commands._members import StackError, stack_overrides
 from torchrl_drigm.commands._places import has_results
 from torchrl_drigm.commands.command_line import CONFIGS, command_line
 
@@ -105,12 +105,12 @@ def _first_line(name: str) -> str:
 def train(cfg: DictConfig) -> None:
     """Run in the folder that Hydra names.
 
-    What code of the user's own raises is told by its lines, as it is before the folder is made; in
-    a sweep it is left to Hydra, which goes on with the others.
+    What code of the user's own raises is told by its lines, as it is before the folder is made, and
+    what ends a stack by its message; in a sweep it is left to Hydra, which goes on with the others.
     """
     try:
         _train(cfg)
-    except UsersError as error:
+    except (UsersError, StackError) as error:
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             raise
         print(f"{error.trace}{error}", file=sys.stderr)
