@@ -12,7 +12,7 @@ from torchrl_drigm.commands._stacks import members_of, stack_overrides, train_st
 from torchrl_drigm.commands.train import train
 from torchrl_drigm.config import compose_config
 from torchrl_drigm.envs._seeded import SeededEnv
-from torchrl_drigm.trainers import load_team
+from torchrl_drigm.trainers import load_team, training
 from torchrl_drigm.trainers.stack import check_environment, fit
 
 SMALL = (
@@ -69,13 +69,26 @@ def test_lists_go_side_by_side():
         (("uncertainty.rho=[0.1,2]",), r"rho"),
         (("optim.gamma=[0.9,1.5]",), r"optim\.gamma=1\.5 must be in \[0, 1\]"),
         (("optim.gamma=[0.9,high]",), r"optim\.gamma='high': Value 'high'"),
-        (("uncertainty.dual_lr=[1,2]",), r"uncertainty\.dual_lr=1: "),
+        (
+            ("uncertainty.dual_lr=[1,2]",),
+            r"dual_lr=1: uncertainty=contamination has no dual_lr\. T",
+        ),
+        (("uncertainty.rho=[0.1,null]",), r"uncertainty\.rho=null: each run must have a number"),
     ],
 )
 def test_refused(tmp_path, overrides, message):
     with pytest.raises(ValueError, match=message):
         train_stack(compose(*overrides), tmp_path)
     assert not list(tmp_path.rglob("checkpoint"))
+
+
+def test_nominal_runs_of_a_stack_are_contamination_of_size_0():
+    words = stack_overrides(["uncertainty=none", "uncertainty.rho=[0,0.1]"])
+    message = (
+        r"^uncertainty\.rho=0: uncertainty=none has no rho\. .*contamination, ρ = 0 is nominal"
+    )
+    with pytest.raises(ValueError, match=message):
+        members_of(compose_config(*words))
 
 
 def test_a_stack_leaves_a_folder_for_each_run_and_a_table_of_all(tmp_path, capsys):
@@ -107,12 +120,16 @@ def test_a_stack_leaves_a_folder_for_each_run_and_a_table_of_all(tmp_path, capsy
 def test_what_ends_a_stack_is_told_without_a_traceback(of, tmp_path, monkeypatch, capsys):
     hydra = {"mode": RunMode.RUN, "runtime": {"output_dir": str(tmp_path)}}
     monkeypatch.setattr(HydraConfig, "get", lambda: OmegaConf.create(hydra))
-    cfg = compose("seed=[0,1]", "uncertainty.rho=[0,0.3]", "optim.lr=[1e-3,1e30]")
+    cfg = compose("seed=[0,1]", "uncertainty.rho=[0,0.3]", "optim.lr=[1e-3,1e30]", "compile=true")
+    monkeypatch.setattr(training, "why_not_compiled", lambda device: "it cannot be")
     if of == "memory":
         monkeypatch.setattr(fit, "free_memory", lambda: 1000)
-    with pytest.raises(SystemExit) as ended:
+    with pytest.warns(UserWarning) as warned, pytest.raises(SystemExit) as ended:
         train(cfg)
     assert ended.value.code == 1
+    assert [str(one.message) for one in warned if "compile" in str(one.message)] == [
+        "compile=true: it cannot be. Updates go on without: the same, only slower."
+    ], "once, not for each run"
     told = capsys.readouterr().err.splitlines()
     if of == "memory":
         assert told[-1].startswith("2 runs at once would take about 0.0 GB, and 0.0 GB are free")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from torchrl_drigm.config import check_config
 from torchrl_drigm.trainers.stack.members import SIDE_BY_SIDE, STACKABLE, check_members
@@ -127,7 +127,16 @@ def _member(cfg: DictConfig, own: Mapping[str, Any]) -> DictConfig:
     for field, value in own.items():
         try:
             OmegaConf.update(member, field, value, force_add=False)
+        except (ConfigAttributeError, ConfigKeyError) as error:
+            group, _, name = field.rpartition(".")
+            more = " Of uncertainty=contamination, ρ = 0 is nominal." if name == "rho" else ""
+            raise ValueError(
+                f"{field}={value!r}: {group}={cfg[group].name} has no {name}. Take another one, or "
+                f"leave {field} out.{more}"
+            ) from error
         except OmegaConfBaseException as error:
+            if value is None:
+                raise ValueError(f"{field}=null: each run must have a number.") from error
             raise ValueError(f"{field}={value!r}: {error}".splitlines()[0]) from error
     check_config(member)
     return member

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack, redirect_stdout
 from pathlib import Path
@@ -50,7 +51,10 @@ def train_stack(cfg: DictConfig, folder: str | Path) -> None:
                 continue
             torch.manual_seed(member.seed)
             quiet = OmegaConf.merge(member, {"progress_bar": False})
-            runs.append(build(quiet, run_dir, resume))
+            with warnings.catch_warnings():
+                if runs:  # the first one has said so
+                    warnings.filterwarnings("ignore", "compile=true: ")
+                runs.append(build(quiet, run_dir, resume))
             runs[-1].cfg = member
             states.append(torch.get_rng_state())
             if len(runs) == 1:
@@ -69,10 +73,14 @@ def train_stack(cfg: DictConfig, folder: str | Path) -> None:
                     references = _judge(run, references)
     seconds = time.perf_counter() - start
     stack_table(folder, members, [place for place in members if place not in errors])
-    print(f"\n{len(runs)} runs in {about(seconds)}. Left in {folder}, a folder for each run.")
+    print(f"\n{_runs(len(runs))} in {about(seconds)}. Left in {folder}, a folder for each run.")
     if errors:
         told = "; ".join(f"{place}: {error}" for place, error in errors.items())
         raise StackError(f"{len(errors)} of {len(members)} runs diverged. {told}")
+
+
+def _runs(number: int) -> str:
+    return f"{number} run{'s' if number != 1 else ''}"
 
 
 def _of_equal_length(runs: Sequence[Run]) -> list[list[int]]:
@@ -115,8 +123,9 @@ class _Progress:
         self.last = (now, frames)
         speed = (frames - self.first[1]) / max(now - self.first[0], 1e-9)
         n_runs = len(self.stack.runs)
+        of_runs = f"each of {n_runs} runs" if n_runs > 1 else "1 run"
         print(
-            f"{frames:,} of {total:,} steps of each of {n_runs} runs, "
+            f"{frames:,} of {total:,} steps of {of_runs}, "
             f"{n_runs * speed:,.0f} steps/s in all, about {about((total - frames) / speed)} left",
             flush=True,
         )
