@@ -142,6 +142,16 @@ def test_a_folder_without_a_name(named, run_dir, monkeypatch):
         refused(f"resume={named}")
 
 
+def test_a_folder_whose_config_is_gone_goes_on_from_its_checkpoint(tmp_path):
+    run = train(tmp_path / "run")
+    (run / "config.yaml").unlink()
+    words = [f"resume={run}", "collector.total_frames=64"]
+    with pytest.raises(ValueError, match=r"another config\. Differing: optim\.gamma"):
+        refused(*SMALL, *words, "optim.gamma=0.5", config="torchrl")
+    train(tmp_path / "ignored", *words)
+    assert (run / "config.yaml").exists() and not (tmp_path / "ignored").exists()
+
+
 def test_the_folder_of_all_runs_names_the_newest(run_dir):
     with pytest.raises(ValueError, match=rf"The newest one below is {run_dir}/checkpoint"):
         refused(f"resume={run_dir.parent}")

@@ -34,7 +34,8 @@ class Mill(EnvBase):
         for name, shape in more.items():
             self.observation_spec[name] = Unbounded(shape)
         self.action_spec = Composite({act: Categorical(3, (2,)) if action is None else action})
-        self.reward_spec = Composite({earned: Unbounded((2, 1) if each is True else each or (1,))})
+        shape = (2, 1) if each is True else each or (1,)
+        self.reward_spec = Composite({} if earned is None else {earned: Unbounded(shape)})
 
     def _reset(self, tensordict=None, **kwargs):
         seen = {self.places[0]: torch.arange(8).to(self.dtype_).reshape(self.features)}
@@ -115,6 +116,11 @@ class TestKeys:
 @pytest.mark.parametrize(
     ("made", "options", "message"),
     [
+        (
+            {"earned": None},
+            {},
+            "the environment has no reward at all: give it one, ",
+        ),
         ({"seen": "obs"}, {}, r"observation is not found among \['obs'\]: name it, key_map="),
         (
             {},

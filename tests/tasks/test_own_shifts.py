@@ -51,6 +51,13 @@ def test_what_refuses_it_is_told_with_the_shift_and_the_lines():
     assert "test_own_shifts.py" in told.value.trace
 
 
+def test_a_default_that_a_shift_writes_out_is_as_in_training():
+    task = TorchRLTask(make=Growing, kwargs={"seen": 5})
+    shifts = [{"length": 3}, {"length": 4}, {"seen": 5}, {"seen": 4}, {"length": 3, "seen": 5}, {}]
+    found = [task.trained_in({"name": "a", "level": 1, **shift}) for shift in shifts]
+    assert found == [True, False, True, False, True, True]
+
+
 def own(*overrides):
     names = ("env=custom", f"env.make={__name__}:Growing", "preset=toy", "agent=drqn")
     return check_parts(compose_config(*names, *overrides, config="torchrl"))

@@ -29,7 +29,7 @@ NEGATIVE = ["env.reward_loc=0", "collector.total_frames=1040"]  # every reward o
 
 
 def number_in(message):
-    return float(re.search(r"Take uncertainty\.worst_value=(\S+)\.$", message)[1])
+    return float(re.search(r"uncertainty\.worst_value=(\S+)\.$", message)[1])
 
 
 @pytest.mark.sustaingym
@@ -88,6 +88,18 @@ def test_it_waits_for_as_many_steps_as_it_was_told_and_looks_once(cls):
 def test_the_number_is_never_above_the_lowest_value():
     (message,) = looked_at(Contamination(0.1, 0.0), [-1.0, -12.345, -1.0, -1.0])
     assert number_in(message) == -130
+
+
+def test_rewards_that_can_be_raised():
+    """By as much as the lowest is below 0, or more."""
+    (message,) = looked_at(Contamination(0.1, 0.0), [-12.34, -1.0, -1.0, -1.0], loc=3.0)
+    assert "Take env.reward_loc=16, with which these rewards would be 0 and more" in message
+    assert number_in(message) == -130
+    (message,) = looked_at(Contamination(0.1, 50.0), [1.0, 2.0, 1.0, 1.0], loc=3.0)
+    assert "reward_loc" not in message
+    # of which another sum would be a better value than any
+    (message,) = looked_at(Contamination(0.1, 5.0), [-1.0, -2.0, -1.0, -1.0], loc=3.0)
+    assert "reward_loc" not in message
 
 
 def test_costs_that_end_at_the_worst_value():
@@ -161,6 +173,7 @@ def test_it_looks_when_more_is_known_than_what_random_actions_earn(annealing, to
             "exploration": {"annealing_frames": annealing},
             "collector": {"total_frames": total},
             "optim": {"gamma": 0.9},
+            "env": {},
         }
     )
     check = CheckRewards.of(cfg, Contamination(0.1, 0.0), SimpleNamespace(max_steps=None))

@@ -137,5 +137,7 @@ def _days(words: Sequence[str]) -> list[Shift]:
                 "from day 150, counted from 0, to day 239."
             )
         low, high = map(int, found.groups())
+        if low >= high:
+            raise ValueError(f"--days={word} has no day: LO:HI is from LO to the day before HI.")
         ranges.append({"name": f"days {low}-{high - 1}", "days": (low, high)})
     return ranges

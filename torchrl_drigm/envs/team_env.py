@@ -226,6 +226,11 @@ def _places(env: EnvBase, keys: dict[str, NestedKey]) -> dict[str, NestedKey]:
     for name in ("observation", "reward"):
         if name not in found:
             there = list(seen) if name == "observation" else env.reward_keys
+            if not there:
+                raise ValueError(
+                    f"the environment has no {name} at all: give it one, in its "
+                    f"{'observation' if name == 'observation' else 'reward'}_spec and its steps."
+                )
             raise ValueError(
                 f"the environment's {name} is not found among {there}: name it, "
                 f"key_map={{{name}: …}}."

@@ -186,7 +186,10 @@ def _by_name(task: Task, suite: str | os.PathLike) -> tuple[str, Any]:
             "your own is a list of dictionaries, or a YAML file with one."
         )
     if not path.is_file():
-        raise ValueError(f"suite={str(suite)!r}: there is no such file.")
+        raise ValueError(
+            f"suite={str(suite)!r}: there is no such file in {Path.cwd()}. "
+            f"Valid names: {', '.join(task.suites)}."
+        )
     if path.stem in task.suites:
         raise ValueError(
             f"suite={str(suite)!r} would be taken for {path.stem!r}, a suite of the task "

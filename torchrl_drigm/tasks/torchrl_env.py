@@ -31,7 +31,7 @@ from torchrl_drigm.tasks.severity import (
     times,
     wrong_severity,
 )
-from torchrl_drigm.tasks.suites import Shift
+from torchrl_drigm.tasks.suites import Shift, plain
 from torchrl_drigm.uncertainty._checks import is_finite_number
 
 __all__ = ["TorchRLTask"]
@@ -237,6 +237,14 @@ class TorchRLTask(Task):
         if self._make in NOISY and is_finite_number(noise) and is_finite_number(given["severity"]):
             given |= {"actuator_noise": readable(noise * given["severity"]), "severity": 1.0}
         return given | failure_contents(self._failure(shift, 0))
+
+    def trained_in(self, shift: Shift) -> bool:
+        """Whether all is as in training; a default of what makes the environment may be written."""
+        parameters = _signature(self._maker()).parameters
+        given = {
+            w: p.default for w in shift if (p := parameters.get(w)) and p.default is not p.empty
+        }
+        return plain(given | self.contents(shift)) == plain(given | self.contents({}))
 
     @property
     def return_scaling(self) -> tuple[float, float] | None:

@@ -19,7 +19,7 @@ def checkpoint_of(resume: str | Path) -> Path:
         'runs/a/checkpoint'
     """
     path = Path(resume)
-    if (path / CONFIG).is_file():
+    if (path / CONFIG).is_file() or (path / "checkpoint").is_dir():
         return path / "checkpoint"
     return path if path.name else path.absolute()  # "." has no name, and what is beside it has one
 

@@ -47,6 +47,8 @@ class CheckRewards(Stateless):
         gamma (float): the discount.
         frames (int): environment steps after which it is looked at, once.
         max_steps (int, optional): after which every episode has ended.
+        loc (float, optional): ``env.reward_loc``, where that may be another one: with rewards above
+            0 no value has to be learned that is far from it.
     """
 
     def __init__(
@@ -55,12 +57,13 @@ class CheckRewards(Stateless):
         gamma: float,
         frames: int,
         max_steps: int | None = None,
+        loc: float | None = None,
     ) -> None:
         none = getattr(uncertainty, "rho", 0) == 0 or isinstance(uncertainty, ForcedTotalVariation)
         self.worst_value = None if none else uncertainty.worst_value
         self.waits = True
         self.frames = frames
-        self.gamma, self.max_steps = gamma, max_steps
+        self.gamma, self.max_steps, self.loc = gamma, max_steps, loc
         self._seen, self._low, self._high = 0, math.inf, -math.inf
         self._terminated = self._truncated = False
 
@@ -72,7 +75,8 @@ class CheckRewards(Stateless):
         """
         frames = min(2 * cfg.exploration.annealing_frames, cfg.collector.total_frames // 2)
         frames = max(frames, LEAST_FRAMES)
-        return cls(uncertainty, cfg.optim.gamma, frames, task.max_steps)
+        loc = cfg.env.get("reward_loc")
+        return cls(uncertainty, cfg.optim.gamma, frames, task.max_steps, loc)
 
     def __call__(self, batch: TensorDictBase) -> None:
         """Look at the rewards of a batch, ``("next", "reward")``, as the loss sees them."""
@@ -115,10 +119,15 @@ class CheckRewards(Stateless):
 
     def _warning(self, above: bool) -> str:
         lowest = 0.0 if self._low >= 0 or self.horizon is None else self._low * self.horizon
-        # two digits, and not above the number itself
-        step = 10.0 ** (math.floor(math.log10(-lowest)) - 1) if lowest else 1.0
-        number = math.floor(round(lowest / step, 6)) * step
+        number = -_rounded_up(-lowest)
         remedy = f"{number:g}" if lowest or self._low >= 0 else "a return below every other"
+        remedy = f"uncertainty.worst_value={remedy}"
+        if self.loc is not None and self._low < 0 >= self.worst_value:
+            loc = _rounded_up(self.loc - self._low)
+            remedy = (
+                f"env.reward_loc={loc:g}, with which these rewards would be 0 and more (values far "
+                f"from 0 take long to learn), or {remedy}"
+            )
         told = f"uncertainty.worst_value={self.worst_value:g} is the best value that can occur"
         if above:
             told = f"uncertainty.worst_value={self.worst_value:g} is above every value that occurs"
@@ -126,9 +135,17 @@ class CheckRewards(Stateless):
             f"{told}: the rewards of {self._seen:,} steps were between {self._low:.3g} and "
             f"{self._high:.3g}. "
             "The adversary then brings in something better than what happens without it, which is "
-            f"no robustness. Take uncertainty.worst_value={remedy}."
+            f"no robustness. Take {remedy}."
         )
 
     def register(self, trainer: Trainer, name: str = "check_rewards") -> None:
         """Look at each batch before its updates."""
         trainer.register_op("pre_steps_log", self)
+
+
+def _rounded_up(number: float) -> float:
+    """Two digits of a number of 0 and more, and not below it."""
+    if number <= 0:
+        return 0.0
+    step = 10.0 ** (math.floor(math.log10(number)) - 1)
+    return math.ceil(round(number / step, 6)) * step

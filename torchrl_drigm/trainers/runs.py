@@ -202,7 +202,7 @@ def locate_run(cfg: DictConfig, run_dir: str | Path) -> tuple[Path, Path | None]
         if differing:
             raise ValueError(
                 f"{run_dir} holds another run. Differing: {'; '.join(differing)}. Name another "
-                "folder, or start the sweep with the overrides of the first time."
+                "folder, or give the overrides of the first time."
             )
     try:
         find_checkpoint(run_dir / "checkpoint")

@@ -30,7 +30,8 @@ class MultiAgentWrapper(_EnvWrapper):
     which one value can be learned of:
 
     - ``("agents", "observation")`` ``[n, F]`` float32: each agent's observation, flattened by
-      Gymnasium, padded with zeros to the longest; zeros of an agent that is not there.
+      Gymnasium, padded with zeros to the longest; zeros of an agent that is not there;
+      who leaves in a step is seen in it.
     - ``("agents", "action")`` ``[n]`` int64: an index into each agent's own actions.
     - ``("agents", "action_mask")`` ``[n, A]`` bool: the environment's own masks (in an observation
       or an info, under ``"action_mask"``). An agent that has fewer actions than others may not take
