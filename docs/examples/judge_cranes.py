@@ -26,7 +26,7 @@ def main(episodes=50):
     """Play every team in the same shifts."""
     teams = {name: load_team(folder) for name, folder in RUNS.items()}
     task = teams["robust"].task
-    results = evaluate_all(teams | {"by rule": careful}, task, "wind.yaml", episodes=episodes)
+    results = evaluate_all(teams | {"careful": careful}, task, "wind.yaml", episodes=episodes)
     print(format_table(summarize(results)))
     print("picture:", plot_returns(results, "runs/cranes.png", title="Two cranes in the wind"))
 

@@ -90,7 +90,7 @@ def test_from_training_to_the_picture(here, capsys):
     assert ["python", "judge_cranes.py"] in COMMANDS
     judge_cranes.main(episodes=2)
     printed = capsys.readouterr().out
-    for row in (*judge_cranes.RUNS, "by rule", "CVaR QMIX, ρ = 0.7", "nominal QMIX"):
+    for row in (*judge_cranes.RUNS, "careful", "CVaR QMIX, ρ = 0.7", "nominal QMIX"):
         assert re.search(rf"^{row}.*\d", printed, re.MULTILINE), row
     assert (here / "runs" / "cranes.png").exists()
     assert len(pd.read_csv(here / "results" / "evaluation_wind.csv")) == 4
