@@ -79,6 +79,30 @@ def refused(*overrides, config="building", **options):
 
 
 @pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["uncertainty.roh=0.2"],
+            r"^uncertainty\.roh is no field: those there are \['name', 'rho', ",
+        ),
+        (
+            ["mixer=vdn", "optim.gama=0.9"],
+            r"^optim\.gama is no field: .*'gamma'.*\. Leave it out\.$",
+        ),
+        (
+            ["uncertainty=none", "uncertainty.rho=0.2"],
+            r"rho is no field: .*\['name'\]",
+        ),
+        (["gamma=0.9"], r"^gamma is no field: meant is optim\.gamma\.$"),
+        (["sede=1"], r"^sede is no field: those there are \['env', .*'seed', "),
+    ],
+)
+def test_a_field_that_there_is_not_is_told_with_those_that_there_are(words, message):
+    with pytest.raises(ValueError, match=message):
+        refused(*words)
+
+
+@pytest.mark.parametrize(
     ("overrides", "config", "message"),
     [
         ("env.days=[0,400]", "building", r"env\.days=\(0, 400\) must satisfy 0 <= lo < hi <= 365"),

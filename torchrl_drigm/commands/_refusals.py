@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
+from hydra.errors import ConfigCompositionException, HydraException
 from omegaconf import DictConfig
 
 from torchrl_drigm.commands._members import check_lists, members_of
@@ -54,7 +55,7 @@ def refuse(
     search = [] if config_dir is None else [f"hydra.searchpath=[file://{config_dir}]"]
     found, folders = [], []
     for words in itertools.islice(_swept(overrides), SWEPT) if sweep else [overrides]:
-        cfg = compose_config(*search, *words, config=config)
+        cfg = _composed([*search, *words], config)
         if script != config and ("interval" in cfg.evaluation) != (script == "battles"):
             raise ValueError(
                 f"{config!r} is no config for this: its teams are tested "
@@ -75,6 +76,27 @@ def refuse(
             for name, run in zip(folders, found, strict=True):
                 check_run_dir(run, f"{folder}/{name}" if name else folder)
     return found
+
+
+def _composed(words: Sequence[str], config: str) -> DictConfig:
+    """The config, unless there is no such field: then the names that there are."""
+    try:
+        return compose_config(*words, config=config)
+    except ConfigCompositionException as error:
+        found = re.match(r"Could not override '([\w.]+)'", str(error))
+        if found is None:
+            raise
+        name = found[1]
+        # added all the same, it is refused with the names that there are
+        added = [f"+{w}" if w.partition("=")[0] == name else w for w in words]
+        cfg = compose_config(*added, config=config)
+        check_config(cfg)
+        if "." in name:
+            raise
+        known = [str(field) for field in cfg if field != name]
+        meant = [f"{g}.{name}" for g in known if isinstance(cfg[g], DictConfig) and name in cfg[g]]
+        told = f"meant is {' or '.join(meant)}" if meant else f"those there are {known}"
+        raise ValueError(f"{name} is no field: {told}.") from error
 
 
 def refuse_with_torch(cfg: DictConfig, at_once: bool = False) -> None:
