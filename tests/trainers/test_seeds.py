@@ -68,7 +68,7 @@ class TestEnvironments:
             raise Stop
 
         monkeypatch.setattr(battles, "SMAXEnv", smax)
-        monkeypatch.setattr(battles, "ParallelEnv", games)
+        monkeypatch.setattr(battles, "ParallelCopies", games)
 
         def made(make, *args):
             seeds.clear()
