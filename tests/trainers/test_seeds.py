@@ -68,7 +68,7 @@ class TestEnvironments:
             raise Stop
 
         monkeypatch.setattr(battles, "SMAXEnv", smax)
-        monkeypatch.setattr(battles, "ParallelCopies", games)
+        monkeypatch.setattr(battles, "ParallelEnv", games)
 
         def made(make, *args):
             seeds.clear()

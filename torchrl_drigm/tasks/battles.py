@@ -12,12 +12,14 @@ from torchrl.envs import (
     Compose,
     EnvBase,
     ObservationNorm,
+    ParallelEnv,
+    SerialEnv,
     Transform,
     TransformedEnv,
 )
 
 from torchrl_drigm.envs import SMACEnv, SMAXEnv
-from torchrl_drigm.envs._copies import ParallelCopies, SerialCopies
+from torchrl_drigm.envs._threads import keep_threads
 from torchrl_drigm.envs.transforms import ActionFailure, ObservationNoise
 from torchrl_drigm.tasks._outlines import SMAC, SMAX
 from torchrl_drigm.tasks.base import Task
@@ -192,11 +194,12 @@ class SMACTask(BattlesTask):
         seeds = battle_seeds(purpose, seed, n=num_envs)
         games = [partial(_game, self.map_name, seed, self._noise(shift)) for seed in seeds]
         env = (
-            ParallelCopies(num_envs, games, mp_start_method="spawn")
+            ParallelEnv(num_envs, games, mp_start_method="spawn")
             if num_envs > 1
-            else SerialCopies(1, games)
+            else SerialEnv(1, games)
         )
-        return TransformedEnv(env, Compose(*self._failure(shift, battle_seeds(purpose, seed)[0])))
+        failure = self._failure(shift, battle_seeds(purpose, seed)[0])
+        return TransformedEnv(keep_threads(env), Compose(*failure))
 
     def test_envs(self, episodes: int) -> int:
         """As many games as :attr:`copies_in_tests` says, or fewer, which all play as many."""

@@ -10,13 +10,13 @@ from typing import Any, ClassVar
 
 import torch
 from tensordict.utils import NestedKey
-from torchrl.envs import Compose, EnvBase, StepCounter, TransformedEnv, VmasEnv
+from torchrl.envs import Compose, EnvBase, SerialEnv, StepCounter, TransformedEnv, VmasEnv
 
 from torchrl_drigm._named import find_callable
 from torchrl_drigm._users import users_code
 from torchrl_drigm._vmas import unknown_argument
 from torchrl_drigm.envs import NoisyVmasEnv, team_env
-from torchrl_drigm.envs._copies import SerialCopies
+from torchrl_drigm.envs._threads import keep_threads
 from torchrl_drigm.envs.transforms import ActionFailure
 from torchrl_drigm.envs.transforms._available_actions import AvailableActions
 from torchrl_drigm.tasks._outlines import TORCHRL
@@ -259,7 +259,7 @@ class TorchRLTask(Task):
         if wrong := self._wrong_arguments(make, given):
             raise ValueError(wrong)
         with users_code("env.make", self._make):
-            env = self._copies(make, given, num_envs, seed)
+            env = keep_threads(self._copies(make, given, num_envs, seed))
         transforms = self._failure(shift, seed)
         if self.max_steps is not None:
             transforms.append(StepCounter(self.max_steps))
@@ -292,13 +292,11 @@ class TorchRLTask(Task):
             )
         team_env(one, **self._team).close()  # in the words of what is wrong with one copy
         if isinstance(one, EnvBase):  # a transform of all is quicker than one of each
-            env = SerialCopies(num_envs, partial(make, **given), device=self.device)
+            env = SerialEnv(num_envs, partial(make, **given), device=self.device)
             env = team_env(env, **self._team)
         else:
             team = {**self._team, "device": self.device}
-            env = SerialCopies(
-                num_envs, lambda: team_env(make(**given), **team), device=self.device
-            )
+            env = SerialEnv(num_envs, lambda: team_env(make(**given), **team), device=self.device)
         env.set_seed(seed)
         return env
 
