@@ -1,6 +1,7 @@
 """The command that makes the paper's tables."""
 
 import re
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -276,10 +277,28 @@ def test_how_far_runs_have_come_is_told_once_a_minute(monkeypatch, capsys):
     monkeypatch.setattr(_reproduction.time, "monotonic", lambda: next(minutes))
     now = _reproduction._Now("vdn tv")
     for steps in range(1, 5):
-        print(f"{steps} of 9 steps, about {9 - steps} s left", file=now)
+        print(f"{steps} of 9 steps, 1 steps/s, about {9 - steps} s left", file=now)
         print("a table of returns", file=now)
     told = capsys.readouterr().err.splitlines()
-    assert told == [f"  vdn tv: {n} of 9 steps, about {9 - n} s left" for n in (2, 4)]
+    assert told == [f"  vdn tv: {n} of 9 steps, 1 steps/s, about {9 - n} s left" for n in (2, 4)]
+
+
+def test_a_run_by_itself_tells_whose_steps_they_are_and_what_else_it_has_to_say(
+    tmp_path, monkeypatch, capsys
+):
+    def train_run(cfg, folder):
+        for line in ("1 of 9 steps, 2 steps/s", "4 of 9 steps, 2 steps/s, about 3 s left"):
+            print(line, file=sys.stderr)
+        print("a warning", file=sys.stderr)
+        print("Trained:", folder)
+
+    monkeypatch.setattr(_reproduction, "train_run", train_run)
+    monkeypatch.setattr(_reproduction._Now, "EVERY", 0.0)
+    (job,) = _paper_plan.plan_battles(tmp_path, ["vdn"], ["tv"], [3], [])
+    _reproduction.run_job(job, _reproduction.Played(("noise_strength",), 1))
+    told = capsys.readouterr()
+    expected = "  battles vdn tv 3: 4 of 9 steps, 2 steps/s, about 3 s left\na warning\n"
+    assert (told.out, told.err) == ("", expected)
 
 
 def test_a_run_by_itself_that_diverges_leaves_the_others_alone(tmp_path, monkeypatch):

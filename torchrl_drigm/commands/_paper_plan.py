@@ -85,8 +85,6 @@ def plan(
 
     def job(name: str, mixer: str, kind: str, *fields: str, **lists: Sequence) -> Job:
         fixed = f"preset={preset}", f"mixer={mixer}", f"uncertainty={kind}"
-        if kind == GROUP_DR:  # bars of several processes would overwrite each other
-            fixed = *fixed, "progress_bar=false"
         every = [f"{field}=[{','.join(map(str, values))}]" for field, values in lists.items()]
         return Job(
             out / f"{mixer}_{name}".replace(" ", "_"),

@@ -8,9 +8,10 @@ import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import pandas as pd
 import torch
@@ -72,7 +73,7 @@ def run_job(job: Job, played: Played) -> list[str]:
     wrong = []
     members = job.members()
     check_results(members, played)
-    with redirect_stdout(_Now(job.label)):
+    with redirect_stdout(_Now(job.label)), redirect_stderr(_Now(job.label, rest=sys.stderr)):
         if job.is_stack:
             try:
                 train_stack(job.composed(), job.folder)
@@ -109,19 +110,37 @@ def check_results(members: Mapping[Path, DictConfig], played: Played) -> None:
 
 
 class _Now(io.TextIOBase):
-    """Of what runs print, how far they have come: a line a minute, on the standard error."""
+    """Of what runs print, how far they have come: a line a minute, on the standard error.
+
+    Args:
+        label (str): what each line begins with.
+        rest (TextIO, optional): where all else goes. Default: nowhere.
+    """
 
     EVERY = 60.0  # seconds
 
-    def __init__(self, label: str) -> None:
+    def __init__(self, label: str, rest: TextIO | None = None) -> None:
         self.label = label
+        self.rest = rest
         self.last = time.monotonic()
+        self._to = sys.stderr
+        self._in_line = False  # whether the end of a line of progress is still to come
 
     def write(self, text: str) -> int:
-        if "steps" in text and "left" in text and time.monotonic() - self.last >= self.EVERY:
-            self.last = time.monotonic()
-            print(f"  {self.label}: {text.strip()}", file=sys.stderr, flush=True)
+        if "steps/s" in text:
+            self._in_line = not text.endswith("\n")
+            if "left" in text and time.monotonic() - self.last >= self.EVERY:
+                self.last = time.monotonic()
+                print(f"  {self.label}: {text.strip()}", file=self._to, flush=True)
+        elif self._in_line and text == "\n":
+            self._in_line = False
+        elif self.rest is not None:
+            self.rest.write(text)
         return len(text)
+
+    def flush(self) -> None:
+        if self.rest is not None:
+            self.rest.flush()
 
 
 def run_published(folder: Path, place: Path, seed: int, played: Played) -> list[str]:

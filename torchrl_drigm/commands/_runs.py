@@ -12,8 +12,8 @@ from pathlib import Path
 import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
+from torchrl_drigm._times import about
 from torchrl_drigm.commands._processes import one_by_one
-from torchrl_drigm.commands._times import about
 from torchrl_drigm.evaluation.files import WIN_RATES, results_of
 from torchrl_drigm.evaluation.methods import name_of
 from torchrl_drigm.evaluation.report import (

@@ -13,9 +13,9 @@ import pandas as pd
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from torchrl_drigm._times import about
 from torchrl_drigm.commands._members import StackError, members_of, stack_overrides
 from torchrl_drigm.commands._runs import judge
-from torchrl_drigm.commands._times import about
 from torchrl_drigm.evaluation.files import results_of
 from torchrl_drigm.evaluation.report import evaluate_all, stack_table
 from torchrl_drigm.trainers import Run, build, claim_run, is_done, prepare
@@ -110,6 +110,7 @@ class _Progress:
     def __init__(self, stack: Stack, wanted: bool) -> None:
         self.stack = stack
         self.wanted = wanted
+        self.is_timed = False  # whether there was a round of updates: the first one may compile
         self.first = self.last = (time.monotonic(), stack.frames)
         if wanted and stack.frames:
             total = stack.cfg.collector.total_frames
@@ -117,15 +118,18 @@ class _Progress:
 
     def __call__(self, frames: int) -> None:
         total, now = self.stack.cfg.collector.total_frames, time.monotonic()
+        is_timed, first = self.is_timed, self.first
+        if not is_timed:
+            self.first = now, frames
+            self.is_timed = frames >= self.stack.cfg.collector.init_random_frames
         due = now - self.last[0] >= 10.0 or frames >= total
         if not self.wanted or not due:
             return
         self.last = (now, frames)
-        speed = (frames - self.first[1]) / max(now - self.first[0], 1e-9)
+        speed = (frames - first[1]) / max(now - first[0], 1e-9)
         n_runs = len(self.stack.runs)
         of_runs = f"each of {n_runs} runs" if n_runs > 1 else "1 run"
-        print(
-            f"{frames:,} of {total:,} steps of {of_runs}, "
-            f"{n_runs * speed:,.0f} steps/s in all, about {about((total - frames) / speed)} left",
-            flush=True,
-        )
+        told = f"{frames:,} of {total:,} steps of {of_runs}, {n_runs * speed:,.0f} steps/s in all"
+        if is_timed and frames < total:
+            told += f", about {about((total - frames) / speed)} left"
+        print(told, flush=True)

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from hydra.errors import HydraException
 
 from torchrl_drigm._files import check_place
+from torchrl_drigm._times import about
 from torchrl_drigm.commands._checks import check_at_least, check_out
 from torchrl_drigm.commands._manifest import check_fields, check_manifest
 from torchrl_drigm.commands._paper_plan import BATTLES, Job, plan, plan_battles
-from torchrl_drigm.commands._times import about
 from torchrl_drigm.config import compose_config
 from torchrl_drigm.evaluation.files import results_of
 from torchrl_drigm.trainers.released_folder import find_released

@@ -10,6 +10,8 @@ from typing import Any
 from torchrl.trainers import Trainer, TrainerHookBase
 from tqdm import tqdm
 
+from torchrl_drigm._times import about
+
 __all__ = ["PrintProgress", "ProgressBar"]
 
 _BAR = "{percentage:3.0f}%|{bar}| {n:,} of {total:,} steps, {rate_noinv_fmt}, LEFT left{postfix}"
@@ -21,6 +23,7 @@ class _Progress(TrainerHookBase):
     total_frames: int
     return_name: str
     random_frames: int
+    _is_timed = False  # whether there was a round of updates: the first one may compile
 
     def start(self) -> None:
         """Time the run from here on; a resumed one has steps behind it already, and says so."""
@@ -73,7 +76,8 @@ class ProgressBar(_Progress):
         total_frames (int): environment steps of the whole run.
         return_name (str): the metric that is shown as return. Default: ``"normalized_return"``.
         random_frames (int): steps before the first update, which are quicker than the others: while
-            they last, the time left is not known. Default: 0.
+            they last, and in the first round of updates, which may compile, the time left is not
+            known. Default: 0.
     """
 
     def __init__(
@@ -101,9 +105,10 @@ class ProgressBar(_Progress):
         self._bar.bar_format = self._format()
         self._bar.set_postfix_str(self._metrics(), refresh=False)
         self._bar.update(self._trainer.collected_frames - self._bar.n)
+        self._is_timed = self._learns()
 
     def _format(self) -> str:
-        return _BAR.replace("LEFT", "{remaining}" if self._learns() else "?")
+        return _BAR.replace("LEFT", "{remaining}" if self._is_timed else "?")
 
     def end(self) -> None:
         """Close the bar: what is printed next stands below it."""
@@ -114,8 +119,8 @@ class ProgressBar(_Progress):
 class PrintProgress(_Progress):
     """Prints now and then how far a run has come, where a progress bar has no terminal.
 
-    A line has the steps so far, the last return and losses, steps per second and the time left. It
-    goes to the standard error, as a bar does.
+    A line has the steps so far, the last return and losses, steps per second and, from the second
+    round of updates on, the time left. It goes to the standard error, as a bar does.
 
     Args:
         total_frames (int): environment steps of the whole run.
@@ -145,17 +150,17 @@ class PrintProgress(_Progress):
     def __call__(self) -> None:
         """Print a line, if one is due."""
         now, frames = time.monotonic(), self._trainer.collected_frames
-        first = self._first
-        if not self._learns():
-            self._first = (now, frames)
+        is_timed, first = self._is_timed, self._first
+        if not is_timed:
+            self._first, self._is_timed = (now, frames), self._learns()
         seconds, done = now - self._last[0], frames - self._last[1]
         ended = frames >= self.total_frames
         if not ended and seconds < self.seconds and done < self.share * self.total_frames:
             return
         self._last = (now, frames)
         speed = (frames - first[1]) / max(now - first[0], 1e-9)
-        left = round(max(self.total_frames - frames, 0) / speed) if speed else 0
-        known = f"{left // 60}:{left % 60:02d}" if self._learns() else "?"
         parts = [f"{frames:,} of {self.total_frames:,} steps", self._metrics()]
-        parts += [f"{speed:.0f} steps/s", f"{known} min left"]
+        parts.append(f"{speed:,.0f} steps/s")
+        if is_timed and not ended:
+            parts.append(f"about {about((self.total_frames - frames) / max(speed, 1e-9))} left")
         print(", ".join(part for part in parts if part), file=sys.stderr, flush=True)
