@@ -45,9 +45,8 @@ def train_and_test(cfg: DictConfig, run_dir: Path, resume: Path | None) -> None:
     run = trainers.build(cfg, run_dir, resume)
     (run_dir / "win_rates.csv").unlink(missing_ok=True)  # of fewer steps
     run.train()
-    frames = run.trainer.collected_frames
-    print(f"\n{frames:,} steps in {time.perf_counter() - start:.0f} s.")
-    files = evaluation.report_win_rates(cfg, run_dir, frames)  # prints the table
+    print(f"\n{run.trainer.collected_frames:,} steps in {time.perf_counter() - start:.0f} s.")
+    files = evaluation.report_win_rates(cfg, run_dir)  # prints the table
     if files:
         print("\nCurves (Figure 3) and what they show:", *(f"  {file}" for file in files), sep="\n")
 

@@ -12,7 +12,7 @@ from torchrl_drigm.__main__ import main
 from torchrl_drigm._source import source
 from torchrl_drigm.commands import _manifest, _paper_plan, _reproduction, reproduce
 from torchrl_drigm.evaluation.paper import PAPER_TABLES
-from torchrl_drigm.tasks import BuildingTask
+from torchrl_drigm.tasks import BuildingTask, SMAXTask
 from torchrl_drigm.tasks.version import environment_version
 
 pytest.importorskip(
@@ -227,8 +227,22 @@ def test_battles_are_one_job_for_each_run():
 
 def test_parts_name_suites_that_there_are():
     for part, suites in reproduce.PARTS.items():
-        for suite in suites.values():
-            assert part == "battles" or suite in BuildingTask.suites
+        task = SMAXTask if part == "battles" else BuildingTask
+        assert set(suites) <= set(task.suites)
+
+
+@pytest.mark.smax
+def test_battles_are_trained_played_and_told(tmp_path, monkeypatch):
+    pytest.importorskip("jaxmarl", reason='needs jaxmarl: pip install "torchrl_drigm[smax]"')
+    monkeypatch.setitem(reproduce.PARTS, "battles", ("noise",))  # of two shifts: JAX compiles each
+    words = ["--part", "battles", "--mixers", "vdn", "--sets", "none", "--seeds", "2"]
+    small = "env.num_envs=2", "env.test_envs=2", "agent.hidden_size=4", "optim.updates_per_batch=1"
+    small += "collector.frames_per_batch=64", "collector.total_frames=64", "evaluation.num_envs=2"
+    words += [word for field in small for word in ("--set", field)]
+    main(["reproduce", *words, "--episodes", "2", "--jobs", "1", "--out", str(tmp_path)])
+    table = pd.read_csv(tmp_path / "results" / "noise.csv")
+    assert list(table["shift"]) == ["clean", "noisy"] * 2 and set(table["seed"]) == {0, 1}
+    assert {p.name for p in (tmp_path / "results").glob("*.png")} >= {"noise.png", "win_rates.png"}
 
 
 @pytest.fixture

@@ -165,6 +165,12 @@ def test_every_evaluation_is_logged(tmp_path, log_interval):
     assert logged["win_rate_noisy"].tolist() == trainer._log_dict["win_rate_noisy"]
 
 
+def test_a_run_shorter_than_an_interval_is_evaluated_at_its_end(tmp_path):
+    build(tmp_path, "evaluation.interval=10_000").train()
+    logged = read_metrics(tmp_path).dropna(subset="win_rate_clean")
+    assert logged["frames"].tolist() == [256]
+
+
 def test_group_dr_is_for_buildings(tmp_path):
     with pytest.raises(ValueError, match="is for buildings"):
         build(tmp_path, "uncertainty=group_dr")

@@ -48,8 +48,8 @@ def _train_and_judge(cfg: DictConfig, run_dir: Path, resume: Path | None, result
     run = build(cfg, run_dir, resume)
     (run_dir / results).unlink(missing_ok=True)  # of fewer steps
     run.train()
-    frames, trained = run.trainer.collected_frames, time.perf_counter()
-    files = report_win_rates(cfg, run_dir, frames) if results == WIN_RATES else judge(run)
+    trained = time.perf_counter()
+    files = report_win_rates(cfg, run_dir) if results == WIN_RATES else judge(run)
     print(f"\nTrained in {trained - start:.0f} s, in all {time.perf_counter() - start:.0f} s.")
     print(f"Left in {run_dir}:", *(f"  {file}" for file in files), sep="\n")
 

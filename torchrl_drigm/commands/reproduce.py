@@ -32,18 +32,18 @@ Call = Callable[[], list[str]]  # says what went wrong
 
 HELP = "train and judge what the paper's tables and figures show"
 
-#: What each part is played in, by protocol: as the paper's numbers were made, and as it says.
-PARTS: dict[str, dict[str, str]] = {
-    "climate": {"": "climate"},  # Figure 2
-    "season": {"paper": "season_paper", "strict": "season_strict"},  # Table 1
-    "climate_season": {"paper": "climate_season_paper", "strict": "climate_season_strict"},
-    "climate16": {"": "climate16"},
-    "physics": {"": "physics"},
-    "sensor": {"": "sensor"},
-    "actuator": {"": "actuator"},
-    BATTLES: {"": "noise_strength"},  # Figures 3 and 4
+PROTOCOLS = ("paper", "strict")  # as the paper's numbers were made, and as its text says
+#: Suites that each part is played in; of those that end in a protocol, the wanted ones.
+PARTS: dict[str, tuple[str, ...]] = {
+    "climate": ("climate",),  # Figure 2
+    "season": ("season_paper", "season_strict"),  # Table 1
+    "climate_season": ("climate_season_paper", "climate_season_strict"),  # Table 2
+    "climate16": ("climate16",),
+    "physics": ("physics",),
+    "sensor": ("sensor",),
+    "actuator": ("actuator",),
+    BATTLES: ("noise_strength", "hard_enemies"),  # Figures 3 and 4, and a shift of the game's
 }
-PROTOCOLS = ("paper", "strict")
 PAPER_PARTS = ("climate", "season", "climate_season")
 PRESETS = ("fast", "paper", "released")
 MIXERS = ("vdn", "qmix", "qtran")
@@ -170,7 +170,8 @@ def _run(
             runs = out / "buildings"
             files += report_suite(runs, suite, out / "results", out / "published", seconds)
     if any(job.config == BATTLES for job, _ in work):
-        files += report_suite(out / BATTLES, PARTS[BATTLES][""], out / "results")
+        for suite in PARTS[BATTLES]:
+            files += report_suite(out / BATTLES, suite, out / "results")
         win_rates([out / BATTLES], out / "results", last=10)
     print("\nWritten:", *(f"  {file}" for file in files), sep="\n")
     if wrong:
@@ -184,8 +185,8 @@ def _suites(parts: Sequence[str], protocol: str | None) -> list[str]:
         >>> _suites(["climate", "season"], None), _suites(["season"], "strict")
         (['climate', 'season_paper', 'season_strict'], ['season_strict'])
     """
-    wanted = ("", protocol) if protocol else ("", *PROTOCOLS)
-    return [s for part in dict.fromkeys(parts) for p, s in PARTS[part].items() if p in wanted]
+    others = tuple(f"_{other}" for other in PROTOCOLS if protocol not in (None, other))
+    return [s for part in dict.fromkeys(parts) for s in PARTS[part] if not s.endswith(others)]
 
 
 def _of_battles(arguments: argparse.Namespace) -> tuple[list[str], list[str]]:
@@ -219,8 +220,7 @@ def _work(arguments: argparse.Namespace, out: Path) -> list[tuple[Job, Played]]:
             seeds,
             arguments.fields,
         )
-        suite = PARTS[BATTLES][""]
-        work += [(job, Played((suite,), arguments.episodes)) for job in jobs]
+        work += [(job, Played(PARTS[BATTLES], arguments.episodes)) for job in jobs]
     return work
 
 

@@ -132,10 +132,10 @@ def training_curve(cfg: DictConfig, run_dir: str | Path, frames: int) -> list[Pa
     return [plot_training_curve(read_metrics(run_dir), Path(run_dir) / "training.png")]
 
 
-def report_win_rates(cfg: DictConfig, run_dir: str | Path, frames: int) -> list[Path]:
+def report_win_rates(cfg: DictConfig, run_dir: str | Path) -> list[Path]:
     """Print the win rates that a run ended with, and leave their curves in its folder."""
     run_dir = Path(run_dir)
-    if cfg.logger != "csv" or frames < cfg.evaluation.interval:
+    if cfg.logger != "csv":
         return []
     win_rates = read_win_rates([run_dir])
     final = final_win_rates(win_rates)

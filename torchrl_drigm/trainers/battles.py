@@ -53,6 +53,8 @@ class EvaluateBattles(TrainerHookBase):
             :func:`~torchrl_drigm.tasks.play`.
         episodes (int): battles per evaluation and environment. Default: 32.
         interval (int): frames between two evaluations. Default: 10,000.
+        total_frames (int, optional): of the run. One that is shorter than an interval is evaluated
+            at its end. Default: only at intervals.
         seed (int, optional): of the battles. Without one, each environment goes on where its last
             evaluation ended: a game of StarCraft II starts anew to be seeded.
     """
@@ -63,19 +65,22 @@ class EvaluateBattles(TrainerHookBase):
         envs: Mapping[str, TransformedEnv],
         episodes: int = 32,
         interval: int = 10_000,
+        total_frames: int | None = None,
         seed: int | None = None,
     ) -> None:
         self.policy = policy
         self.envs = dict(envs)
         self.episodes = episodes
         self.interval = interval
+        self.total_frames = math.inf if total_frames is None else total_frames
         self.seed = seed
         self._next = interval
 
     def __call__(self, batch: TensorDictBase) -> dict[str, float] | None:
         """Play, if an evaluation is due."""
         frames = self._trainer.collected_frames
-        if frames < self._next:
+        is_first = self._next == self.interval
+        if frames < self._next and not (is_first and frames >= self.total_frames):
             return None
         self._next = (frames // self.interval + 1) * self.interval
         rates = {}

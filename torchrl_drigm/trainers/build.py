@@ -159,6 +159,7 @@ def build(
             test_envs,
             episodes=cfg.evaluation.episodes,
             interval=cfg.evaluation.interval,
+            total_frames=cfg.collector.total_frames,
             # a game starts anew to be seeded: there, each test goes on where the last one ended
             seed=cfg.evaluation.seed if task.resumes_mid_episode else None,
         ).register(trainer)
