@@ -9,24 +9,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from torchrl_drigm._machine import processor
 from torchrl_drigm._source import source
 
 PACKAGES = ("torch", "torchrl", "tensordict", "sustaingym")
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.machine())
 
 
 def _version(package: str) -> str:
@@ -42,7 +33,7 @@ def print_header(title: str, threads: str = "") -> None:
     load = f", load average {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
     versions = ", ".join(f"{package} {_version(package)}" for package in PACKAGES)
     print(title)
-    print(f"  {_cpu()}, {os.cpu_count()} cores{load}; {threads}")
+    print(f"  {processor()}, {os.cpu_count()} cores{load}; {threads}")
     print(f"  Python {platform.python_version()}, {versions}")
     print(f"  {source()}, {date.today()}\n", flush=True)
 

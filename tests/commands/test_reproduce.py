@@ -14,6 +14,7 @@ from torchrl_drigm.commands import _manifest, _paper_plan, _reproduction, reprod
 from torchrl_drigm.evaluation.paper import PAPER_TABLES
 from torchrl_drigm.tasks import BuildingTask, SMAXTask
 from torchrl_drigm.tasks.version import environment_version
+from torchrl_drigm.trainers.runs import save_duration
 
 pytest.importorskip(
     "sustaingym", reason='needs sustaingym: pip install "torchrl_drigm[sustaingym]"'
@@ -229,6 +230,16 @@ def test_parts_name_suites_that_there_are():
     for part, suites in reproduce.PARTS.items():
         task = SMAXTask if part == "battles" else BuildingTask
         assert set(suites) <= set(task.suites)
+
+
+def test_hours_of_training_count_what_was_before_a_run_resumed(tmp_path):
+    (job,) = _paper_plan.plan(tmp_path, "fast", ["vdn"], ["none"], [0, 1, 2], controls=False)
+    whole, resumed, _ = job.members()  # the third noted nothing
+    for folder, steps, seconds in ((whole, 100, 60.0), (resumed, 25, 20.0)):
+        folder.mkdir(parents=True)
+        save_duration(folder, frames=100, steps=steps, seconds=seconds, code="x")
+    played = _reproduction.Played(("climate",), 1)
+    assert reproduce._trained([(job, played)]) == 60.0 + 4 * 20.0
 
 
 @pytest.mark.smax

@@ -162,7 +162,8 @@ def _run(
     wrong = _do(calls, arguments.jobs, tuple(arguments.modules))
     if wrong:
         print("\nDiverged, and in no table:", *wrong, sep="\n  ", file=sys.stderr)
-    files, seconds = [], _trained(work)
+    files = []
+    seconds = _trained([(job, played) for job, played in work if job.config != BATTLES])
     for suite in _suites([p for p in arguments.part if p != BATTLES], arguments.protocol):
         if arguments.seeds == 0:
             files += report_published(out / "published", suite, out / "results")
@@ -170,8 +171,9 @@ def _run(
             runs = out / "buildings"
             files += report_suite(runs, suite, out / "results", out / "published", seconds)
     if any(job.config == BATTLES for job, _ in work):
+        seconds = _trained([(job, played) for job, played in work if job.config == BATTLES])
         for suite in PARTS[BATTLES]:
-            files += report_suite(out / BATTLES, suite, out / "results")
+            files += report_suite(out / BATTLES, suite, out / "results", seconds=seconds)
         win_rates([out / BATTLES], out / "results", last=10)
     print("\nWritten:", *(f"  {file}" for file in files), sep="\n")
     if wrong:
@@ -261,9 +263,10 @@ def _announce(work: Sequence[tuple[Job, Played]], arguments: argparse.Namespace,
 
 
 def _trained(work: Sequence[tuple[Job, Played]]) -> float:
-    """Seconds that all runs took, as they noted themselves."""
+    """Seconds that all runs took, as they noted themselves; of resumed ones at their last pace."""
     noted = [read_duration(folder) for job, _ in work for folder in job.members()]
-    return sum(duration["seconds"] for duration in noted if duration is not None)
+    timed = [one for one in noted if one is not None and one["steps"]]
+    return sum(one["seconds"] * one["frames"] / one["steps"] for one in timed)
 
 
 def _do(calls: Sequence[tuple[str, Call]], jobs: int, modules: tuple[str, ...]) -> list[str]:

@@ -10,6 +10,7 @@ import pandas as pd
 from omegaconf import OmegaConf
 
 from torchrl_drigm._files import atomic_path
+from torchrl_drigm._machine import processor
 from torchrl_drigm._source import source
 from torchrl_drigm.evaluation.compare import compare_runs
 from torchrl_drigm.evaluation.controls import GAMMA, HINDSIGHT
@@ -174,7 +175,7 @@ def _provenance(folder: str | Path, compared: pd.DataFrame, seconds: float) -> s
     """What was run where, in the words of a table's caption."""
     runs = [Path(run) for run in compared["run"].unique()]
     frames = sorted({int(read_config(run)["collector.total_frames"]) for run in runs})
-    machine = f"{platform.processor() or 'CPU'}, Python {platform.python_version()}"
+    machine = f"{processor()}, Python {platform.python_version()}"
     codes = dict.fromkeys(filter(None, map(read_code, runs)))
     version = environment_version(_task_of(compared).packages)
     trained = f"trained at {', '.join(codes)}, tables made" if codes else "tables made"
