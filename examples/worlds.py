@@ -94,6 +94,8 @@ BUILDING_GRIDS = {
     "worst_value": -20.0,  # a team that earns -30 a step, 2 °C off in each zone, as in preset=fast
     "tv": (0.05, 0.1, 0.2, 0.4),
     "cvar": (0.3, 0.5, 0.67, 0.8),
+    # what a failure costs in its own step counts, and the dual number has little to learn
+    "of_sets": ("uncertainty.joint_with_reward=true",),
     "of_duals": ("uncertainty.dual_lr=1e-2", "uncertainty.dual_hidden_size=128"),
 }
 WORLDS = {
