@@ -215,3 +215,13 @@ def test_the_released_configuration_differs_from_the_text_where_it_says_so():
         # the same ratios
         *("target.interval", "collector.frames_per_batch"),
     }
+
+
+def test_cvar_of_fast_is_joint_with_the_reward():
+    """Its dual network has nothing to learn then where the outcome is certain."""
+    joint = {
+        (preset, name): composed(preset, f"uncertainty={name}").uncertainty.joint_with_reward
+        for preset in CONFIGS
+        for name in ("contamination", "tv", "cvar", "kl", "chi2")
+    }
+    assert [which for which, is_joint in joint.items() if is_joint] == [("fast", "cvar")]

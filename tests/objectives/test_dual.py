@@ -4,6 +4,7 @@ import re
 
 import pytest
 import torch
+from tensordict import TensorDict
 from tensordict.utils import unravel_key
 from torch import nn
 
@@ -19,9 +20,7 @@ from tests.objectives.conftest import (
 )
 from tests.objectives.single_samples import draw_steps
 from torchrl_drigm.modules import DualNetwork
-from torchrl_drigm.objectives.value import (
-    worst_case_expectation,
-)
+from torchrl_drigm.objectives.value import RobustTD0, worst_case_expectation
 from torchrl_drigm.uncertainty import KL, ChiSquared, CVaR
 
 
@@ -257,3 +256,27 @@ class TestSetsOfThePackage:
             ValueError, match=rf"entries that are not finite in {re.escape(repr(key))}"
         ):
             loss(data)
+
+
+class TestWhatIsLeftToLearn:
+    """Of an outcome that is certain, by a dual network that still says 0 (docs/theory.md)."""
+
+    REWARD, NEXT = torch.tensor([[3.0], [-1.0]]), torch.tensor([[10.0], [10.0]])
+    VALUE = torch.tensor([[12.0], [8.0]])  # r + 0.9 V'
+
+    def target(self, uncertainty):
+        estimator = RobustTD0(uncertainty, gamma=0.9)
+        never = torch.zeros(2, 1, dtype=torch.bool)
+        data = {"next": {"reward": self.REWARD, "done": never, "terminated": never}}
+        numbers = estimator.dual_around(torch.zeros(2, 1), self.VALUE)
+        data = TensorDict(data, [2])
+        return estimator.value_estimate(data, next_value=self.NEXT, dual_value=numbers)
+
+    def test_nothing_where_the_set_is_joint_with_the_reward(self):
+        found = self.target(CVaR(rho=0.5, joint_with_reward=True))
+        torch.testing.assert_close(found, self.VALUE)
+
+    def test_the_reward_where_it_is_one_of_the_next_state_alone(self):
+        # 12 is above 10: 12 - 2 / 0.5; 8 is below it, and the target what it says
+        expected = torch.tensor([[3.0 + 0.9 * 8.0], [-1.0 + 0.9 * 8.0]])
+        torch.testing.assert_close(self.target(CVaR(rho=0.5)), expected)
