@@ -54,8 +54,7 @@ class TestTypes:
     @pytest.mark.parametrize("joint", [True, False], ids=["joint with reward", "next state alone"])
     @pytest.mark.parametrize("name", ["contamination", "tv", "cvar", "kl", "chi2"])
     def test_every_set_can_be_joint_with_the_reward(self, name, joint):
-        asked = ["uncertainty.joint_with_reward=true"] if joint else []
-        cfg = compose_config(f"uncertainty={name}", *asked)
+        cfg = compose_config(f"uncertainty={name}", f"uncertainty.joint_with_reward={joint}")
         assert make_uncertainty(cfg).joint_with_reward is joint
 
     def test_an_untyped_copy_is_the_same_run(self):
