@@ -198,4 +198,4 @@ def test_every_run_has_a_config(worlds, world, method):
     assert cfg.optim.gamma == (values[-1] if method == "nominal" else world.gammas[0])
     if field == "uncertainty.rho":
         assert cfg.uncertainty.rho == values[-1]
-        assert cfg.uncertainty.joint_with_reward == (world.config == "torchrl")
+        assert cfg.uncertainty.joint_with_reward
