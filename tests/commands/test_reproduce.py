@@ -206,6 +206,7 @@ GAMMAS = (0.997, 0.94715, 0.8973, 0.7976, 0.6979, 0.4985)
         (["--preset", "best"], "invalid choice: 'best'"),
         (["--seeds", "0"], "--seeds=0 must be at least 1"),
         (["--part", "battles", "--mixers", "qtran"], "battles have no qtran"),
+        (["--part", "battles", "--set", "logger=tensorboard"], "battles are read from logger=csv"),
         (["--set", "optim.learning_rate=1"], "learning_rate"),
         (["--set", "mixer=qmix"], "--set mixer=qmix: the plan itself sets"),
     ],

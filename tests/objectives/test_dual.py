@@ -20,7 +20,7 @@ from tests.objectives.conftest import (
 )
 from tests.objectives.single_samples import draw_steps
 from torchrl_drigm.modules import DualNetwork
-from torchrl_drigm.objectives.value import RobustTD0, worst_case_expectation
+from torchrl_drigm.objectives.value import RobustTD0, RobustTDLambda, worst_case_expectation
 from torchrl_drigm.uncertainty import KL, ChiSquared, CVaR
 
 
@@ -272,9 +272,23 @@ class TestWhatIsLeftToLearn:
         data = TensorDict(data, [2])
         return estimator.value_estimate(data, next_value=self.NEXT, dual_value=numbers)
 
-    def test_nothing_where_the_set_is_joint_with_the_reward(self):
-        found = self.target(CVaR(rho=0.5, joint_with_reward=True))
+    @pytest.mark.parametrize("rho", [0.0, 0.2, 0.5, 0.9])
+    def test_nothing_where_the_set_is_joint_with_the_reward(self, rho):
+        found = self.target(CVaR(rho, joint_with_reward=True))
         torch.testing.assert_close(found, self.VALUE)
+
+    @pytest.mark.parametrize("lmbda", [0.0, 0.5, 1.0])
+    def test_nothing_over_several_steps(self, lmbda):
+        """A reward of 1 for ever is worth 10."""
+        estimator = RobustTDLambda(CVaR(0.5, joint_with_reward=True), gamma=0.9, lmbda=lmbda)
+        value, never = torch.full((1, 6, 1), 10.0), torch.zeros(1, 6, 1, dtype=torch.bool)
+        data = {"reward": torch.ones(1, 6, 1), "done": never, "terminated": never}
+        found = estimator.value_estimate(
+            TensorDict({"next": data}, [1, 6]),
+            next_value=value,
+            dual_value=estimator.dual_around(torch.zeros(1, 6, 1), value),
+        )
+        torch.testing.assert_close(found, value)
 
     def test_the_reward_where_it_is_one_of_the_next_state_alone(self):
         # 12 is above 10: 12 - 2 / 0.5; 8 is below it, and the target what it says

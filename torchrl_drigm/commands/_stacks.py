@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from torchrl_drigm._times import about
+from torchrl_drigm._times import Pace, about
 from torchrl_drigm.commands._members import StackError, members_of, stack_overrides
 from torchrl_drigm.commands._runs import judge
 from torchrl_drigm.evaluation.files import results_of
@@ -110,26 +110,20 @@ class _Progress:
     def __init__(self, stack: Stack, wanted: bool) -> None:
         self.stack = stack
         self.wanted = wanted
-        self.is_timed = False  # whether there was a round of updates: the first one may compile
-        self.first = self.last = (time.monotonic(), stack.frames)
+        loop = stack.cfg.collector
+        self.pace = Pace(stack.frames, loop.total_frames, loop.init_random_frames)
+        self.last = time.monotonic()
         if wanted and stack.frames:
             total = stack.cfg.collector.total_frames
             print(f"resuming at step {stack.frames:,} of {total:,}", flush=True)
 
     def __call__(self, frames: int) -> None:
         total, now = self.stack.cfg.collector.total_frames, time.monotonic()
-        is_timed, first = self.is_timed, self.first
-        if not is_timed:
-            self.first = now, frames
-            self.is_timed = frames >= self.stack.cfg.collector.init_random_frames
-        due = now - self.last[0] >= 10.0 or frames >= total
-        if not self.wanted or not due:
+        speed, left = self.pace.at(frames)
+        if not self.wanted or (now - self.last < 10.0 and frames < total):
             return
-        self.last = (now, frames)
-        speed = (frames - first[1]) / max(now - first[0], 1e-9)
+        self.last = now
         n_runs = len(self.stack.runs)
         of_runs = f"each of {n_runs} runs" if n_runs > 1 else "1 run"
         told = f"{frames:,} of {total:,} steps of {of_runs}, {n_runs * speed:,.0f} steps/s in all"
-        if is_timed and frames < total:
-            told += f", about {about((total - frames) / speed)} left"
-        print(told, flush=True)
+        print(told if left is None else f"{told}, about {about(left)} left", flush=True)

@@ -143,7 +143,11 @@ def _check(arguments: argparse.Namespace, out: Path) -> None:
         raise ValueError("nothing is left to train: battles have no qtran and no group_dr.")
     if BATTLES in arguments.part and mixers and sets:
         chosen = f"mixer={mixers[0]}", f"uncertainty={sets[0]}"
-        compose_config(*chosen, *arguments.fields, config=BATTLES)
+        cfg = compose_config(*chosen, *arguments.fields, config=BATTLES)
+        if cfg.logger != "csv":
+            raise ValueError(
+                f"--set logger={cfg.logger}: win rates of battles are read from logger=csv."
+            )
 
 
 def _run(

@@ -10,7 +10,7 @@ from typing import Any
 from torchrl.trainers import Trainer, TrainerHookBase
 from tqdm import tqdm
 
-from torchrl_drigm._times import about
+from torchrl_drigm._times import Pace, about
 
 __all__ = ["PrintProgress", "ProgressBar"]
 
@@ -23,7 +23,6 @@ class _Progress(TrainerHookBase):
     total_frames: int
     return_name: str
     random_frames: int
-    _is_timed = False  # whether there was a round of updates: the first one may compile
 
     def start(self) -> None:
         """Time the run from here on; a resumed one has steps behind it already, and says so."""
@@ -39,10 +38,6 @@ class _Progress(TrainerHookBase):
 
     def end(self) -> None:
         """Show nothing any more."""
-
-    def _learns(self) -> bool:
-        """Whether there are updates already, which most of the time goes into."""
-        return self._trainer.collected_frames >= self.random_frames
 
     def _metrics(self) -> str:
         """The last return and losses."""
@@ -92,6 +87,7 @@ class ProgressBar(_Progress):
         self._bar: tqdm | None = None
 
     def _begin(self, frames: int) -> None:
+        self._pace = Pace(frames, self.total_frames, self.random_frames)
         self._bar = tqdm(
             total=self.total_frames,
             initial=frames,
@@ -105,10 +101,10 @@ class ProgressBar(_Progress):
         self._bar.bar_format = self._format()
         self._bar.set_postfix_str(self._metrics(), refresh=False)
         self._bar.update(self._trainer.collected_frames - self._bar.n)
-        self._is_timed = self._learns()
+        self._pace.at(self._trainer.collected_frames)
 
     def _format(self) -> str:
-        return _BAR.replace("LEFT", "{remaining}" if self._is_timed else "?")
+        return _BAR.replace("LEFT", "{remaining}" if self._pace.is_known else "?")
 
     def end(self) -> None:
         """Close the bar: what is printed next stands below it."""
@@ -145,22 +141,18 @@ class PrintProgress(_Progress):
         self.random_frames = random_frames
 
     def _begin(self, frames: int) -> None:
-        self._first = self._last = (time.monotonic(), frames)
+        self._pace = Pace(frames, self.total_frames, self.random_frames)
+        self._last = (time.monotonic(), frames)
 
     def __call__(self) -> None:
         """Print a line, if one is due."""
         now, frames = time.monotonic(), self._trainer.collected_frames
-        is_timed, first = self._is_timed, self._first
-        if not is_timed:
-            self._first, self._is_timed = (now, frames), self._learns()
+        speed, left = self._pace.at(frames)
         seconds, done = now - self._last[0], frames - self._last[1]
         ended = frames >= self.total_frames
         if not ended and seconds < self.seconds and done < self.share * self.total_frames:
             return
         self._last = (now, frames)
-        speed = (frames - first[1]) / max(now - first[0], 1e-9)
         parts = [f"{frames:,} of {self.total_frames:,} steps", self._metrics()]
-        parts.append(f"{speed:,.0f} steps/s")
-        if is_timed and not ended:
-            parts.append(f"about {about((self.total_frames - frames) / max(speed, 1e-9))} left")
+        parts += [f"{speed:,.0f} steps/s", "" if left is None else f"about {about(left)} left"]
         print(", ".join(part for part in parts if part), file=sys.stderr, flush=True)
