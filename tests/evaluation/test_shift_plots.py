@@ -75,6 +75,22 @@ def test_shifts_along_an_axis_are_curves_over_their_levels(figures, tmp_path):
         assert list(x) == [1.0, 2.0] and list(y) == pytest.approx([0.6, 0.7])
 
 
+@pytest.mark.parametrize("axis", [None, "power"])
+def test_points_are_joined_from_left_to_right(axis, figures, tmp_path):
+    """Whatever order a policy's rows have: those of the best discount are in none."""
+    table = rows(axis=lambda _: axis, level=float) if axis else rows()
+    mixed = table["kind"] != "method"
+    table = pd.concat([table[~mixed], table[mixed].iloc[::-1]])
+    plot_shifts(table, tmp_path / "x.png", "return")
+    for panel in figures[0].axes:
+        lines = [line for line in panel.get_lines() if len(line.get_xdata()) == 2]
+        assert len(lines) >= 4  # two methods, the best discount and the oracle
+        for line in lines:
+            assert list(line.get_xdata()) == sorted(line.get_xdata())
+        (best,) = (line for line in lines if "best" in line.get_label())
+        assert list(best.get_ydata()) == pytest.approx([0.7, 0.6] if axis is None else [0.6, 0.7])
+
+
 def test_columns_that_are_missing_are_named(tmp_path):
     with pytest.raises(ValueError, match="lacks the columns"):
         plot_shifts(rows().drop(columns="kind"), tmp_path / "x.png", "return")

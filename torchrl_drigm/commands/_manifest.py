@@ -1,8 +1,8 @@
-"""What all runs of a reproduction have in common, and ``--set`` may say of it."""
+"""What all runs of a reproduction have in common."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +11,7 @@ from omegaconf import OmegaConf
 from torchrl_drigm._files import atomic_path
 from torchrl_drigm.tasks.version import environment_version
 
-__all__ = ["check_fields", "check_manifest"]
-
-# what --set may not change
-PLANNED = ("preset", "mixer", "uncertainty", "uncertainty.name", "mixer.name", "seed")
-PLANNED = (*PLANNED, "optim.gamma", "evaluation.episodes", "evaluation.suite")
-
-
-def check_fields(fields: Sequence[str]) -> None:
-    """Refuse overrides of what the plan itself sets.
-
-    Raises:
-        ValueError: naming the override.
-    """
-    if taken := [field for field in fields if field.partition("=")[0].lstrip("+~") in PLANNED]:
-        raise ValueError(
-            f"--set {taken[0]}: the plan itself sets {', '.join(PLANNED)}; see --preset, --mixers, "
-            "--sets, --seeds and --episodes."
-        )
+__all__ = ["check_manifest"]
 
 
 def check_manifest(out: Path, settings: Mapping[str, Any], write: bool) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from torchrl_drigm.commands._members import members_of, stack_overrides
+from torchrl_drigm.commands._planned_fields import fields_of
 from torchrl_drigm.config import compose_config
 from torchrl_drigm.config.schema_uncertainty import GROUP_DR
 from torchrl_drigm.evaluation.controls import control_discounts, has_controls
@@ -72,7 +73,7 @@ def plan(
         seeds (sequence of int): of every algorithm.
         controls (bool): whether nominal runs with the other discounts of the robust ones' controls
             are trained too.
-        extra (sequence of str): further overrides of all runs.
+        extra (sequence of str): further overrides, of all runs that have these fields.
 
     Examples:
         >>> jobs = plan(Path("out"), "fast", ["vdn"], ["none", "tv"], [0, 1], controls=True)
@@ -89,7 +90,7 @@ def plan(
         return Job(
             out / f"{mixer}_{name}".replace(" ", "_"),
             "building",
-            (*fixed, *extra, *fields, *every),
+            (*fixed, *fields_of(extra, "building", mixer, kind), *fields, *every),
             f"{mixer} {name}",
         )
 
@@ -141,7 +142,7 @@ def plan_battles(
         mixers (sequence of str): names.
         sets (sequence of str): names of uncertainty sets.
         seeds (sequence of int): of every algorithm.
-        extra (sequence of str): further overrides of all runs.
+        extra (sequence of str): further overrides, of all runs that have these fields.
 
     Examples:
         >>> job, = plan_battles(Path("out"), ["vdn"], ["tv"], [3], [])
@@ -152,7 +153,10 @@ def plan_battles(
         Job(
             out / f"{mixer}_{kind}",
             BATTLES,
-            (f"mixer={mixer}", f"uncertainty={kind}", *extra, f"seed=[{seed}]"),
+            (
+                *(f"mixer={mixer}", f"uncertainty={kind}"),
+                *(*fields_of(extra, BATTLES, mixer, kind), f"seed=[{seed}]"),
+            ),
             f"battles {mixer} {kind} {seed}",
         )
         for seed in seeds  # whoever stops early has whole seeds

@@ -24,7 +24,7 @@ from torchrl_drigm.config.names import check_names
 from torchrl_drigm.tasks._outlines import outline_of
 from torchrl_drigm.tasks.suites import check_battles, read_suite
 
-__all__ = ["refuse", "refuse_config", "refuse_with_torch"]
+__all__ = ["composed", "refuse", "refuse_config", "refuse_with_torch"]
 
 # whose environments have random numbers of each run's own, which need not be looked at
 SEEDED = ("building", "evcharging", "harvest", "machines", "drones")
@@ -55,7 +55,7 @@ def refuse(
     search = [] if config_dir is None else [f"hydra.searchpath=[file://{config_dir}]"]
     found, folders = [], []
     for words in itertools.islice(_swept(overrides), SWEPT) if sweep else [overrides]:
-        cfg = _composed([*search, *words], config)
+        cfg = composed([*search, *words], config)
         if script != config and ("interval" in cfg.evaluation) != (script == "battles"):
             raise ValueError(
                 f"{config!r} is no config for this: its teams are tested "
@@ -78,8 +78,17 @@ def refuse(
     return found
 
 
-def _composed(words: Sequence[str], config: str) -> DictConfig:
-    """The config, unless there is no such field: then the names that there are."""
+def composed(words: Sequence[str], config: str) -> DictConfig:
+    """The config, unless there is no such field: then the names that there are.
+
+    Args:
+        words (sequence of str): overrides in Hydra's grammar.
+        config (str): name of the config.
+
+    Raises:
+        ValueError: for a field that there is not, with those that there are.
+        hydra.errors.HydraException: for what else does not compose.
+    """
     try:
         return compose_config(*words, config=config)
     except ConfigCompositionException as error:

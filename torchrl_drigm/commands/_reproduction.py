@@ -7,9 +7,10 @@ import io
 import re
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import TextIO
 
@@ -38,6 +39,7 @@ from torchrl_drigm.trainers.released_folder import find_released
 
 __all__ = [
     "Played",
+    "check_published",
     "check_results",
     "find_published",
     "run_job",
@@ -104,9 +106,32 @@ def check_results(members: Mapping[Path, DictConfig], played: Played) -> None:
     """
     for folder, cfg in members.items():
         locate_run(cfg, folder)
-        packages = make_task(cfg).packages
+        task = make_task(cfg)
         for suite in played.suites:
-            is_played(result_file(folder, cfg, suite), played.episodes, packages)
+            is_played(result_file(folder, cfg, suite), played.episodes, task, suite)
+
+
+def check_published(place: Path, played: Played) -> None:
+    """Refuse, before anything is trained, results of published networks that will not fit.
+
+    Args:
+        place (Path): folder of their results.
+        played (Played): where they are to play.
+
+    Raises:
+        ValueError: as :func:`check_results`.
+    """
+    _waiting(place, played)
+
+
+def _waiting(place: Path, played: Played) -> dict[str, Path]:
+    """The suites that published networks have not played, and the files of their results."""
+    files = {suite: place / evaluation_file(suite) for suite in played.suites}
+    return {
+        suite: file
+        for suite, file in files.items()
+        if not is_played(file, played.episodes, BuildingTask, suite, references=())
+    }
 
 
 class _Now(io.TextIOBase):
@@ -153,9 +178,7 @@ def run_published(folder: Path, place: Path, seed: int, played: Played) -> list[
         played (Played): where to play.
     """
     torch.set_num_threads(1)
-    files = {suite: place / evaluation_file(suite) for suite in played.suites}
-    packages = BuildingTask.packages
-    waiting = {s: f for s, f in files.items() if not is_played(f, played.episodes, packages)}
+    waiting = _waiting(place, played)
     if not waiting:
         return []
     team, label = load_released_team(folder), released_label(folder)
@@ -163,7 +186,7 @@ def run_published(folder: Path, place: Path, seed: int, played: Played) -> list[
         rows = evaluate_all(
             {label: team}, team.task, suite, episodes=played.episodes, seed=TEST_SEED
         )
-        version = environment_version(packages)
+        version = environment_version(BuildingTask.packages)
         save_results(rows.assign(seed=seed, environment=version), file)
     return []
 
@@ -201,8 +224,8 @@ def result_file(folder: Path, cfg: DictConfig, suite: str) -> Path:
 def play_run(folder: Path, cfg: DictConfig, played: Played) -> None:
     """Play the team of a run in the suites that it has no results of; references beside it."""
     files = {suite: result_file(folder, cfg, suite) for suite in played.suites}
-    packages = make_task(cfg).packages
-    waiting = {s: f for s, f in files.items() if not is_played(f, played.episodes, packages)}
+    task = make_task(cfg)
+    waiting = {s: f for s, f in files.items() if not is_played(f, played.episodes, task, s)}
     if not waiting:
         return
     team = load_team(folder)
@@ -215,17 +238,26 @@ def play_run(folder: Path, cfg: DictConfig, played: Played) -> None:
             seed=TEST_SEED,
         )
         rows = pd.concat([own, _references(suite, played.episodes, _Task(team.task))])
-        rows["environment"] = environment_version(packages)
+        rows["environment"] = environment_version(task.packages)
         save_results(rows, file)
 
 
-def is_played(file: Path, episodes: int, packages: Sequence[str]) -> bool:
+def is_played(
+    file: Path,
+    episodes: int,
+    task: Task | type[Task],
+    suite: str,
+    references: Collection[str] | None = None,
+) -> bool:
     """Whether a file has whole results.
 
     Args:
         file (Path): the file.
         episodes (int): of each shift.
-        packages (sequence of str): those of the simulator.
+        task (Task, or its class): what was played.
+        suite (str): name of one of its suites, every shift of which has to be there.
+        references (collection of str): policies that have to be there beside the first. Default:
+            those of the task that do not learn.
 
     Raises:
         ValueError: for a file that is torn, or of another version of the environment or number of
@@ -240,7 +272,9 @@ def is_played(file: Path, episodes: int, packages: Sequence[str]) -> bool:
     missing = [c for c in ("policy", "shift", "return", "environment") if c not in rows]
     if missing or rows.empty:
         raise ValueError(f"{file} lacks {missing or 'rows'}: it is no result of this. {way}")
-    version = environment_version(packages)
+    if rows[["policy", "shift", "return"]].isna().any(axis=None):
+        raise ValueError(f"{file} has empty cells. {way}")
+    version = environment_version(task.packages)
     versions = set(rows["environment"].astype(str)) - {version}
     if versions:
         raise ValueError(
@@ -248,8 +282,14 @@ def is_played(file: Path, episodes: int, packages: Sequence[str]) -> bool:
             f"{version!r}. {way}"
         )
     counts = rows.groupby(["policy", "shift"]).size()
-    if (counts != episodes).any():
-        (policy, shift), n = next(iter(counts[counts != episodes].items()))
+    # a file that was cut at the end of a line is no shorter anywhere: it lacks shifts, or policies
+    beside = task.references if references is None else references
+    policies = dict.fromkeys([*rows["policy"], *beside])
+    shifts = dict.fromkeys([*(shift["name"] for shift in task.suites[suite]), *rows["shift"]])
+    for policy, shift in product(policies, shifts):
+        n = counts.get((policy, shift), 0)
+        if n == episodes:
+            continue
         raise ValueError(
             f"{file} has {n} episodes of {policy!r} in {shift!r}, and {episodes} were asked for. "
             f"{way}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -16,12 +17,12 @@ from hydra.errors import HydraException
 from torchrl_drigm._files import check_place
 from torchrl_drigm._times import about
 from torchrl_drigm.commands._checks import check_at_least, check_out
-from torchrl_drigm.commands._manifest import check_fields, check_manifest
+from torchrl_drigm.commands._manifest import check_manifest
 from torchrl_drigm.commands._paper_plan import BATTLES, Job, plan, plan_battles
-from torchrl_drigm.config import compose_config
+from torchrl_drigm.commands._planned_fields import check_fields
 from torchrl_drigm.evaluation.files import results_of
 from torchrl_drigm.trainers.released_folder import find_released
-from torchrl_drigm.trainers.runs import is_done, read_duration
+from torchrl_drigm.trainers.runs import is_done
 
 if TYPE_CHECKING:
     from torchrl_drigm.commands._reproduction import Played
@@ -49,8 +50,8 @@ PRESETS = ("fast", "paper", "released")
 MIXERS = ("vdn", "qmix", "qtran")
 SETS = ("none", "contamination", "tv", "cvar", "group_dr")
 BATTLE_SETS = ("none", "contamination", "tv", "cvar")
-# Seconds of one core that a run took on a 2-core Intel Xeon, in a stack where it can be in one
-SECONDS = {"fast": 12.0, "fast qtran": 85.0, "paper": 1600.0, "released": 1600.0, BATTLES: 1500.0}
+# Milliseconds of one core that a step took on a 2-core Intel Xeon, in stacks of what can be in one
+MS = {"fast": 0.15, "fast qtran": 1.06, "paper": 9.3, "released": 9.3, BATTLES: 1.5}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -93,7 +94,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--set", action="append", default=[], metavar="FIELD=VALUE", dest="fields",
-        help="a further field of all runs' configs, such as compile=true; may be repeated",
+        help="a further field of all runs that have it, such as compile=true or "
+        "uncertainty.rho=0.1; may be repeated",
     )  # fmt: skip
     parser.add_argument(
         "--published", type=Path, metavar="FOLDER",
@@ -105,6 +107,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> None:
     """Plan, train, play, report."""
+    for name in ("part", "mixers", "sets"):
+        setattr(arguments, name, list(dict.fromkeys(getattr(arguments, name))))
     out = arguments.out or Path("runs") / "reproduce" / arguments.preset
     settings = {name: getattr(arguments, name) for name in ("preset", "fields", "episodes")}
     try:
@@ -127,27 +131,27 @@ def _check(arguments: argparse.Namespace, out: Path) -> None:
     check_at_least("--seeds", arguments.seeds, 1 if arguments.published is None else 0)
     check_at_least("--episodes", arguments.episodes, 1)
     check_at_least("--jobs", arguments.jobs, 1)
-    check_fields(arguments.fields)
     check_out(arguments.out)
     if arguments.out is None and not arguments.dry_run:
         check_place(f"{out}", out)
     if arguments.published is not None:
         find_released(arguments.published)
     mixers, sets = _of_battles(arguments)
+    only_battles = set(arguments.part) == {BATTLES}
     if not arguments.seeds:
+        if only_battles:
+            raise ValueError("--seeds=0: of battles there are no published networks to play.")
         return
-    if set(arguments.part) != {BATTLES}:
-        chosen = f"mixer={arguments.mixers[0]}", f"uncertainty={arguments.sets[0]}"
-        compose_config(f"preset={arguments.preset}", *chosen, *arguments.fields)
+    if not only_battles:
+        preset = [f"preset={arguments.preset}"]
+        check_fields(arguments.fields, "building", arguments.mixers, arguments.sets, preset)
     elif not mixers or not sets:
         raise ValueError("nothing is left to train: battles have no qtran and no group_dr.")
     if BATTLES in arguments.part and mixers and sets:
-        chosen = f"mixer={mixers[0]}", f"uncertainty={sets[0]}"
-        cfg = compose_config(*chosen, *arguments.fields, config=BATTLES)
-        if cfg.logger != "csv":
-            raise ValueError(
-                f"--set logger={cfg.logger}: win rates of battles are read from logger=csv."
-            )
+        for field in arguments.fields:
+            if field.lstrip("+").startswith("logger=") and not field.endswith("=csv"):
+                raise ValueError(f"--set {field}: win rates of battles are read from logger=csv.")
+        check_fields(arguments.fields, BATTLES, mixers, sets)
 
 
 def _run(
@@ -166,22 +170,37 @@ def _run(
     wrong = _do(calls, arguments.jobs, tuple(arguments.modules))
     if wrong:
         print("\nDiverged, and in no table:", *wrong, sep="\n  ", file=sys.stderr)
-    files = []
-    seconds = _trained([(job, played) for job, played in work if job.config != BATTLES])
+    files, command = [], _command(arguments)
     for suite in _suites([p for p in arguments.part if p != BATTLES], arguments.protocol):
         if arguments.seeds == 0:
-            files += report_published(out / "published", suite, out / "results")
+            files += report_published(out / "published", suite, out / "results", command)
         else:
-            runs = out / "buildings"
-            files += report_suite(runs, suite, out / "results", out / "published", seconds)
+            runs, title = out / "buildings", f"preset={arguments.preset}: {suite}"
+            told = title, command
+            files += report_suite(runs, suite, out / "results", out / "published", *told)
     if any(job.config == BATTLES for job, _ in work):
-        seconds = _trained([(job, played) for job, played in work if job.config == BATTLES])
         for suite in PARTS[BATTLES]:
-            files += report_suite(out / BATTLES, suite, out / "results", seconds=seconds)
+            told = f"{BATTLES}: {suite}", command
+            files += report_suite(out / BATTLES, suite, out / "results", None, *told)
         win_rates([out / BATTLES], out / "results", last=10)
     print("\nWritten:", *(f"  {file}" for file in files), sep="\n")
     if wrong:
         raise SystemExit(1)
+
+
+def _command(arguments: argparse.Namespace) -> str:
+    """What makes these results, whatever a default becomes."""
+    lists = ("part", "mixers", "sets") if arguments.seeds else ("part",)
+    words = ["reproduce", "--preset", arguments.preset]
+    for name in lists:
+        words += [f"--{name}", *getattr(arguments, name)]
+    for name in ("protocol", "seeds", "episodes", "published"):
+        if (value := getattr(arguments, name)) is not None:
+            words += [f"--{name}", "FOLDER" if name == "published" else str(value)]
+    words += ["--no-controls"] if arguments.no_controls else []
+    for field in arguments.fields:
+        words += ["--set", field]
+    return f"python -m torchrl_drigm {shlex.join(words)}"
 
 
 def _suites(parts: Sequence[str], protocol: str | None) -> list[str]:
@@ -232,7 +251,12 @@ def _work(arguments: argparse.Namespace, out: Path) -> list[tuple[Job, Played]]:
 
 def _published(arguments: argparse.Namespace, out: Path) -> list[tuple[str, Call]]:
     """What plays published networks."""
-    from torchrl_drigm.commands._reproduction import Played, find_published, run_published
+    from torchrl_drigm.commands._reproduction import (
+        Played,
+        check_published,
+        find_published,
+        run_published,
+    )
 
     suites = _suites([p for p in arguments.part if p != BATTLES], arguments.protocol)
     if arguments.published is None or not suites:
@@ -241,6 +265,7 @@ def _published(arguments: argparse.Namespace, out: Path) -> list[tuple[str, Call
     calls = []
     for folder, seed in find_published(arguments.published):
         place = out / "published" / folder.relative_to(arguments.published)
+        check_published(place, played)
         calls.append((str(place), partial(run_published, folder, place, seed, played)))
     return calls
 
@@ -248,29 +273,25 @@ def _published(arguments: argparse.Namespace, out: Path) -> list[tuple[str, Call
 def _announce(work: Sequence[tuple[Job, Played]], arguments: argparse.Namespace, out: Path) -> None:
     from torchrl_drigm.commands._reproduction import check_results
 
-    n_runs, seconds = 0, 0.0
+    n_runs, n_jobs, seconds = 0, 0, 0.0
     for job, played in work:
         members = job.members()
         check_results(members, played)  # of all, before anything is trained
-        left = sum(not is_done(cfg, folder, results_of(cfg)) for folder, cfg in members.items())
+        left = [cfg for place, cfg in members.items() if not is_done(cfg, place, results_of(cfg))]
         if arguments.dry_run:
-            print(f"{job.label:28s} {left:3d} of {len(members)} runs to train  {job.folder}")
-        n_runs += left
+            print(f"{job.label:28s} {len(left):3d} of {len(members)} runs to train  {job.folder}")
+        n_runs += len(left)
+        n_jobs += bool(left)
         kind = BATTLES if job.config == BATTLES else arguments.preset
         mixer = job.label.split()[0]
-        seconds += left * SECONDS.get(f"{kind} {mixer}", SECONDS[kind])
+        steps = sum(cfg.collector.total_frames for cfg in left)
+        seconds += steps * MS.get(f"{kind} {mixer}", MS[kind]) / 1000
+    seconds /= max(1, min(arguments.jobs, n_jobs))
     print(
         f"{n_runs} runs to train in {len(work)} jobs, {arguments.jobs} at a time: about "
-        f"{about(seconds / arguments.jobs)}, by what such runs took on a 2-core Xeon. In {out}.",
+        f"{about(seconds)}, by what such runs took on a 2-core Xeon. In {out}.",
         flush=True,
     )
-
-
-def _trained(work: Sequence[tuple[Job, Played]]) -> float:
-    """Seconds that all runs took, as they noted themselves; of resumed ones at their last pace."""
-    noted = [read_duration(folder) for job, _ in work for folder in job.members()]
-    timed = [one for one in noted if one is not None and one["steps"]]
-    return sum(one["seconds"] * one["frames"] / one["steps"] for one in timed)
 
 
 def _do(calls: Sequence[tuple[str, Call]], jobs: int, modules: tuple[str, ...]) -> list[str]:

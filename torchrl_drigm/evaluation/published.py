@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from pathlib import Path
 
 import pandas as pd
 
 from torchrl_drigm._files import atomic_path
+from torchrl_drigm._machine import processor
 from torchrl_drigm._source import source
 from torchrl_drigm.evaluation.compare import KEYS, evaluation_file
 from torchrl_drigm.evaluation.files import save_results
@@ -22,7 +24,9 @@ PUBLISHED = "published"
 _LABEL = re.compile(r"released (?:(TV|contamination|nominal) (\w+))(?:, ρ = ([\d.]+))?")
 
 
-def report_published(folder: str | Path, suite: str, out: str | Path) -> list[Path]:
+def report_published(
+    folder: str | Path, suite: str, out: str | Path, command: str = ""
+) -> list[Path]:
     """Leave CSV and Markdown of what the published networks alone played in a suite.
 
     Args:
@@ -30,6 +34,7 @@ def report_published(folder: str | Path, suite: str, out: str | Path) -> list[Pa
         suite: its name.
         out: where to write ``SUITE_published.csv`` (a row for each team and shift, the mean over
             the episodes) and ``SUITE_published.md``.
+        command: what played them, to be written down.
 
     Returns:
         The files.
@@ -47,7 +52,9 @@ def report_published(folder: str | Path, suite: str, out: str | Path) -> list[Pa
     parts = [
         f"# {suite}: the published networks",
         f"{label.capitalize()} by shift, mean ± standard error over the runs. "
-        f"{environment_version(BuildingTask.packages)}; {source()}.",
+        f"{environment_version(BuildingTask.packages)}; tables made at {source()}, "
+        f"{date.today().isoformat()} ({processor()}).",
+        *([f"```bash\n{command}\n```"] if command else []),
         by_shift(scores, label),
     ]
     last = scores["shift"].iloc[-1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from torchrl_drigm._machine import processor
 from torchrl_drigm._source import source
 from torchrl_drigm.evaluation.compare import compare_runs
 from torchrl_drigm.evaluation.controls import GAMMA, HINDSIGHT
+from torchrl_drigm.evaluation.curves import severity_areas
 from torchrl_drigm.evaluation.files import save_results
 from torchrl_drigm.evaluation.measures import MEASURES, shown_measure
 from torchrl_drigm.evaluation.methods import mixer_label, read_config
@@ -30,12 +32,17 @@ from torchrl_drigm.evaluation.shift_plots import plot_shifts
 from torchrl_drigm.evaluation.shift_tables import by_shift, cell, over_the_seeds
 from torchrl_drigm.tasks import Task, make_task
 from torchrl_drigm.tasks.version import environment_version
-from torchrl_drigm.trainers.runs import read_code
+from torchrl_drigm.trainers.runs import read_code, read_duration
 from torchrl_drigm.uncertainty import find_set
 
-__all__ = ["report_suite"]
+__all__ = ["report_suite", "training_seconds"]
 
 METHOD, CONTROL, REFERENCE = "method", "control", "reference"
+_MISSING = (
+    "Controls are missing: what nominal training with other discounts gives, which may explain "
+    "these results. On buildings the same command without --no-controls makes them; in battles "
+    "contamination with a worst value of 0 is one, nominal training with γ(1-ρ)."
+)
 
 
 def report_suite(
@@ -43,7 +50,8 @@ def report_suite(
     suite: str,
     out: str | Path,
     published: str | Path | None = None,
-    seconds: float = 0.0,
+    title: str | None = None,
+    command: str = "",
 ) -> list[Path]:
     """Leave CSV, Markdown and a picture of all runs' results in a suite.
 
@@ -53,7 +61,8 @@ def report_suite(
         out: where to write ``SUITE.csv`` (a row for each run and shift, the mean over the
             episodes), ``SUITE.md`` and ``SUITE.png``.
         published: folder with what the paper's published networks played, if there is any.
-        seconds: that the runs were trained for, all together.
+        title: of the Markdown. Default: the suite's name.
+        command: what made the runs, to be written down.
 
     Returns:
         The files.
@@ -71,7 +80,9 @@ def report_suite(
     rows = pd.concat([rows, *published_rows(published, suite, rows)], ignore_index=True)
     keep = [c for c in rows if c in ("return", column) or c not in MEASURES]
     scores = seed_scores(compared)
-    parts = [f"# {suite}", _provenance(folder, compared, seconds)]
+    parts = [f"# {title or suite}", _provenance(folder, compared)]
+    if command:
+        parts += [f"```bash\n{command}\n```"]
     over_seeds = over_the_seeds(rows, column)
     if suite in PAPER_TABLES:
         parts += ["## Beside the paper", _beside(over_seeds, suite)]
@@ -79,12 +90,14 @@ def report_suite(
     parts += [by_shift(over_seeds, label)]
     learned = {name: table for name, table in scores.items() if _is_learned(name, kinds)}
     parts += ["## Over all shifts", format_seeds(summarize_seeds(learned))]
+    if len(areas := _areas(compared)):
+        parts += [f"## Area under the {label} over each axis, divided by its range", areas]
     if controls := compared.attrs["controls"]:
         table = improvements(scores, controls)
         parts += ["## How probably a run is better than one of a control"]
         parts += [format_improvements(table)]
-    if missing := compared.attrs["missing_controls"]:
-        parts += [missing]
+    if compared.attrs["missing_controls"]:
+        parts += [_MISSING]
     out = Path(out)
     with atomic_path(out / f"{suite}.md") as temporary:
         temporary.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
@@ -171,7 +184,27 @@ def _relative(run: str, folder: str | Path) -> str:
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else run
 
 
-def _provenance(folder: str | Path, compared: pd.DataFrame, seconds: float) -> str:
+def _areas(compared: pd.DataFrame) -> str:
+    """A table of the areas under curves, a column for each axis; empty where there is no curve."""
+    if "axis" not in compared:
+        return ""
+    curves = compared[compared["axis"].notna()]
+    curves = curves[curves.groupby("axis")["level"].transform("nunique") > 1]
+    if curves.empty:
+        return ""
+    curves.attrs = compared.attrs
+    areas = severity_areas(curves).groupby(["policy", "axis"], sort=False)["area"]
+    table = areas.agg(mean="mean", standard_error="sem", n="size").reset_index()
+    return by_shift(table.rename(columns={"axis": "shift"}), shown_measure(compared)[1])
+
+
+def training_seconds(runs: Iterable[Path]) -> float:
+    """Seconds that runs took, as they noted themselves; of resumed ones at their last pace."""
+    noted = [one for one in map(read_duration, runs) if one is not None and one["steps"]]
+    return sum(one["seconds"] * one["frames"] / one["steps"] for one in noted)
+
+
+def _provenance(folder: str | Path, compared: pd.DataFrame) -> str:
     """What was run where, in the words of a table's caption."""
     runs = [Path(run) for run in compared["run"].unique()]
     frames = sorted({int(read_config(run)["collector.total_frames"]) for run in runs})
@@ -179,8 +212,10 @@ def _provenance(folder: str | Path, compared: pd.DataFrame, seconds: float) -> s
     codes = dict.fromkeys(filter(None, map(read_code, runs)))
     version = environment_version(_task_of(compared).packages)
     trained = f"trained at {', '.join(codes)}, tables made" if codes else "tables made"
+    seeds = sorted({int(read_config(run)["seed"]) for run in runs})
+    hours = training_seconds(runs) / 3600
     return (
         f"{len(runs)} runs below {Path(folder).name} of {', '.join(f'{n:,}' for n in frames)} "
-        f"steps each, {seconds / 3600:.1f} hours of training in all "
+        f"steps each, seeds {', '.join(map(str, seeds))}, {hours:.1f} hours of training in all "
         f"({machine}). {version}; {trained} at {source()}, {date.today().isoformat()}."
     )

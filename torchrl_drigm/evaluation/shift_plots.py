@@ -125,8 +125,10 @@ def _draw(
     look, lines, n_below = looks(names.values()), cycle(LINES[2:]), 0
     for policy, own in scores.groupby("policy", sort=False):
         kind = own["kind"].iloc[0]
-        own = own.sort_values("level") if axis is not None else own
-        x = own["level"] if axis is not None else own["shift"].map(shifts.index)
+        # points are joined from left to right, whatever order the rows have
+        own = own.assign(x=own["level"] if axis is not None else own["shift"].map(shifts.index))
+        own = own.sort_values("x", kind="stable")
+        x = own["x"]
         if kind == "reference":
             line = next(lines)
             if (own["mean"] >= bottom).all():  # others are no lines to compare with
