@@ -123,7 +123,7 @@ CASES = [
     (("reproduce", "--episodes", "-3"), "--episodes=-3 must be at least 1"),
     (("reproduce", "--jobs", "0"), "--jobs=0 must be at least 1"),
     (("reproduce", "--set", "seed=3"), "--set seed=3: the plan itself sets"),
-    (("reproduce", "--set", "env.moon=3"), "--set: Key 'moon' not in"),
+    (("reproduce", "--set", "env.moon=3"), "env.moon is no field: those there are"),
     (("reproduce", "--published", "nowhere"), "no network_parameter below nowhere"),
     (("reproduce", "--published", "published"), "lacks agent_0_q_network.pt"),
     (("reproduce", "--part", "battles", "--mixers", "qtran"), "nothing is left to train"),
