@@ -1,5 +1,6 @@
 """The command ``reproduce``: what it plans, says and refuses, without training."""
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -108,6 +109,18 @@ def test_the_time_that_it_takes_is_that_of_the_steps_and_processes_there_are(cap
     assert "about 2 h 35 min" in told("none", *alone, "--set", one, "--jobs", "4")
     assert "about 2 h 35 min" in told("none", "tv", *alone, "--set", one, "--jobs", "2")
     assert "about 78 min" in told("none", *alone, "--set", half, "--jobs", "1")
+
+
+def test_the_command_that_is_noted_makes_the_same():
+    parser = argparse.ArgumentParser()
+    reproduce.add_arguments(parser)
+    arguments = parser.parse_args(["--part", "battles", "--seeds", "3", "--set", "compile=true"])
+    words = reproduce._command(arguments).removeprefix("python -m torchrl_drigm reproduce ").split()
+    noted = parser.parse_args(words)
+    assert reproduce._of_battles(noted) == reproduce._of_battles(arguments)
+    assert "qtran" not in words and "group_dr" not in words and "--preset" not in words
+    for name in ("part", "seeds", "episodes", "fields", "no_controls"):
+        assert getattr(noted, name) == getattr(arguments, name)
 
 
 def test_what_is_named_twice_is_done_once(capsys):

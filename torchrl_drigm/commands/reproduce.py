@@ -190,10 +190,13 @@ def _run(
 
 def _command(arguments: argparse.Namespace) -> str:
     """What makes these results, whatever a default becomes."""
-    lists = ("part", "mixers", "sets") if arguments.seeds else ("part",)
+    chosen = {"part": arguments.part, "mixers": arguments.mixers, "sets": arguments.sets}
     words = ["reproduce", "--preset", arguments.preset]
-    for name in lists:
-        words += [f"--{name}", *getattr(arguments, name)]
+    if set(arguments.part) == {BATTLES}:  # which have one preset
+        chosen["mixers"], chosen["sets"] = _of_battles(arguments)
+        words = ["reproduce"]
+    for name, values in chosen.items() if arguments.seeds else [("part", arguments.part)]:
+        words += [f"--{name}", *values]
     for name in ("protocol", "seeds", "episodes", "published"):
         if (value := getattr(arguments, name)) is not None:
             words += [f"--{name}", "FOLDER" if name == "published" else str(value)]
