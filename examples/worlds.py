@@ -53,10 +53,9 @@ class World:
     config: str
     overrides: tuple[str, ...]
     gammas: tuple[float, ...]  # the usual discount first
-    worst_value: float  # of total variation, in units of scaled return
+    worst: tuple[str, ...]  # overrides of runs with a worst value, in units of scaled return
     tv: tuple[float, ...]
     cvar: tuple[float, ...]
-    of_worst: tuple[str, ...] = ()  # overrides of runs with a worst value
     of_sets: tuple[str, ...] = ()  # of runs with a set
     of_duals: tuple[str, ...] = ()  # and of runs with a dual network
     severity: str = "env.failures.severity"
@@ -65,17 +64,16 @@ class World:
     @property
     def methods(self) -> dict[str, tuple[tuple[str, ...], str, tuple[float, ...]]]:
         """Overrides of each method, the field that is tuned, and its values."""
-        worst = (f"uncertainty.worst_value={self.worst_value:g}", *self.of_worst)
         duals = (*self.of_sets, *self.of_duals)
         return {
             "nominal": (("uncertainty=none",), "optim.gamma", self.gammas),
             AT_3: (("uncertainty=none", f"{self.severity}=3.0"), "optim.gamma", self.gammas[:1]),
             "contamination": (
-                ("uncertainty=contamination", *worst, *self.of_sets),
+                ("uncertainty=contamination", *self.worst, *self.of_sets),
                 "uncertainty.rho",
                 self.tv,
             ),
-            "TV": (("uncertainty=tv", *worst, *duals), "uncertainty.rho", self.tv),
+            "TV": (("uncertainty=tv", *self.worst, *duals), "uncertainty.rho", self.tv),
             "CVaR": (("uncertainty=cvar", *duals), "uncertainty.rho", self.cvar),
         }
 
@@ -94,8 +92,7 @@ BUILDING_GRIDS = {
     "gammas": (0.97, 0.9215, 0.873, 0.776, 0.582),
     # -20, a team that earns -30 a step, 2 °C off in each zone, as in preset=fast; in units in which
     # that is 0, where networks start: with -20 itself they have a constant of -18 to learn first
-    "worst_value": 0.0,
-    "of_worst": ("env.reward_loc=0.6",),  # (1 - γ) 20
+    "worst": ("uncertainty.worst_value=0", "env.reward_loc=0.6"),  # (1 - γ) 20
     "tv": (0.05, 0.1, 0.2, 0.4),
     "cvar": (0.3, 0.5, 0.67, 0.8),
     # what a failure costs in its own step counts, and the dual number has little to learn
@@ -114,7 +111,7 @@ WORLDS = {
             *("agent.share_params=true", "agent.agent_id=false"),
         ),
         gammas=(0.95, 0.98, 0.9025, 0.855, 0.76),
-        worst_value=-10.0,  # five collisions of two agents
+        worst=("uncertainty.worst_value=-10",),  # five collisions of two agents
         tv=(0.02, 0.05, 0.1, 0.2),
         cvar=(0.3, 0.5, 0.67, 0.8),
         of_sets=("uncertainty.joint_with_reward=true",),

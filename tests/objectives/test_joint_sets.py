@@ -8,7 +8,14 @@ from tests.objectives.conftest import ENDS, ConstantDual, make_data, table_data,
 from tests.objectives.single_samples import draw_steps
 from tests.sets import LowestShare
 from torchrl_drigm.objectives.value import RobustTD0, RobustTDLambda
-from torchrl_drigm.uncertainty import Contamination, TotalVariation
+from torchrl_drigm.uncertainty import (
+    KL,
+    ChiSquared,
+    Contamination,
+    CVaR,
+    ForcedTotalVariation,
+    TotalVariation,
+)
 
 
 class TestHandWorked:
@@ -93,6 +100,45 @@ def test_a_set_that_moves_with_its_outcomes_is_the_same_where_the_reward_is_no_r
         dual = data["next", "reward"] + 0.9 * eta if joint else eta
         found.append(estimator.value_estimate(data, next_value=next_value, dual_value=dual))
     torch.testing.assert_close(*found)
+
+
+SETS = [
+    Contamination(0.3, -2.0),
+    TotalVariation(0.3, -2.0),
+    ForcedTotalVariation(0.3, -2.0),
+    CVaR(0.3),
+    KL(0.1),
+    ChiSquared(0.1),
+]
+
+
+@pytest.mark.parametrize("lmbda", [None, 0.7])
+@pytest.mark.parametrize("joint", [False, True], ids=["next state", "joint"])
+@pytest.mark.parametrize("nominal", SETS, ids=lambda own: type(own).__name__)
+def test_a_worst_value_may_be_0_in_rewards_that_are_raised(nominal, joint, lmbda):
+    """Rewards raised by (1 - gamma) c raise every value by c, the worst one and duals among them.
+
+    So a set with a worst value of -c is one with a worst value of 0 in other units, where networks
+    need not learn a constant first.
+    """
+    gamma, c = 0.9, 2.0
+    steps, next_value, numbers = make_data(4, 6), *torch.randn(2, 4, 6, 1)
+    for flag in ("done", "terminated"):
+        steps["next", flag] = torch.zeros(4, 6, 1, dtype=torch.bool)
+    lambdas = torch.rand(4, 6, nominal.n_duals - 1) if nominal.n_duals > 1 else next_value[..., :0]
+    targets = []
+    for raised in (0.0, c):
+        own = nominal.replace(joint_with_reward=joint)
+        if own.worst_value is not None:
+            own = own.replace(worst_value=own.worst_value + raised)
+        data = steps.clone()
+        data["next", "reward"] += (1 - gamma) * raised
+        dual = torch.cat([numbers + raised, lambdas], -1) if own.n_duals else None
+        kind = RobustTD0 if lmbda is None else RobustTDLambda
+        estimator = kind(own, gamma=gamma, **({} if lmbda is None else {"lmbda": lmbda}))
+        estimate = {"next_value": next_value + raised, "dual_value": dual}
+        targets.append(estimator.value_estimate(data, **estimate))
+    torch.testing.assert_close(targets[1], targets[0] + c, rtol=1e-4, atol=1e-4)
 
 
 def test_the_dual_learns_the_quantile_of_reward_and_value_together():
