@@ -14,6 +14,8 @@ from tests.fresh_python import ForkServer, FreshPython
 
 # Networks of test size gain nothing from threads, and two beside another busy process lose much.
 torch.set_num_threads(1)
+# As `prepare` has it, of which there is one for all tests of a process.
+torch.set_flush_denormal(True)
 
 # What JAX compiles runs for a second at most, and takes ten to compile as well as it can.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1")

@@ -12,7 +12,11 @@ __all__ = ["prepare"]
 def prepare(cfg: DictConfig) -> None:
     """Give PyTorch a run's number of threads (``threads``) and its seed (``seed``).
 
-    TorchRL then tells of warnings alone.
+    TorchRL then tells of warnings alone, and the processor takes numbers below float32's normal
+    range (1.2e-38) for 0 (:func:`torch.set_flush_denormal`). It computes such ones up to 25 times
+    as slowly, and the mean gradients and squares of weights that get no gradient end there and
+    stay, as the smallest numbers times 0.9 or 0.99 are rounded back to themselves. In no weight
+    does it make a difference: an optimizer adds 1e-8 to what it divides by.
 
     Args:
         cfg (DictConfig): the composed config.
@@ -25,4 +29,5 @@ def prepare(cfg: DictConfig) -> None:
     """
     torchrl_logger.setLevel("WARNING")
     torch.set_num_threads(cfg.threads)
+    torch.set_flush_denormal(True)  # of this thread, and of those that it starts
     torch.manual_seed(cfg.seed)
