@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from omegaconf import DictConfig
 from torchrl import logger as torchrl_logger
@@ -29,5 +30,7 @@ def prepare(cfg: DictConfig) -> None:
     """
     torchrl_logger.setLevel("WARNING")
     torch.set_num_threads(cfg.threads)
+    for dtype in (np.float32, np.float64):
+        np.finfo(dtype)  # looks at the smallest number; NumPy before 2.4 warns where that is 0
     torch.set_flush_denormal(True)  # of this thread, and of those that it starts
     torch.manual_seed(cfg.seed)
