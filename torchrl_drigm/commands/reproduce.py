@@ -134,6 +134,10 @@ def _check(arguments: argparse.Namespace, out: Path) -> None:
     check_out(arguments.out)
     if arguments.out is None and not arguments.dry_run:
         check_place(f"{out}", out)
+    seasons = [part for part in PARTS if any(s.endswith(PROTOCOLS) for s in PARTS[part])]
+    if arguments.protocol is not None and not set(seasons) & set(arguments.part):
+        found = f"--part {' '.join(arguments.part)}"
+        raise ValueError(f"--protocol is of the parts {' and '.join(seasons)}, found {found}.")
     if arguments.published is not None:
         find_released(arguments.published)
     mixers, sets = _of_battles(arguments)
