@@ -118,7 +118,7 @@ CASES = [
     (("export", "run", "--keep", "policy", "--out", "a.pt2"), "--out=a.pt2 must be a folder."),
     (("reproduce", "--part", "winter"), "invalid choice: 'winter'"),
     (("reproduce", "--protocol", "other"), "invalid choice: 'other'"),
-    (("reproduce", "--part", "physics", "--protocol", "strict"), "--protocol is of the parts season"),
+    (("reproduce", "--part", "physics", "--protocol", "strict"), "is of the parts season"),
     (("reproduce", "--preset", "slow"), "invalid choice: 'slow'"),
     (("reproduce", "--seeds", "0"), "--seeds=0 must be at least 1"),
     (("reproduce", "--episodes", "-3"), "--episodes=-3 must be at least 1"),
