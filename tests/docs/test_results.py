@@ -6,6 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from torchrl_drigm.evaluation.paper import PAPER_TABLES
+
 ROOT = Path(__file__).parents[2]
 TUNING, TESTING = (100, 101), (0, 1, 2, 3, 4)
 
@@ -141,3 +143,24 @@ def test_win_rates_of_battles_are_those_of_the_rows(suite):
     for _, own in rows.groupby("policy"):
         won = 100 * own.groupby("shift", sort=False)["won"].agg(["mean", "sem"])
         assert f"| {' | '.join(f'{m:.0f} ± {e:.0f}' for m, e in won.to_numpy())} |\n" in page
+
+
+@pytest.mark.parametrize("preset", ["paper", "released"])
+def test_the_papers_tables_by_its_presets_are_those_of_the_rows(preset):
+    """Each line of the page, and the paper's own number beside ours."""
+    page = (ROOT / "docs" / "reproduce.md").read_text(encoding="utf-8")
+    lines = {}
+    for suite in ("season_paper", "climate_season_paper"):
+        rows = pd.read_csv(ROOT / "docs" / "results" / f"{preset}_{suite}.csv")
+        rows = rows[(rows["kind"] == "method") & rows["shift"].str.contains("days")]
+        for policy, own in rows.groupby("policy"):
+            name = policy.split(" (")[0]  # how many controls there are is said behind it
+            kind, mixer = name.split(",")[0].lower().split(" ")
+            paper, error = PAPER_TABLES[suite][mixer, "none" if kind == "nominal" else kind]
+            mean, own_error = own["normalized_return"].agg(["mean", "sem"])
+            apart = (mean - paper) / (own_error**2 + error**2) ** 0.5
+            cells = f"{mean:.3f} ± {own_error:.3f} ({apart:+.1f}) | {paper:.3f} ± {error:.3f}"
+            lines.setdefault(f"| `preset={preset}`, {name}", []).append(cells)
+    assert len(lines) == page.count(f"| `preset={preset}`, ")
+    for name, cells in lines.items():
+        assert f"{name} | {' | '.join(cells)} |\n" in page
