@@ -12,19 +12,19 @@
 #   compute such numbers slowly, so from then on each step of the optimizer takes longer, of a team
 #   that learns on the CPU without anything else having changed. `torch.set_flush_denormal(True)`
 #   makes them 0; no weight changes by a bit, as 1e-8 is added to what is divided by.
-# Here: `trainers.prepare` calls it, in all commands and examples; docs/your_script.md says so to
-#   those with a script of their own.
+# Here: `trainers.prepare` calls it, for all runs of `python -m torchrl_drigm`; docs/your_script.md
+#   says so to those with a script of their own.
 #
 # Seen on 2026-11-30, Python 3.11, Linux, an Intel Xeon (times depend on it):
 #
-#     Adam, 2,000 steps, flush=False: 100% of the states are not 0, the largest is 4 x 1.4e-45; 0.29 ms a step, then 0.62
-#     Adam, 2,000 steps, flush=True: 0% of the states are not 0, the largest is 0 x 1.4e-45; 0.16 ms a step, then 0.30
+#     Adam, 2,000 steps, flush=False: 100% of the states are not 0, the largest is 4 x 1.4e-45; 0.29 ms a step, then 0.75
+#     Adam, 2,000 steps, flush=True: 0% of the states are not 0, the largest is 0 x 1.4e-45; 0.28 ms a step, then 0.28
 #       same weights, to the last bit: True
-#     Adam, fused, 2,000 steps, flush=False: 100% of the states are not 0, the largest is 4 x 1.4e-45; 0.17 ms a step, then 0.68
-#     Adam, fused, 2,000 steps, flush=True: 0% of the states are not 0, the largest is 0 x 1.4e-45; 0.16 ms a step, then 0.15
+#     Adam, fused, 2,000 steps, flush=False: 100% of the states are not 0, the largest is 4 x 1.4e-45; 0.16 ms a step, then 0.67
+#     Adam, fused, 2,000 steps, flush=True: 0% of the states are not 0, the largest is 0 x 1.4e-45; 0.13 ms a step, then 0.16
 #       same weights, to the last bit: True
-#     RMSprop, 16,000 steps, flush=False: 100% of the states are not 0, the largest is 50 x 1.4e-45; 0.18 ms a step, then 0.83
-#     RMSprop, 16,000 steps, flush=True: 0% of the states are not 0, the largest is 0 x 1.4e-45; 0.17 ms a step, then 0.31
+#     RMSprop, 16,000 steps, flush=False: 100% of the states are not 0, the largest is 50 x 1.4e-45; 0.18 ms a step, then 0.86
+#     RMSprop, 16,000 steps, flush=True: 0% of the states are not 0, the largest is 0 x 1.4e-45; 0.19 ms a step, then 0.33
 #       same weights, to the last bit: True
 
 set -euo pipefail

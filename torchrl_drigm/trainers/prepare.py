@@ -14,7 +14,7 @@ def prepare(cfg: DictConfig) -> None:
     """Give PyTorch a run's number of threads (``threads``) and its seed (``seed``).
 
     TorchRL then tells of warnings alone, and the processor takes numbers below float32's normal
-    range (1.2e-38) for 0 (:func:`torch.set_flush_denormal`). It computes such ones up to 25 times
+    range (1.2e-38) for 0 (:func:`torch.set_flush_denormal`). It computes such ones several times
     as slowly, and the mean gradients and squares of weights that get no gradient end there and
     stay, as the smallest numbers times 0.9 or 0.99 are rounded back to themselves. In no weight
     does it make a difference: an optimizer adds 1e-8 to what it divides by.
