@@ -160,6 +160,17 @@ def test_a_folder_has_one_kind_of_results(words, told, reproduced, capsys):
     assert files_below(reproduced) == before
 
 
+@pytest.mark.parametrize(
+    ("parts", "folder"),
+    [(["battles"], "battles"), (["season"], "fast"), (["season", "battles"], "fast")],
+)
+def test_battles_alone_have_a_folder_of_their_own(parts, folder, tmp_path, monkeypatch, capsys):
+    """Their fields are others: in that of the preset they would be refused, or refuse it."""
+    monkeypatch.chdir(tmp_path)
+    main(["reproduce", "--part", *parts, "--mixers", "vdn", "--sets", "none", "--dry-run"])
+    assert f"In {Path('runs', 'reproduce', folder)}." in capsys.readouterr().out
+
+
 def test_results_of_another_version_of_the_environment_are_refused(reproduced, monkeypatch, capsys):
     monkeypatch.setattr(_manifest, "environment_version", lambda: "another")
     with pytest.raises(SystemExit):

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from torchrl_drigm.evaluation.paper import PAPER_TABLES
+from torchrl_drigm.tasks import BuildingTask
 
 ROOT = Path(__file__).parents[2]
 TUNING, TESTING = (100, 101), (0, 1, 2, 3, 4)
@@ -122,15 +123,19 @@ def of_suites(pattern):
 
 def test_total_variation_in_buildings_is_above_its_control_with_vdn_alone():
     rows = of_suites("fast_*.csv")
+    task = BuildingTask()
+    same = {s["name"] for suite in task.suites.values() for s in suite if task.trained_in(s)}
+    rows["shift"] = rows["shift"].where(~rows["shift"].isin(same), "env_1")  # once, as others
+    rows = rows.drop_duplicates(["policy", "seed", "shift"])
     above = {}
     for mixer in ("VDN", "QMIX", "QTRAN"):
         both = rows["policy"].isin([f"TV {mixer}, ρ = 0.3", f"nominal {mixer}, optim.gamma=0.693"])
-        own = rows[both].groupby(["policy", "file", "shift"])["normalized_return"]
+        own = rows[both].groupby(["policy", "shift"])["normalized_return"]
         means, errors = (own.agg(name).unstack("policy") for name in ("mean", "sem"))
         difference = means[f"TV {mixer}, ρ = 0.3"] - means.drop(columns=f"TV {mixer}, ρ = 0.3").T
         certain = difference.T.squeeze() > 2 * (errors**2).sum(axis=1) ** 0.5
         above[mixer] = len(certain), int(certain.sum())
-    assert above == {"VDN": (74, 32), "QMIX": (74, 0), "QTRAN": (74, 0)}
+    assert above == {"VDN": (55, 16), "QMIX": (55, 0), "QTRAN": (55, 0)}
 
 
 @pytest.mark.parametrize("suite", ["noise_strength", "hard_enemies"])

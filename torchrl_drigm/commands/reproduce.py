@@ -88,7 +88,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="leave out nominal runs with the discounts γ(1-ρ) and 0.95, 0.9, 0.7 and 0.5 of γ",
     )  # fmt: skip
     parser.add_argument("--episodes", type=int, default=50, help="days in each shift (50)")
-    parser.add_argument("--out", type=Path, help="folder of it all (runs/reproduce/PRESET)")
+    parser.add_argument(
+        "--out", type=Path,
+        help="folder of it all (runs/reproduce/PRESET, of battles alone runs/reproduce/battles)",
+    )  # fmt: skip
     parser.add_argument(
         "--jobs", type=int, default=os.cpu_count() or 1, help="processes, of one thread (all cores)"
     )
@@ -109,7 +112,9 @@ def main(arguments: argparse.Namespace) -> None:
     """Plan, train, play, report."""
     for name in ("part", "mixers", "sets"):
         setattr(arguments, name, list(dict.fromkeys(getattr(arguments, name))))
-    out = arguments.out or Path("runs") / "reproduce" / arguments.preset
+    only_battles = set(arguments.part) == {BATTLES}  # whose fields are others, and preset one
+    name = BATTLES if only_battles else arguments.preset
+    out = arguments.out or Path("runs") / "reproduce" / name
     settings = {name: getattr(arguments, name) for name in ("preset", "fields", "episodes")}
     try:
         _check(arguments, out)
