@@ -1,5 +1,6 @@
 """Calls in processes side by side."""
 
+import os
 import time
 from functools import partial
 from multiprocessing import active_children
@@ -22,3 +23,9 @@ def test_one_that_fails_ends_the_others():
         list(one_by_one(calls, 2))
     assert set(active_children()) <= before
     assert time.monotonic() - start < 300, "it did not wait for the other one"
+
+
+def test_one_that_is_ended_from_outside_is_told_in_words():
+    calls = [("memory", partial(os._exit, 137)), ("long", partial(time.sleep, 600))]
+    with pytest.raises(ValueError, match=r"memory, long was ended from outside.*--jobs"):
+        list(one_by_one(calls, 2))

@@ -35,7 +35,7 @@ def test_controls_of_a_preset_that_trains_a_set_otherwise_train_so_too():
     values = {
         tuple(getattr(cfg.optim, field) for field in fields)
         for job in jobs
-        if "discount1" in job.label
+        if "discount tv" in job.label
         for cfg in job.members().values()
     }
     (cfg,) = robust.members().values()
@@ -58,6 +58,7 @@ GAMMAS = (0.997, 0.94715, 0.8973, 0.7976, 0.6979, 0.4985)
         (["--set", "uncertainty.rho=2"], "uncertainty.rho=2"),
         (["--sets", "none", "--set", "uncertainty.rho=0.1"], "none of the runs has it"),
         (["--part", "battles", "--mixers", "qtran"], "battles have no qtran"),
+        (["--part", "climate", "battles", "--sets", "group_dr"], "battles have no qtran"),
         (["--part", "battles", "--set", "logger=tensorboard"], "battles are read from logger=csv"),
         (["--set", "optim.learning_rate=1"], "learning_rate"),
         (["--set", "mixer=qmix"], "--set mixer=qmix: the plan itself sets"),
@@ -73,13 +74,31 @@ def test_bad_input_is_refused_before_anything_is_written(
     assert not list(tmp_path.iterdir())
 
 
+def test_runs_have_their_folders_whatever_else_is_asked_for():
+    """So that a folder which was begun with fewer sets, or in another order, goes on with all."""
+    for preset in ("fast", "released"):
+        sets = [["tv"], ["none", "tv"], ["tv", "contamination", "none"], ["cvar", "tv"]]
+        found = {}
+        for some in sets:
+            for job in _paper_plan.plan(Path("out"), preset, ["vdn"], some, [0], controls=True):
+                for folder, cfg in job.members().items():
+                    assert found.setdefault(folder, cfg) == cfg
+        whole = _paper_plan.plan(
+            Path("out"), preset, ["vdn"], ["none", "contamination", "tv", "cvar"], [0], True
+        )
+        assert set(found) == {folder for job in whole for folder in job.members()}
+        assert len({str(cfg) for cfg in found.values()}) == len(found), "no run is there twice"
+
+
 def test_battles_are_one_job_for_each_run():
     jobs = _paper_plan.plan_battles(Path("out"), ["vdn", "qmix"], ["none", "tv"], range(2), [])
     assert len(jobs) == 8 and len({folder for job in jobs for folder in job.members()}) == 8
     assert not any(job.is_stack for job in jobs)
 
 
-def test_parts_name_suites_that_there_are():
+def test_parts_name_suites_that_there_are_and_the_packages_of_these():
+    assert reproduce.PACKAGES["buildings"] == tuple(BuildingTask.packages)
+    assert reproduce.PACKAGES["battles"] == tuple(SMAXTask.packages)
     for part, suites in reproduce.PARTS.items():
         task = SMAXTask if part == "battles" else BuildingTask
         assert set(suites) <= set(task.suites)

@@ -42,6 +42,35 @@ def start(script, *args, cwd):
     )
 
 
+def test_an_experiment_with_a_run_that_diverged_does_not_end_the_others(
+    tmp_path, monkeypatch, capsys
+):
+    paper = load("reproduce_paper")
+
+    def made(words):
+        part = words[2]
+        if part == "climate_season":  # refused, as the command does it
+            raise SystemExit(1) from ValueError("no")
+        (tmp_path / "results").mkdir(exist_ok=True)
+        for suite in paper._suites(part):
+            (tmp_path / "results" / f"{suite}.md").write_text(f"table of {suite}")
+        if part == "climate":
+            raise SystemExit(1)  # diverged
+
+    monkeypatch.setattr(paper, "torchrl_drigm", made)
+    for experiments, ended in (
+        (["1", "2"], ["season_strict"]),
+        (["4", "3", "2"], ["hard_enemies"]),
+    ):
+        argv = ["reproduce_paper.py", "--out", str(tmp_path), "--experiment", *experiments]
+        monkeypatch.setattr(sys, "argv", argv)
+        with pytest.raises(SystemExit) as error:
+            paper.main()
+        assert error.value.code == 1
+        told = capsys.readouterr().out.splitlines()
+        assert [line.split()[-1] for line in told if line.startswith("table of")][-1:] == ended
+
+
 class TestSustainGym:
     pytestmark = pytest.mark.sustaingym
 

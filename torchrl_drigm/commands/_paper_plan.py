@@ -98,7 +98,9 @@ def plan(
     for mixer in mixers:
         # by what else a robust run's preset sets: the discounts of its controls
         discounts: dict[tuple[str, ...], dict[float, None]] = {}
+        named = {(): ""}  # for each of these, the set whose it is
         nominal = compose_config(*job("none", mixer, "none").overrides)
+        chosen = list(sets)
         for kind in sets:
             own = job(kind, mixer, kind, seed=seeds)
             jobs.append(own)
@@ -107,12 +109,16 @@ def plan(
                 continue
             rhythm = _differing(nominal, cfg)
             gammas = dict.fromkeys(control_discounts(cfg))
-            if "none" in sets and not rhythm:  # that is the algorithm itself
+            if not rhythm:  # that is the algorithm itself
                 gammas.pop(cfg.optim.gamma)
+                if "none" not in chosen:
+                    chosen.append("none")
+                    jobs.append(job("none", mixer, "none", seed=seeds))
+            named.setdefault(rhythm, f" {kind}")
             discounts[rhythm] = discounts.get(rhythm, {}) | gammas
-        for number, (rhythm, gammas) in enumerate(discounts.items()):
+        for rhythm, gammas in discounts.items():
             for gamma in sorted(gammas, reverse=True):
-                name = f"{DISCOUNT}{number or ''} {gamma:g}"
+                name = f"{DISCOUNT}{named[rhythm]} {gamma:g}"
                 fields = *rhythm, f"optim.gamma={gamma}"
                 jobs.append(job(name, mixer, "none", *fields, seed=seeds))
     return jobs

@@ -14,7 +14,7 @@ __all__ = ["check_fields", "fields_of"]
 
 # what --set may not change
 PLANNED = ("preset", "mixer", "uncertainty", "uncertainty.name", "mixer.name", "seed")
-PLANNED = (*PLANNED, "optim.gamma", "evaluation.episodes", "evaluation.suite")
+PLANNED = (*PLANNED, "optim.gamma", "evaluation.episodes", "evaluation.suite", "evaluation.seed")
 CHOICES = ("mixer", "uncertainty")  # which have fields of their own
 
 

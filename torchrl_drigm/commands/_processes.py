@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from importlib import import_module
 from multiprocessing import active_children, get_context
 from multiprocessing.connection import wait
@@ -44,13 +45,18 @@ def one_by_one(
     # a fork would share locks of PyTorch's threads
     with (
         ends_at_once(),
-        ProcessPoolExecutor(jobs, get_context("spawn"), _begin, (tuple(modules),)) as pool,
+        ProcessPoolExecutor(
+            max(1, min(jobs, len(calls))), get_context("spawn"), _begin, (tuple(modules),)
+        ) as pool,
     ):
         started = {pool.submit(_called, call): label for label, call in calls}
+        # Python looks after the processes that there were when it was last told of a call, which it
+        # is before it starts another one: the end of the last one would not be noticed
+        pool.submit(_nothing)
         try:
             for future in as_completed(started):
                 yield started[future], future.result()
-        except BaseException:
+        except BaseException as error:
             # to end all of them breaks the pool, which cancels what has not begun; it is waited for
             # behind this block, since who asks of a process beside its thread may find it alive
             children = set(active_children()) - others
@@ -59,7 +65,22 @@ def one_by_one(
                     process.terminate()
                 for process in children:  # while they save
                     wait([process.sentinel])
+            if isinstance(error, BrokenProcessPool):
+                left = [label for future, label in started.items() if not _is_whole(future)]
+                raise ValueError(
+                    f"a process that was at work on one of {', '.join(map(str, left[:jobs]))} was "
+                    "ended from outside, as a system does that runs out of memory: --jobs with "
+                    "fewer at once needs less. The same goes on from what is saved."
+                ) from error
             raise
+
+
+def _nothing() -> None:
+    """A call that is there to be told of."""
+
+
+def _is_whole(future: Future) -> bool:
+    return future.done() and not future.cancelled() and future.exception() is None
 
 
 def _begin(modules: tuple[str, ...]) -> None:

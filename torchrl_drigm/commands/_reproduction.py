@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import io
-import re
 import sys
 import time
 from collections.abc import Collection, Mapping
@@ -14,6 +13,7 @@ from itertools import product
 from pathlib import Path
 from typing import TextIO
 
+import numpy as np
 import pandas as pd
 import torch
 from omegaconf import DictConfig
@@ -26,27 +26,14 @@ from torchrl_drigm.evaluation.compare import evaluation_file
 from torchrl_drigm.evaluation.files import results_of, save_results
 from torchrl_drigm.evaluation.methods import name_of
 from torchrl_drigm.evaluation.report import evaluate_all
-from torchrl_drigm.tasks import BuildingTask, Task, make_task
+from torchrl_drigm.tasks import Task, make_task
 from torchrl_drigm.tasks.version import environment_version
-from torchrl_drigm.trainers import (
-    is_done,
-    load_released_team,
-    load_team,
-    locate_run,
-    released_label,
-)
-from torchrl_drigm.trainers.released_folder import find_released
+from torchrl_drigm.trainers import is_done, load_team, locate_run
 
-__all__ = [
-    "Played",
-    "check_published",
-    "check_results",
-    "find_published",
-    "run_job",
-    "run_published",
-]
+__all__ = ["TEST_SEED", "WAY", "Played", "check_results", "is_played", "play_run", "run_job"]
 
 TEST_SEED = 11
+WAY = "Move it away, or name another folder with --out; nothing was changed."
 
 
 @dataclass(frozen=True)
@@ -111,29 +98,6 @@ def check_results(members: Mapping[Path, DictConfig], played: Played) -> None:
             is_played(result_file(folder, cfg, suite), played.episodes, task, suite)
 
 
-def check_published(place: Path, played: Played) -> None:
-    """Refuse, before anything is trained, results of published networks that will not fit.
-
-    Args:
-        place (Path): folder of their results.
-        played (Played): where they are to play.
-
-    Raises:
-        ValueError: as :func:`check_results`.
-    """
-    _waiting(place, played)
-
-
-def _waiting(place: Path, played: Played) -> dict[str, Path]:
-    """The suites that published networks have not played, and the files of their results."""
-    files = {suite: place / evaluation_file(suite) for suite in played.suites}
-    return {
-        suite: file
-        for suite, file in files.items()
-        if not is_played(file, played.episodes, BuildingTask, suite, references=())
-    }
-
-
 class _Now(io.TextIOBase):
     """Of what runs print, how far they have come: a line a minute, on the standard error.
 
@@ -166,53 +130,6 @@ class _Now(io.TextIOBase):
     def flush(self) -> None:
         if self.rest is not None:
             self.rest.flush()
-
-
-def run_published(folder: Path, place: Path, seed: int, played: Played) -> list[str]:
-    """Play published networks in the suites that there are no results of yet.
-
-    Args:
-        folder (Path): theirs.
-        place (Path): where results are written; nothing is written into theirs.
-        seed (int): of their training, as the folders tell it.
-        played (Played): where to play.
-    """
-    torch.set_num_threads(1)
-    waiting = _waiting(place, played)
-    if not waiting:
-        return []
-    team, label = load_released_team(folder), released_label(folder)
-    for suite, file in waiting.items():
-        rows = evaluate_all(
-            {label: team}, team.task, suite, episodes=played.episodes, seed=TEST_SEED
-        )
-        version = environment_version(BuildingTask.packages)
-        save_results(rows.assign(seed=seed, environment=version), file)
-    return []
-
-
-def find_published(folder: Path) -> list[tuple[Path, int]]:
-    """Folders of published networks at any depth, and the seed of each: of ``results_seeds_N``.
-
-    Raises:
-        FileNotFoundError: if there are none.
-        ValueError: if one is damaged or incomplete: before anything is trained.
-    """
-    found = find_released(folder)
-    numbered: list[tuple[Path, int]] = []
-    seen: dict[tuple[str, int], Path] = {}
-    for one in found:
-        load_released_team(one)
-        numbers = [m[1] for part in one.parts if (m := re.fullmatch(r"results_seeds_(\d+)", part))]
-        key = released_label(one), int(numbers[-1]) if numbers else 0
-        if key in seen:
-            raise ValueError(
-                f"{one} and {seen[key]} are both seed {key[1]} of {key[0]!r}, by the names of "
-                "their folders: leave one of them out, or call its folder results_seeds_N."
-            )
-        seen[key] = one
-        numbered.append((one, key[1]))
-    return numbered
 
 
 def result_file(folder: Path, cfg: DictConfig, suite: str) -> Path:
@@ -265,21 +182,25 @@ def is_played(
     """
     if not file.exists():
         return False
-    way = "Move it away, or name another folder with --out; nothing was changed."
-    if not file.read_text().endswith("\n"):
-        raise ValueError(f"{file} is torn: its last line has no end. {way}")
-    rows = pd.read_csv(file)
+    try:
+        if not file.read_text(encoding="utf-8").endswith("\n"):
+            raise ValueError("its last line has no end")
+        rows = pd.read_csv(file)
+    except ValueError as error:  # pandas' own and those of an encoding are such
+        raise ValueError(f"{file} is torn ({error}). {WAY}") from error
     missing = [c for c in ("policy", "shift", "return", "environment") if c not in rows]
     if missing or rows.empty:
-        raise ValueError(f"{file} lacks {missing or 'rows'}: it is no result of this. {way}")
+        raise ValueError(f"{file} lacks {missing or 'rows'}: it is no result of this. {WAY}")
     if rows[["policy", "shift", "return"]].isna().any(axis=None):
-        raise ValueError(f"{file} has empty cells. {way}")
+        raise ValueError(f"{file} has empty cells. {WAY}")
+    if not np.isfinite(pd.to_numeric(rows["return"], errors="coerce")).all():
+        raise ValueError(f"{file} has returns that are no finite numbers. {WAY}")
     version = environment_version(task.packages)
     versions = set(rows["environment"].astype(str)) - {version}
     if versions:
         raise ValueError(
             f"{file} was played in another version of the environment, {versions.pop()!r}; this is "
-            f"{version!r}. {way}"
+            f"{version!r}. {WAY}"
         )
     counts = rows.groupby(["policy", "shift"]).size()
     # a file that was cut at the end of a line is no shorter anywhere: it lacks shifts, or policies
@@ -292,7 +213,7 @@ def is_played(
             continue
         raise ValueError(
             f"{file} has {n} episodes of {policy!r} in {shift!r}, and {episodes} were asked for. "
-            f"{way}"
+            f"{WAY}"
         )
     return True
 

@@ -25,10 +25,13 @@ from torchrl_drigm.trainers.released_folder import find_released
 from torchrl_drigm.trainers.runs import is_done
 
 if TYPE_CHECKING:
+    from torchrl_drigm.commands._published import PublishedTeam
     from torchrl_drigm.commands._reproduction import Played
 
 __all__ = ["HELP", "add_arguments", "main"]
 
+BUILDINGS = "buildings"
+PACKAGES = {BUILDINGS: ("sustaingym",), BATTLES: ("jaxmarl", "jax")}  # of Task.packages
 Call = Callable[[], list[str]]  # says what went wrong
 
 HELP = "train and judge what the paper's tables and figures show"
@@ -115,18 +118,21 @@ def main(arguments: argparse.Namespace) -> None:
     only_battles = set(arguments.part) == {BATTLES}  # whose fields are others, and preset one
     name = BATTLES if only_battles else arguments.preset
     out = arguments.out or Path("runs") / "reproduce" / name
-    settings = {name: getattr(arguments, name) for name in ("preset", "fields", "episodes")}
+    known = ("fields", "episodes") if only_battles else ("preset", "fields", "episodes")
+    settings = {name: getattr(arguments, name) for name in known}
+    kinds = {BATTLES if part == BATTLES else BUILDINGS for part in arguments.part}
+    packages = [package for kind in sorted(kinds) for package in PACKAGES[kind]]
     try:
         _check(arguments, out)
-        check_manifest(out, settings, write=False)
+        check_manifest(out, settings, packages, write=False)
         # what follows imports PyTorch
-        work, published = _work(arguments, out), _published(arguments, out)
-        _announce(work, arguments, out)
+        work, published = _work(arguments, out), _published(arguments)
+        _announce(work, published, arguments, out)
     except HydraException as error:
         raise ValueError(f"--set: {error.__cause__ or error}".splitlines()[0]) from error
     if arguments.dry_run:
         return
-    check_manifest(out, settings, write=True)
+    check_manifest(out, settings, packages, write=True)
     _run(arguments, out, work, published)
 
 
@@ -145,18 +151,22 @@ def _check(arguments: argparse.Namespace, out: Path) -> None:
         raise ValueError(f"--protocol is of the parts {' and '.join(seasons)}, found {found}.")
     if arguments.published is not None:
         find_released(arguments.published)
+        if set(arguments.part) == {BATTLES}:
+            raise ValueError("--published: the networks are of buildings, and --part of battles.")
     mixers, sets = _of_battles(arguments)
     only_battles = set(arguments.part) == {BATTLES}
     if not arguments.seeds:
-        if only_battles:
-            raise ValueError("--seeds=0: of battles there are no published networks to play.")
+        if arguments.fields:
+            raise ValueError(
+                f"--set {arguments.fields[0]}: --seeds 0 trains nothing that could have it."
+            )
         return
     if not only_battles:
         preset = [f"preset={arguments.preset}"]
         check_fields(arguments.fields, "building", arguments.mixers, arguments.sets, preset)
-    elif not mixers or not sets:
+    if BATTLES in arguments.part and not (mixers and sets):
         raise ValueError("nothing is left to train: battles have no qtran and no group_dr.")
-    if BATTLES in arguments.part and mixers and sets:
+    if BATTLES in arguments.part:
         for field in arguments.fields:
             if field.lstrip("+").startswith("logger=") and not field.endswith("=csv"):
                 raise ValueError(f"--set {field}: win rates of battles are read from logger=csv.")
@@ -167,7 +177,7 @@ def _run(
     arguments: argparse.Namespace,
     out: Path,
     work: Sequence[tuple[Job, Played]],
-    published: list[tuple[str, Call]],
+    published: Sequence[tuple[PublishedTeam, Played]],
 ) -> None:
     """Train, play, report."""
     from torchrl_drigm.commands._comparison import win_rates
@@ -175,11 +185,16 @@ def _run(
     from torchrl_drigm.evaluation.published import report_published
     from torchrl_drigm.evaluation.reproduction import report_suite
 
-    calls = [(job.label, partial(run_job, job, played)) for job, played in work] + published
+    calls = [(job.label, partial(run_job, job, played)) for job, played in work]
+    for team, played in published:
+        play = partial(team.play, out / "published", played)
+        calls.append((f"{team.label}, seed {team.seed}", play))
     wrong = _do(calls, arguments.jobs, tuple(arguments.modules))
     if wrong:
         print("\nDiverged, and in no table:", *wrong, sep="\n  ", file=sys.stderr)
     files, command = [], _command(arguments)
+    if others := _earlier(out, work):
+        command += f"\n# {others} runs below are of earlier commands in the same folder"
     for suite in _suites([p for p in arguments.part if p != BATTLES], arguments.protocol):
         if arguments.seeds == 0:
             files += report_published(out / "published", suite, out / "results", command)
@@ -195,6 +210,14 @@ def _run(
     print("\nWritten:", *(f"  {file}" for file in files), sep="\n")
     if wrong:
         raise SystemExit(1)
+
+
+def _earlier(out: Path, work: Sequence[tuple[Job, Played]]) -> int:
+    """How many runs of the folder, which all are in its tables, are none of this plan."""
+    own = {folder for job, _ in work for folder in job.members()}
+    configs = {BATTLES if job.config == BATTLES else BUILDINGS for job, _ in work}
+    found = {file.parent for kind in configs for file in (out / kind).glob("*/*/config.yaml")}
+    return len(found - own)
 
 
 def _command(arguments: argparse.Namespace) -> str:
@@ -261,30 +284,32 @@ def _work(arguments: argparse.Namespace, out: Path) -> list[tuple[Job, Played]]:
     return work
 
 
-def _published(arguments: argparse.Namespace, out: Path) -> list[tuple[str, Call]]:
-    """What plays published networks."""
-    from torchrl_drigm.commands._reproduction import (
-        Played,
-        check_published,
-        find_published,
-        run_published,
-    )
+def _published(arguments: argparse.Namespace) -> list[tuple[PublishedTeam, Played]]:
+    """Published networks, and where they are to play."""
+    if arguments.published is None:
+        return []
+    from torchrl_drigm.commands._published import find_published
+    from torchrl_drigm.commands._reproduction import Played
 
     suites = _suites([p for p in arguments.part if p != BATTLES], arguments.protocol)
-    if arguments.published is None or not suites:
-        return []
     played = Played(tuple(suites), arguments.episodes)
-    calls = []
-    for folder, seed in find_published(arguments.published):
-        place = out / "published" / folder.relative_to(arguments.published)
-        check_published(place, played)
-        calls.append((str(place), partial(run_published, folder, place, seed, played)))
-    return calls
+    return [(team, played) for team in find_published(arguments.published)]
 
 
-def _announce(work: Sequence[tuple[Job, Played]], arguments: argparse.Namespace, out: Path) -> None:
+def _announce(
+    work: Sequence[tuple[Job, Played]],
+    published: Sequence[tuple[PublishedTeam, Played]],
+    arguments: argparse.Namespace,
+    out: Path,
+) -> None:
     from torchrl_drigm.commands._reproduction import check_results
 
+    for team, played in published:
+        waiting = team.waiting(out / "published", played)
+        if arguments.dry_run:
+            print(
+                f"{team.label:28s} seed {team.seed}: {len(waiting)} suites to play  {team.folder}"
+            )
     n_runs, n_jobs, seconds = 0, 0, 0.0
     for job, played in work:
         members = job.members()

@@ -121,12 +121,16 @@ def compare_each(
     warn_left_out(left_out)
     if not described:
         raise ValueError("No run is left to compare: see the warning for what each of them lacks.")
-    for own in described.values():
-        warn_versions({run: _version(tables[run]) for run in own["run"]})
-    return {label: _rows(own, tables) for label, own in described.items()}
+    compared = {}
+    for label, own in described.items():
+        versions = {run: noted_version(tables[run]) for run in own["run"]}
+        warn_versions(versions)
+        compared[label] = _rows(own, tables)
+        compared[label].attrs["versions"] = versions
+    return compared
 
 
-def _version(table: pd.DataFrame) -> str:
+def noted_version(table: pd.DataFrame) -> str:
     """The versions that a file of results notes; those of earlier releases have none."""
     noted = table["environment"].dropna().unique() if "environment" in table else []
     return "; ".join(map(str, noted)) or "not noted"

@@ -11,12 +11,10 @@ import pandas as pd
 from torchrl_drigm._files import atomic_path
 from torchrl_drigm._machine import processor
 from torchrl_drigm._source import source
-from torchrl_drigm.evaluation.compare import KEYS, evaluation_file
+from torchrl_drigm.evaluation.compare import KEYS, evaluation_file, noted_version
 from torchrl_drigm.evaluation.files import save_results
 from torchrl_drigm.evaluation.measures import MEASURES, shown_measure
 from torchrl_drigm.evaluation.shift_tables import by_shift, over_the_seeds
-from torchrl_drigm.tasks import BuildingTask
-from torchrl_drigm.tasks.version import environment_version
 
 __all__ = ["PUBLISHED", "published_rows", "report_published", "rho_effect"]
 
@@ -41,10 +39,18 @@ def report_published(
 
     Raises:
         FileNotFoundError: nothing was played in that suite.
+        ValueError: if two files are of one team, or of several versions of the environment.
     """
     tables = published_rows(folder, suite, pd.DataFrame(columns=[*KEYS, *MEASURES]))
     if not tables:
         raise FileNotFoundError(f"no {evaluation_file(suite)} below {folder}.")
+    versions = dict.fromkeys(table.attrs["version"] for table in tables)
+    if len(versions) > 1:
+        raise ValueError(
+            f"what is below {folder} was played in several versions of the environment, "
+            f"{' and '.join(versions)}: one table has one of them. Name another folder with --out."
+        )
+    (version,) = versions
     rows = pd.concat(tables, ignore_index=True)
     rows["policy"] = pd.Categorical(rows["policy"], sorted(rows["policy"].unique()))
     column, label = shown_measure(rows)
@@ -52,7 +58,7 @@ def report_published(
     parts = [
         f"# {suite}: the published networks",
         f"{label.capitalize()} by shift, mean ± standard error over the runs. "
-        f"{environment_version(BuildingTask.packages)}; tables made at {source()}, "
+        f"{version}; tables made at {source()}, "
         f"{date.today().isoformat()} ({processor()}).",
         *([f"```bash\n{command}\n```"] if command else []),
         by_shift(scores, label),
@@ -134,14 +140,29 @@ def _format(effect: pd.DataFrame) -> str:
 
 
 def published_rows(folder: str | Path | None, suite: str, rows: pd.DataFrame) -> list[pd.DataFrame]:
-    """Means over the episodes of what published networks played, as rows of the others' kind."""
-    tables = []
+    """Means over the episodes of what published networks played, as rows of the others' kind.
+
+    The ``attrs`` of each have its file, and the version of the environment that it is of.
+
+    Raises:
+        ValueError: if two files are of one team.
+    """
+    tables: list[pd.DataFrame] = []
+    seen: dict[tuple[str, int], Path] = {}
     for file in sorted(Path(folder).rglob(evaluation_file(suite))) if folder is not None else []:
         played = pd.read_csv(file)
+        for team in set(zip(played["policy"], played["seed"], strict=True)):
+            if team in seen:
+                raise ValueError(
+                    f"{seen[team]} and {file} are both seed {team[1]} of {team[0]!r}: a table has "
+                    "one of them. Move the other away."
+                )
+            seen[team] = file
         keys = [key for key in ("policy", "seed", *KEYS) if key in played]
         keys = list(dict.fromkeys(keys))
         values = [c for c in played if c in rows and c in MEASURES]
         means = played.groupby(keys, sort=False, dropna=False)[values].mean().reset_index()
         own = {"kind": PUBLISHED, "mixer": "", "uncertainty": "", "run": file.parent.name}
         tables.append(means.assign(**own))
+        tables[-1].attrs = {"file": file, "version": noted_version(played)}
     return tables

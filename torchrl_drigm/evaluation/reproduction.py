@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import warnings
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
@@ -31,7 +32,6 @@ from torchrl_drigm.evaluation.seed_tables import (
 from torchrl_drigm.evaluation.shift_plots import plot_shifts
 from torchrl_drigm.evaluation.shift_tables import by_shift, cell, over_the_seeds
 from torchrl_drigm.tasks import Task, make_task
-from torchrl_drigm.tasks.version import environment_version
 from torchrl_drigm.trainers.runs import read_code, read_duration
 from torchrl_drigm.uncertainty import find_set
 
@@ -69,18 +69,23 @@ def report_suite(
 
     Raises:
         FileNotFoundError: the folder holds no run.
-        ValueError: no run has results, or they cannot be compared.
+        ValueError: no run has results, or they cannot be compared; in several versions of the
+            environment, too.
     """
-    compared = compare_runs([folder], suite)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Judged in different versions")  # refused below
+        compared = compare_runs([folder], suite)
     task = _task_of(compared)
     column, label = shown_measure(compared)
     kinds = _kinds(compared)
     rows = compared.merge(kinds, on="policy", how="left")
     rows["run"] = [_relative(run, folder) for run in rows["run"]]
-    rows = pd.concat([rows, *published_rows(published, suite, rows)], ignore_index=True)
+    others = published_rows(published, suite, rows)
+    version = _one_version(compared, others)
+    rows = pd.concat([rows, *others], ignore_index=True)
     keep = [c for c in rows if c in ("return", column) or c not in MEASURES]
     scores = seed_scores(compared)
-    parts = [f"# {title or suite}", _provenance(folder, compared)]
+    parts = [f"# {title or suite}", _provenance(folder, compared, version)]
     if command:
         parts += [f"```bash\n{command}\n```"]
     over_seeds = over_the_seeds(rows, column)
@@ -204,13 +209,30 @@ def training_seconds(runs: Iterable[Path]) -> float:
     return sum(one["seconds"] * one["frames"] / one["steps"] for one in noted)
 
 
-def _provenance(folder: str | Path, compared: pd.DataFrame) -> str:
+def _one_version(compared: pd.DataFrame, others: Iterable[pd.DataFrame]) -> str:
+    """The version of the environment that all results are of.
+
+    Raises:
+        ValueError: if there are several.
+    """
+    played = {version: run for run, version in compared.attrs["versions"].items()}
+    played |= {other.attrs["version"]: other.attrs["file"] for other in others}
+    if len(played) > 1:
+        (one, run), (another, other) = [*played.items()][:2]
+        raise ValueError(
+            f"{run} was played in {one}, and {other} in {another}: results of two versions of the "
+            "environment do not belong into one table. Move one of them away, or use the "
+            "version that the others are of; nothing was overwritten."
+        )
+    return next(iter(played))
+
+
+def _provenance(folder: str | Path, compared: pd.DataFrame, version: str) -> str:
     """What was run where, in the words of a table's caption."""
     runs = [Path(run) for run in compared["run"].unique()]
     frames = sorted({int(read_config(run)["collector.total_frames"]) for run in runs})
     machine = f"{processor()}, Python {platform.python_version()}"
     codes = dict.fromkeys(filter(None, map(read_code, runs)))
-    version = environment_version(_task_of(compared).packages)
     trained = f"trained at {', '.join(codes)}, tables made" if codes else "tables made"
     seeds = sorted({int(read_config(run)["seed"]) for run in runs})
     hours = training_seconds(runs) / 3600

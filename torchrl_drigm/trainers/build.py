@@ -84,7 +84,8 @@ class Run:
             finally:
                 self.close()
         frames, total = self.trainer.collected_frames, self.cfg.collector.total_frames
-        save_duration(self.run_dir, frames, frames - before, time.perf_counter() - start, code)
+        if frames > before:  # of one that was only judged anew, what was noted stays
+            save_duration(self.run_dir, frames, frames - before, time.perf_counter() - start, code)
         if signals:
             error = raised(signals[0])
             tell(

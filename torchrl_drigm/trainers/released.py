@@ -96,7 +96,7 @@ def _read(file: Path) -> dict[str, Tensor]:
             f"cannot load {file}: it is no file of tensors alone, and what else is in it would be "
             "executed by loading it. Take another copy, from where it was published."
         ) from error
-    except (RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
+    except Exception as error:  # of damaged bytes it is of any kind
         raise ValueError(
             f"cannot load {file}: it is damaged, or no file that torch.save wrote "
             f"({type(error).__name__}). Take another copy."

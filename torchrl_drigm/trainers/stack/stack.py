@@ -95,7 +95,7 @@ class Stack:
                 torch.set_rng_state(state)
                 self.close()
         share = (time.perf_counter() - start) / len(self.runs)
-        for _, run in self._going_on():
+        for _, run in self._going_on() if self.frames > before else ():  # else what was noted stays
             save_duration(run.run_dir, self.frames, self.frames - before, share, code)
         if signals:
             error, n_runs = raised(signals[0]), len(self.runs)
