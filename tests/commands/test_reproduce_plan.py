@@ -62,6 +62,8 @@ GAMMAS = (0.997, 0.94715, 0.8973, 0.7976, 0.6979, 0.4985)
         (["--part", "battles", "--set", "logger=tensorboard"], "battles are read from logger=csv"),
         (["--set", "optim.learning_rate=1"], "learning_rate"),
         (["--set", "mixer=qmix"], "--set mixer=qmix: the plan itself sets"),
+        (["--set", "optim={gamma: 0.5}"], "the plan itself sets"),
+        (["--set", "+evaluation={seed: 5}"], "the plan itself sets"),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_written(

@@ -9,6 +9,7 @@ import pytest
 from tests.trainers.published import networks, write
 from torchrl_drigm.__main__ import main
 from torchrl_drigm.commands import reproduce
+from torchrl_drigm.evaluation.published import published_rows
 
 pytest.importorskip(
     "sustaingym", reason='needs sustaingym: pip install "torchrl_drigm[sustaingym]"'
@@ -103,10 +104,42 @@ def test_two_files_of_one_team_are_in_no_table(published, tmp_path, capsys):
     play(published, out)
     shutil.copytree(next(out.glob("published/*/seed_0")), out / "published" / "a" / "b")
     before = files_below(out)
-    with pytest.raises(SystemExit):
-        play(published, out)
-    assert f"are both seed 0 of '{LABEL}'" in capsys.readouterr().err
+    for dry in ([], ["--dry-run"]):
+        with pytest.raises(SystemExit):
+            play(published, out, *dry)
+        assert f"{out}/published/a/b/evaluation_season_strict.csv is" in capsys.readouterr().err
     assert files_below(out) == before
+    with pytest.raises(ValueError, match=f"are both seed 0 of '{LABEL}'"):
+        published_rows(out / "published", "season_strict", pd.DataFrame(columns=["return"]))
+
+
+def test_a_copy_under_another_seed_is_refused_in_a_later_command(published, tmp_path, capsys):
+    out = tmp_path / "out"
+    play(published / "results_seeds_0", out)
+    shutil.copytree(published / "results_seeds_0" / NAME, tmp_path / "results_seeds_9" / NAME)
+    with pytest.raises(SystemExit):
+        play(tmp_path / "results_seeds_9", out)
+    told = f"seed_0/evaluation_season_strict.csv is of the networks in {tmp_path}"
+    assert told in capsys.readouterr().err
+
+
+def test_teams_whose_names_come_to_one_folder_are_refused(tmp_path, capsys):
+    for number, name in enumerate(("mine a", "mine_a")):
+        write(tmp_path / "published" / name, networks(number))
+    with pytest.raises(SystemExit):
+        play(tmp_path / "published", tmp_path / "out")
+    assert "are both seed 0 of 'released mine_a'" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_alone_they_go_into_a_folder_of_runs_and_runs_into_theirs(published, tmp_path):
+    """They have no preset and no fields."""
+    out = tmp_path / "out"
+    play(published, out)
+    words = ["--preset", "paper", "--set", "optim.lr=1e-3", "--dry-run"]
+    main(["reproduce", *words, "--episodes", "1", "--out", str(out)])
+    (out / "reproduce.yaml").write_text("preset: paper\nfields: ['optim.lr=1e-3']\n")
+    play(published, out, "--dry-run")
 
 
 def test_a_dry_run_says_what_they_would_play(published, tmp_path, capsys):

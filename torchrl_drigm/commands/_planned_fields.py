@@ -60,7 +60,7 @@ def check_fields(
         ValueError: naming the override.
         hydra.errors.HydraException: for what is no override.
     """
-    if taken := [field for field in fields if "".join(_path(field)) in PLANNED]:
+    if taken := [field for field in fields if _is_planned("".join(_path(field)))]:
         raise ValueError(
             f"--set {taken[0]}: the plan itself sets {', '.join(PLANNED)}; see --preset, --mixers, "
             "--sets, --seeds and --episodes."
@@ -79,6 +79,11 @@ def check_fields(
 def _path(field: str) -> tuple[str, str, str]:
     """Group and name of an override's field."""
     return field.partition("=")[0].lstrip("+~").partition(".")
+
+
+def _is_planned(path: str) -> bool:
+    """Whether a field is one of the plan's, or holds one."""
+    return path in PLANNED or any(field.startswith(f"{path}.") for field in PLANNED)
 
 
 @functools.cache

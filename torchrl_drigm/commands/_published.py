@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from torchrl_drigm.tasks.version import environment_version
 from torchrl_drigm.trainers import load_released_team, released_label
 from torchrl_drigm.trainers.released_folder import find_networks, find_released
 
-__all__ = ["PublishedTeam", "find_published"]
+__all__ = ["PublishedTeam", "check_elsewhere", "find_published"]
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def find_published(folder: Path) -> list[PublishedTeam]:
             if other.networks == team.networks:
                 print(f"{one} is a copy of {other.folder}: one team, once.", file=sys.stderr)
                 break
-            if (other.label, other.seed) == (team.label, team.seed):
+            if other.place(Path()) == team.place(Path()):
                 raise ValueError(
                     f"{one} and {other.folder} are both seed {seed} of {team.label!r}, by the "
                     "names of their folders: leave one of them out, or call its folder "
@@ -111,6 +112,29 @@ def find_published(folder: Path) -> list[PublishedTeam]:
         else:
             found.append(team)
     return found
+
+
+def check_elsewhere(teams: Sequence[PublishedTeam], out: Path) -> None:
+    """Refuse results below ``out`` that are of one of the teams, and not where it has them.
+
+    Such as those of a copy of the same networks under another seed, or of an earlier version: in
+    one table the team would be there twice.
+
+    Raises:
+        ValueError: naming the file.
+    """
+    places = {team.place(out) for team in teams}
+    for file in sorted(out.rglob(evaluation_file("*"))):
+        if file.parent in places:
+            continue
+        for row in pd.read_csv(file, nrows=1).to_dict("records"):
+            for team in teams:
+                same = (row.get("policy"), row.get("seed")) == (team.label, team.seed)
+                if same or row.get("networks") == team.networks:
+                    raise ValueError(
+                        f"{file} is of the networks in {team.folder}, or of others with their name "
+                        f"and seed, which belong into {team.place(out)}. {WAY}"
+                    )
 
 
 def _hash(folder: Path) -> str:

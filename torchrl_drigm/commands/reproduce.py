@@ -118,15 +118,16 @@ def main(arguments: argparse.Namespace) -> None:
     only_battles = set(arguments.part) == {BATTLES}  # whose fields are others, and preset one
     name = BATTLES if only_battles else arguments.preset
     out = arguments.out or Path("runs") / "reproduce" / name
-    known = ("fields", "episodes") if only_battles else ("preset", "fields", "episodes")
-    settings = {name: getattr(arguments, name) for name in known}
+    settings = {} if only_battles or not arguments.seeds else {"preset": arguments.preset}
+    settings |= {"fields": arguments.fields} if arguments.seeds else {}
+    settings |= {"episodes": arguments.episodes}
     kinds = {BATTLES if part == BATTLES else BUILDINGS for part in arguments.part}
     packages = [package for kind in sorted(kinds) for package in PACKAGES[kind]]
     try:
         _check(arguments, out)
         check_manifest(out, settings, packages, write=False)
         # what follows imports PyTorch
-        work, published = _work(arguments, out), _published(arguments)
+        work, published = _work(arguments, out), _published(arguments, out)
         _announce(work, published, arguments, out)
     except HydraException as error:
         raise ValueError(f"--set: {error.__cause__ or error}".splitlines()[0]) from error
@@ -138,6 +139,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 def _check(arguments: argparse.Namespace, out: Path) -> None:
     """Refuse what is asked for, as far as that does not need PyTorch."""
+    only_battles = set(arguments.part) == {BATTLES}
     # published networks alone need no runs
     check_at_least("--seeds", arguments.seeds, 1 if arguments.published is None else 0)
     check_at_least("--episodes", arguments.episodes, 1)
@@ -151,11 +153,12 @@ def _check(arguments: argparse.Namespace, out: Path) -> None:
         raise ValueError(f"--protocol is of the parts {' and '.join(seasons)}, found {found}.")
     if arguments.published is not None:
         find_released(arguments.published)
-        if set(arguments.part) == {BATTLES}:
+        if only_battles:
             raise ValueError("--published: the networks are of buildings, and --part of battles.")
     mixers, sets = _of_battles(arguments)
-    only_battles = set(arguments.part) == {BATTLES}
     if not arguments.seeds:
+        if BATTLES in arguments.part:
+            raise ValueError("--part battles: --seeds 0 plays published networks, of buildings.")
         if arguments.fields:
             raise ValueError(
                 f"--set {arguments.fields[0]}: --seeds 0 trains nothing that could have it."
@@ -284,16 +287,18 @@ def _work(arguments: argparse.Namespace, out: Path) -> list[tuple[Job, Played]]:
     return work
 
 
-def _published(arguments: argparse.Namespace) -> list[tuple[PublishedTeam, Played]]:
+def _published(arguments: argparse.Namespace, out: Path) -> list[tuple[PublishedTeam, Played]]:
     """Published networks, and where they are to play."""
     if arguments.published is None:
         return []
-    from torchrl_drigm.commands._published import find_published
+    from torchrl_drigm.commands._published import check_elsewhere, find_published
     from torchrl_drigm.commands._reproduction import Played
 
     suites = _suites([p for p in arguments.part if p != BATTLES], arguments.protocol)
     played = Played(tuple(suites), arguments.episodes)
-    return [(team, played) for team in find_published(arguments.published)]
+    teams = find_published(arguments.published)
+    check_elsewhere(teams, out / "published")
+    return [(team, played) for team in teams]
 
 
 def _announce(
