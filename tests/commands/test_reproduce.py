@@ -138,7 +138,7 @@ def test_results_that_do_not_fit_are_refused_and_stay(reproduced, change, told, 
         file.write_text(change(whole))
         before = files_below(reproduced)
         with pytest.raises(SystemExit):
-            made(reproduced, "--sets", "none", "tv")
+            made(reproduced, "--sets", "tv", "--no-controls")
         error = capsys.readouterr().err
         assert re.search(told, error) and str(file) in error and "nothing was changed" in error
         assert files_below(reproduced) == before
