@@ -12,7 +12,7 @@ from tests.cpu_time import ROOT, run_python
 from torchrl_drigm.config import compose_config
 from torchrl_drigm.trainers import RunCheckpoint, keep_policy
 from torchrl_drigm.trainers.checkpoint_files import seal_folder
-from torchrl_drigm.trainers.runs import RUN, SIZES, run_identity, save_config
+from torchrl_drigm.trainers.runs import RUN, SIZES, run_identity, save_config, save_duration
 
 
 @pytest.fixture
@@ -180,3 +180,13 @@ def test_what_keep_policy_leaves_is_refused(tmp_path):
     keep_policy(train(tmp_path / "run"))
     with pytest.raises(ValueError, match="it holds the policy alone"):
         refused(*SMALL, f"resume={tmp_path}/run", config="torchrl")
+
+
+def test_a_run_that_is_only_judged_anew_keeps_how_long_it_was_trained(tmp_path):
+    train(tmp_path)
+    save_duration(tmp_path, frames=32, steps=32, seconds=7200.0, code="commit of long ago")
+    noted = (tmp_path / "duration.json").read_bytes()
+    (tmp_path / "evaluation.csv").unlink()
+    train(tmp_path)
+    assert (tmp_path / "evaluation.csv").exists()
+    assert (tmp_path / "duration.json").read_bytes() == noted

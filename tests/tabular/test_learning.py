@@ -189,7 +189,7 @@ class TestQTRAN:
 @pytest.mark.parametrize("uncertainty", [CVaR(0.8), KL(0.1), ChiSquared(0.2)], ids=str)
 @pytest.mark.parametrize(
     "mixer, structure, seed, steps",
-    [("vdn", "additive", 0, 300), ("qmix", "monotone", 3, 750), ("qtran", "general", 0, 420)],
+    [("vdn", "additive", 0, 300), ("qmix", "monotone", 3, 900), ("qtran", "general", 0, 420)],
 )
 def test_sets_on_the_support_of_the_model(mixer, structure, seed, steps, uncertainty):
     """Nothing is reached that the nominal model does not reach, and no worst value is needed."""
@@ -197,7 +197,7 @@ def test_sets_on_the_support_of_the_model(mixer, structure, seed, steps, uncerta
         4, (2, 2), seed, gamma=0.8, structure=structure, reward_range=BOTH_SIGNS
     )
     found = train_against_exact(model, uncertainty, mixer, steps=steps)
-    assert_learned(found, tolerance=0.05)  # processors round otherwise: 0.032 was seen
+    assert_learned(found)
     nominal = (optimal_values(model)[0] - found.exact).abs().max() / found.value_range
     assert nominal > 0.1  # those would not have passed
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,12 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from torchrl_drigm._files import atomic_path
+from torchrl_drigm.evaluation.methods import NEUTRAL
 from torchrl_drigm.tasks.version import environment_version
 
 __all__ = ["check_manifest"]
 
 SIMULATORS = "simulators"
-# Fields that change no result, of those that --set may name
-NEUTRAL = ("compile", "device", "threads", "logger", "log_interval", "progress_bar")
-NEUTRAL = (*NEUTRAL, "checkpoint_interval")
 
 
 def check_manifest(
@@ -42,7 +41,7 @@ def check_manifest(
     """
     file = out / "reproduce.yaml"
     settings = {**settings, "environment": environment_version()}
-    simulators = {package: metadata.version(package) for package in _installed(packages)}
+    simulators = _versions(packages)
     there = _read(file) if file.exists() else {}
     known = there.get(SIMULATORS, {})
     for before, now in ((there, settings), (known, simulators)):
@@ -92,12 +91,10 @@ def _value(text: str) -> Any:
         return text
 
 
-def _installed(packages: Sequence[str]) -> list[str]:
-    found = []
+def _versions(packages: Sequence[str]) -> dict[str, str]:
+    """Those that are installed."""
+    found = {}
     for package in packages:
-        try:
-            metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-        found.append(package)
+        with suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
     return found

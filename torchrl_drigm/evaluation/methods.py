@@ -18,10 +18,10 @@ from yaml import YAMLError
 
 from torchrl_drigm.config.added import ADDED
 
-__all__ = ["describe_runs", "name_of"]
+__all__ = ["NEUTRAL", "describe_runs", "name_of"]
 
 # Fields that change no result. map_name is short for env.map_name, which is told apart.
-_NEUTRAL = {
+NEUTRAL = {
     *("seed", "resume", "device", "threads", "compile", "map_name"),
     *("logger", "log_interval", "progress_bar", "checkpoint_interval"),
 }
@@ -142,7 +142,7 @@ def read_config(run_dir: Path) -> Config:
 
 def method_of(config: Config) -> Config:
     """What runs of one method share, those of before a field was added too."""
-    return ADDED | {field: value for field, value in config.items() if field not in _NEUTRAL}
+    return ADDED | {field: value for field, value in config.items() if field not in NEUTRAL}
 
 
 def flat_config(cfg: DictConfig | Config) -> Config:
