@@ -9,7 +9,6 @@ import tempfile
 import pytest
 import torch
 
-from tests.composed_once import composed_once  # noqa: F401 - a fixture of all tests
 from tests.fresh_python import ForkServer, FreshPython
 
 # Networks of test size gain nothing from threads, and two beside another busy process lose much.

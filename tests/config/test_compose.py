@@ -3,12 +3,12 @@
 import hydra
 import pytest
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import ConfigCompositionException, MissingConfigException
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
 from hydra.version import VersionBase
 from omegaconf import OmegaConf
 from omegaconf.errors import ValidationError
 
-from torchrl_drigm.config import compose_config, config_path, schema
+from torchrl_drigm.config import compose, compose_config, config_path, schema
 from torchrl_drigm.trainers.builders import make_uncertainty
 from torchrl_drigm.trainers.runs import run_identity
 
@@ -118,6 +118,60 @@ class TestRefusals:
         (tmp_path / "mine.yaml").write_text("defaults: [building, _self_]\nseed: 4\n")
         cfg = compose_config("mixer=vdn", f"hydra.searchpath=[file://{tmp_path}]", config="mine")
         assert (cfg.seed, cfg.mixer.name, cfg.env.name) == (4, "vdn", "building")
+
+
+class TestKnownChoices:
+    """Values are set in what Hydra has composed of the same files: as Hydra itself sets them."""
+
+    @pytest.mark.parametrize(
+        ("config", "words"),
+        [
+            ("building", []),
+            ("building", ["preset=paper", "mixer=qtran", "uncertainty=tv", "uncertainty.rho=0.3"]),
+            ("building", ["seed=3", "optim.gamma=0.5", "optim.gamma=0.7", "logger=csv"]),
+            ("building", ["optim={gamma: 0.5, lr: 1e-2}", "optim.lr=1e-3", "target.interval=null"]),
+            ("building", ["env.climates=[[Hot_Dry,Tucson]]", "+stack.seed=[0,1]", "+x={a: 1}"]),
+            (
+                "building",
+                ["uncertainty.rho=${optim.gamma}", "+stack={}", "+stack.b=[]", "agent=recurrent"],
+            ),
+            ("battles", ["optim.double_dqn=false", "compile=True", "~logger"]),
+            ("torchrl", ["env=harvest", "env.num_envs=7", "++env.num_envs=8", "env.num_envs=9"]),
+        ],
+    )
+    def test_it_is_the_same_config(self, config, words):
+        found, expected = compose_config(*words, config=config), compose._compose(config, words)
+        assert OmegaConf.to_yaml(found) == OmegaConf.to_yaml(expected) and found == expected
+        assert OmegaConf.is_struct(found) == OmegaConf.is_struct(expected)
+        for name in expected:
+            if OmegaConf.is_config(expected._get_node(name)):
+                assert OmegaConf.get_type(found[name]) is OmegaConf.get_type(expected[name])
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            *(["optim.gama=0.5"], ["castle=1"], ["seed=x"], ["seed=0,1"], ["+optim.gamma=0.5"]),
+            *(["mixer=other"], ["env.climates=[[a"], ["optim.lr=[1]"]),
+        ],
+    )
+    def test_it_is_the_same_message(self, words):
+        with pytest.raises(HydraException) as found:
+            compose_config(*words)
+        with pytest.raises(HydraException) as expected:
+            compose._compose("building", words)
+        assert str(found.value) == str(expected.value) and found.type is expected.type
+        assert repr(found.value.__cause__) == repr(expected.value.__cause__)
+
+    def test_files_are_read_once_and_each_config_is_ones_own(self, monkeypatch):
+        first = compose_config("mixer=vdn", "optim.gamma=0.5")
+
+        def refuse(*words):
+            raise AssertionError("composed")
+
+        monkeypatch.setattr(compose, "_compose", refuse)
+        first.optim.lr = 7.0
+        second = compose_config("mixer=vdn", "optim.gamma=0.6")
+        assert (first.optim.gamma, second.optim.gamma) == (0.5, 0.6) and second.optim.lr != 7.0
 
 
 class TestGlobalState:

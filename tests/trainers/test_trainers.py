@@ -1,7 +1,5 @@
 """The path of the demo: config to trainer, all mixers and sets, seeds, resuming."""
 
-from itertools import product
-
 import pytest
 import torch
 from hydra.errors import ConfigCompositionException
@@ -39,12 +37,17 @@ def test_recurrent_agents_train_in_buildings_too(tmp_path, mixer):
     assert trainer.replay_buffer.sample().shape == (16, 4), "16 sequences of 16 / 4 steps"
 
 
+# every pair of a mixer, a set and a preset
 COMBINATIONS = [
-    *product(
-        ("vdn", "qmix", "qtran"), ("none", "contamination", "tv", "group_dr"), ("fast", "paper")
-    ),
+    (mixer, kind, ("fast", "paper")[(row + column) % 2])
+    for row, mixer in enumerate(("vdn", "qmix", "qtran"))
+    for column, kind in enumerate(("none", "contamination", "tv", "group_dr"))
+]
+COMBINATIONS += [
     # which differ from "tv" in the mathematics of the set alone
-    *(("vdn", "chi2", "fast"), ("qmix", "cvar", "fast"), ("qtran", "kl", "paper")),
+    ("vdn", "chi2", "fast"),
+    ("qmix", "cvar", "fast"),
+    ("qtran", "kl", "paper"),
 ]
 
 
