@@ -159,21 +159,25 @@ def refuses_what_is_not_finite(trainer, batch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "overrides, updates",
+    "overrides, written_by, updates",
     # the first with stored next values; loaded after some updates, and before the first
     [
-        (["mixer=qmix", "uncertainty=contamination"], 3),
-        (["agent.core=gru", "optim.double_dqn=true", "target.interval=null", "target.tau=0.5"], 0),
+        (["mixer=qmix", "uncertainty=contamination"], "compile=true", 3),
+        (
+            ["agent.core=gru", "optim.double_dqn=true", "target.interval=null", "target.tau=0.5"],
+            "compile=false",
+            0,
+        ),
     ],
     ids=["hard copies, LSTM", "soft copies, GRU, double"],
 )
-def test_checkpoints(tmp_path, monkeypatch, overrides, updates):
+def test_checkpoints(tmp_path, monkeypatch, overrides, written_by, updates):
     """Of what is traced alone: what is made of it is compared above."""
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
     overrides = ["uncertainty=none", "target.interval=20", *overrides]
     expected = build(tmp_path / "eager", *overrides)
     expected.train()
-    first = build(tmp_path / "first", *overrides, "collector.total_frames=48", "compile=true")
+    first = build(tmp_path / "first", *overrides, "collector.total_frames=48", written_by)
     first.train()
     rest = torch.stack(expected.recorded)[len(first.recorded) :]
     assert len(rest) >= 2
