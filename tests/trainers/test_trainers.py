@@ -1,5 +1,7 @@
 """The path of the demo: config to trainer, all mixers and sets, seeds, resuming."""
 
+from itertools import product
+
 import pytest
 import torch
 from hydra.errors import ConfigCompositionException
@@ -37,17 +39,12 @@ def test_recurrent_agents_train_in_buildings_too(tmp_path, mixer):
     assert trainer.replay_buffer.sample().shape == (16, 4), "16 sequences of 16 / 4 steps"
 
 
-# every pair of a mixer, a set and a preset
 COMBINATIONS = [
-    (mixer, kind, ("fast", "paper")[(row + column) % 2])
-    for row, mixer in enumerate(("vdn", "qmix", "qtran"))
-    for column, kind in enumerate(("none", "contamination", "tv", "group_dr"))
-]
-COMBINATIONS += [
+    *product(
+        ("vdn", "qmix", "qtran"), ("none", "contamination", "tv", "group_dr"), ("fast", "paper")
+    ),
     # which differ from "tv" in the mathematics of the set alone
-    ("vdn", "chi2", "fast"),
-    ("qmix", "cvar", "fast"),
-    ("qtran", "kl", "paper"),
+    *(("vdn", "chi2", "fast"), ("qmix", "cvar", "fast"), ("qtran", "kl", "paper")),
 ]
 
 

@@ -34,7 +34,7 @@ def compose_config(*overrides: str, config: str = "building") -> DictConfig:
     """The config that an example composes from the same overrides, for scripts and notebooks.
 
     May be called anywhere, also within a ``hydra.main``: Hydra's global state is afterwards as it
-    was.
+    was. Files of the package are read once in a process, those of ``hydra.searchpath`` each time.
 
     Args:
         *overrides (str): as on a command line. ``"hydra.searchpath=[folder]"`` is
