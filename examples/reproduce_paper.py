@@ -32,18 +32,21 @@ def main() -> None:
     text = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=text)
     parser.add_argument("--experiment", nargs="+", choices=EXPERIMENTS, default=["1", "2", "3"])
-    parser.add_argument("--preset", choices=("fast", "paper", "released"), default="fast")
+    presets = ("fast", "paper", "released")
+    parser.add_argument("--preset", choices=presets, default="fast", help="on buildings (fast)")
     parser.add_argument("--seeds", type=int, default=5, help="runs of each algorithm (5)")
-    parser.add_argument("--out", type=Path, help="folder of it all (runs/reproduce/PRESET)")
+    told = "folder of it all (runs/reproduce/PRESET, of experiment 4 runs/reproduce/battles)"
+    parser.add_argument("--out", type=Path, help=told)
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and stop")
     arguments = parser.parse_args()
-    out = arguments.out or Path("runs") / "reproduce" / arguments.preset
-    options = [f"--preset={arguments.preset}", f"--seeds={arguments.seeds}", f"--out={out}"]
-    if arguments.dry_run:
-        options.append("--dry-run")
     wrong = False
     for experiment in arguments.experiment:
         part, title = EXPERIMENTS[experiment]
+        name = part if part == "battles" else arguments.preset
+        out = arguments.out or Path("runs") / "reproduce" / name
+        options = [f"--seeds={arguments.seeds}", f"--out={out}"]
+        options += [] if part == "battles" else [f"--preset={arguments.preset}"]
+        options += ["--dry-run"] if arguments.dry_run else []
         print(f"\n== {title}\n", flush=True)
         try:
             torchrl_drigm(["reproduce", "--part", part, *options])

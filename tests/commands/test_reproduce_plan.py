@@ -8,6 +8,8 @@ import pytest
 
 from torchrl_drigm.__main__ import main
 from torchrl_drigm.commands import _paper_plan, _reproduction, reproduce
+from torchrl_drigm.commands._paper_parts import of_battles
+from torchrl_drigm.commands._played import Played
 from torchrl_drigm.tasks import BuildingTask, SMAXTask
 
 pytest.importorskip(
@@ -138,7 +140,8 @@ def test_the_command_that_is_noted_makes_the_same():
     arguments = parser.parse_args(["--part", "battles", "--seeds", "3", "--set", "compile=true"])
     words = reproduce._command(arguments).removeprefix("python -m torchrl_drigm reproduce ").split()
     noted = parser.parse_args(words)
-    assert reproduce._of_battles(noted) == reproduce._of_battles(arguments)
+    own, other = (of_battles(words.mixers, words.sets) for words in (arguments, noted))
+    assert own == other
     assert "qtran" not in words and "group_dr" not in words and "--preset" not in words
     for name in ("part", "seeds", "episodes", "fields", "no_controls"):
         assert getattr(noted, name) == getattr(arguments, name)
@@ -173,7 +176,7 @@ def test_a_run_by_itself_tells_whose_steps_they_are_and_what_else_it_has_to_say(
     monkeypatch.setattr(_reproduction, "train_run", train_run)
     monkeypatch.setattr(_reproduction._Now, "EVERY", 0.0)
     (job,) = _paper_plan.plan_battles(tmp_path, ["vdn"], ["tv"], [3], [])
-    _reproduction.run_job(job, _reproduction.Played(("noise_strength",), 1))
+    _reproduction.run_job(job, Played(("noise_strength",), 1))
     told = capsys.readouterr()
     expected = "  battles vdn tv 3: 4 of 9 steps, 2 steps/s, about 3 s left\na warning\n"
     assert (told.out, told.err) == ("", expected)
@@ -189,6 +192,6 @@ def test_a_run_by_itself_that_diverges_leaves_the_others_alone(tmp_path, monkeyp
 
     monkeypatch.setattr(_reproduction, "train_run", train_run)
     (job,) = _paper_plan.plan(tmp_path, "fast", ["vdn"], ["group_dr"], [0, 1], controls=False)
-    (told,) = _reproduction.run_job(job, _reproduction.Played(("climate",), 1))
+    (told,) = _reproduction.run_job(job, Played(("climate",), 1))
     assert told.startswith(f"{tmp_path}/vdn_group_dr/seed_0: entries that are not finite")
     assert trained == [tmp_path / "vdn_group_dr" / "seed_1"]

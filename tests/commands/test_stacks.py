@@ -13,7 +13,8 @@ from torchrl_drigm.commands.train import train
 from torchrl_drigm.config import compose_config
 from torchrl_drigm.envs._seeded import SeededEnv
 from torchrl_drigm.trainers import load_team, training
-from torchrl_drigm.trainers.stack import check_environment, fit
+from torchrl_drigm.trainers.runs import is_done, read_config, read_duration, save_config
+from torchrl_drigm.trainers.stack import Stack, check_environment, fit
 
 SMALL = (
     *("env=harvest", "agent=drqn", "preset=toy", "agent.hidden_size=8", "env.num_envs=4"),
@@ -184,3 +185,26 @@ def test_lists_of_what_a_stack_shares_are_refused_with_what_trains_them(override
         refuse("building", "building", stack_overrides([override, "seed=[0,1]"]), None, False)
     assert f"runs that differ in {field} cannot be computed at once: {values}. " in str(told.value)
     assert f"-m hydra/launcher=joblib {field}={sweep}." in str(told.value)
+
+
+def test_a_stack_that_is_stopped_as_it_goes_on_is_not_done(tmp_path, monkeypatch):
+    """Its config has the new steps before they are made, and its results are of the old ones."""
+
+    def stack(steps):
+        train_stack(compose("runs=2", f"collector.total_frames={steps}"), tmp_path)
+
+    def stopped(self, *args):
+        for run in self.runs:
+            save_config(run.cfg, run.run_dir)
+        raise KeyboardInterrupt
+
+    stack(64)
+    with monkeypatch.context() as patch:
+        patch.setattr(Stack, "train", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            stack(96)
+    folders = [tmp_path / "seed_0", tmp_path / "seed_1"]
+    assert not any(is_done(read_config(run), run, "evaluation.csv") for run in folders)
+    stack(96)
+    assert [read_duration(run)["frames"] for run in folders] == [96, 96]
+    assert all((run / "evaluation.csv").exists() for run in folders)

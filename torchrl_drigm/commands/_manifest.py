@@ -81,7 +81,7 @@ def _plain(value: Any) -> Any:
     if not isinstance(value, list):
         return value
     pairs = (str(field).lstrip("+").partition("=") for field in value)
-    return {name: _value(text) for name, _, text in pairs if name not in NEUTRAL}
+    return {name: _value(text) for name, _, text in pairs if name not in NEUTRAL - {"map_name"}}
 
 
 def _value(text: str) -> Any:

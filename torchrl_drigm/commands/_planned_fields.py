@@ -16,6 +16,7 @@ __all__ = ["check_fields", "fields_of"]
 PLANNED = ("preset", "mixer", "uncertainty", "uncertainty.name", "mixer.name", "seed")
 PLANNED = (*PLANNED, "optim.gamma", "evaluation.episodes", "evaluation.suite", "evaluation.seed")
 CHOICES = ("mixer", "uncertainty")  # which have fields of their own
+OTHERS = ("stack", "hydra")  # of no run: what differs within a stack, and where runs are
 
 
 def fields_of(fields: Sequence[str], config: str, mixer: str, kind: str) -> list[str]:
@@ -65,6 +66,8 @@ def check_fields(
             f"--set {taken[0]}: the plan itself sets {', '.join(PLANNED)}; see --preset, --mixers, "
             "--sets, --seeds and --episodes."
         )
+    if others := [field for field in fields if _path(field)[0] in OTHERS]:
+        raise ValueError(f"--set {others[0]}: it is a field of no run, and of all runs one value.")
     chosen = [*((mixers[0], kind) for kind in sets), *((other, sets[0]) for other in mixers[1:])]
     own = {choice: fields_of(fields, config, *choice) for choice in chosen}
     for field in fields:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from torchrl_drigm.commands._reproduction import TEST_SEED, WAY, Played, is_played
+from torchrl_drigm.commands._played import TEST_SEED, WAY, Played, is_played
 from torchrl_drigm.evaluation.compare import evaluation_file
 from torchrl_drigm.evaluation.files import save_results
 from torchrl_drigm.evaluation.report import evaluate_all
@@ -114,17 +114,22 @@ def find_published(folder: Path) -> list[PublishedTeam]:
     return found
 
 
-def check_elsewhere(teams: Sequence[PublishedTeam], out: Path) -> None:
-    """Refuse results below ``out`` that are of one of the teams, and not where it has them.
+def check_elsewhere(teams: Sequence[PublishedTeam], out: Path, played: Played) -> None:
+    """Refuse results below ``out`` that no table can have, or not beside one of the teams.
 
-    Such as those of a copy of the same networks under another seed, or of an earlier version: in
-    one table the team would be there twice.
+    Tables have all that lies there. Results of a team that are not where it has them, such as those
+    of a copy of the same networks under another seed, would be in them twice.
 
     Raises:
-        ValueError: naming the file.
+        ValueError: naming the file, if it is torn, or of another version of the environment or
+            number of episodes, or of one of the teams.
     """
     places = {team.place(out) for team in teams}
+    suites = {evaluation_file(suite): suite for suite in BuildingTask.suites}
     for file in sorted(out.rglob(evaluation_file("*"))):
+        if file.name not in suites:
+            raise ValueError(f"{file} is of no suite that buildings have. {WAY}")
+        is_played(file, played.episodes, BuildingTask, suites[file.name], references=())
         if file.parent in places:
             continue
         for row in pd.read_csv(file, nrows=1).to_dict("records"):

@@ -6,42 +6,29 @@ import functools
 import io
 import sys
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from typing import TextIO
 
-import numpy as np
 import pandas as pd
 import torch
 from omegaconf import DictConfig
 
 from torchrl_drigm.commands._members import StackError
 from torchrl_drigm.commands._paper_plan import Job
+from torchrl_drigm.commands._played import TEST_SEED, WAY, Played, is_played, result_file
 from torchrl_drigm.commands._runs import train_run
 from torchrl_drigm.commands._stacks import train_stack
-from torchrl_drigm.evaluation.compare import evaluation_file
 from torchrl_drigm.evaluation.files import results_of, save_results
 from torchrl_drigm.evaluation.methods import name_of
 from torchrl_drigm.evaluation.report import evaluate_all
 from torchrl_drigm.tasks import Task, make_task
 from torchrl_drigm.tasks.version import environment_version
 from torchrl_drigm.trainers import is_done, load_team, locate_run
+from torchrl_drigm.trainers.checkpoint_place import CONFIG
 
-__all__ = ["TEST_SEED", "WAY", "Played", "check_results", "is_played", "play_run", "run_job"]
-
-TEST_SEED = 11
-WAY = "Move it away, or name another folder with --out; nothing was changed."
-
-
-@dataclass(frozen=True)
-class Played:
-    """What trained teams are played in: suites, and episodes of each of their shifts."""
-
-    suites: tuple[str, ...]
-    episodes: int
+__all__ = ["check_results", "play_run", "run_job"]
 
 
 def run_job(job: Job, played: Played) -> list[str]:
@@ -84,18 +71,34 @@ def run_job(job: Job, played: Played) -> list[str]:
     return wrong
 
 
-def check_results(members: Mapping[Path, DictConfig], played: Played) -> None:
-    """Refuse, before anything is trained, what will not fit.
+def check_results(
+    members: Mapping[Path, DictConfig], played: Played
+) -> list[tuple[Path, str, Path]]:
+    """What runs have not played, refusing, before anything is trained, what will not fit.
+
+    Returns:
+        list: folder, suite, and the file that is not there.
 
     Raises:
-        ValueError: for a folder that is that of another run, or results that are torn, or of
-            another version of the environment or number of episodes.
+        ValueError: for a folder that is that of another run or of nobody knows which, or results
+            that are torn, of another policy or suite, or of another version of the environment or
+            number of episodes.
     """
+    waiting = []
     for folder, cfg in members.items():
         locate_run(cfg, folder)
-        task = make_task(cfg)
-        for suite in played.suites:
-            is_played(result_file(folder, cfg, suite), played.episodes, task, suite)
+        task, name = make_task(cfg), name_of(cfg)
+        files = {suite: result_file(folder, cfg, suite) for suite in played.suites}
+        if not (folder / CONFIG).exists():
+            for file in (folder / results_of(cfg), *files.values()):
+                if file.exists():
+                    raise ValueError(
+                        f"{file} has no {CONFIG} beside it: it is not known of which run. {WAY}"
+                    )
+        for suite, file in files.items():
+            if not is_played(file, played.episodes, task, suite, name):
+                waiting.append((folder, suite, file))
+    return waiting
 
 
 class _Now(io.TextIOBase):
@@ -132,21 +135,11 @@ class _Now(io.TextIOBase):
             self.rest.flush()
 
 
-def result_file(folder: Path, cfg: DictConfig, suite: str) -> Path:
-    """Where a run has its results of a suite: of its own, those that it ends with."""
-    own = cfg.evaluation.get("suite") == suite
-    return folder / evaluation_file(None if own else suite)
-
-
 def play_run(folder: Path, cfg: DictConfig, played: Played) -> None:
     """Play the team of a run in the suites that it has no results of; references beside it."""
-    files = {suite: result_file(folder, cfg, suite) for suite in played.suites}
-    task = make_task(cfg)
-    waiting = {s: f for s, f in files.items() if not is_played(f, played.episodes, task, s)}
-    if not waiting:
-        return
-    team = load_team(folder)
-    for suite, file in waiting.items():
+    waiting = check_results({folder: cfg}, played)
+    team = load_team(folder) if waiting else None
+    for _, suite, file in waiting:
         own = evaluate_all(
             {name_of(team.cfg): team},
             team.task,
@@ -155,67 +148,8 @@ def play_run(folder: Path, cfg: DictConfig, played: Played) -> None:
             seed=TEST_SEED,
         )
         rows = pd.concat([own, _references(suite, played.episodes, _Task(team.task))])
-        rows["environment"] = environment_version(task.packages)
+        rows["environment"] = environment_version(team.task.packages)
         save_results(rows, file)
-
-
-def is_played(
-    file: Path,
-    episodes: int,
-    task: Task | type[Task],
-    suite: str,
-    references: Collection[str] | None = None,
-) -> bool:
-    """Whether a file has whole results.
-
-    Args:
-        file (Path): the file.
-        episodes (int): of each shift.
-        task (Task, or its class): what was played.
-        suite (str): name of one of its suites, every shift of which has to be there.
-        references (collection of str): policies that have to be there beside the first. Default:
-            those of the task that do not learn.
-
-    Raises:
-        ValueError: for a file that is torn, or of another version of the environment or number of
-            episodes.
-    """
-    if not file.exists():
-        return False
-    try:
-        if not file.read_text(encoding="utf-8").endswith("\n"):
-            raise ValueError("its last line has no end")
-        rows = pd.read_csv(file)
-    except ValueError as error:  # pandas' own and those of an encoding are such
-        raise ValueError(f"{file} is torn ({error}). {WAY}") from error
-    missing = [c for c in ("policy", "shift", "return", "environment") if c not in rows]
-    if missing or rows.empty:
-        raise ValueError(f"{file} lacks {missing or 'rows'}: it is no result of this. {WAY}")
-    if rows[["policy", "shift", "return"]].isna().any(axis=None):
-        raise ValueError(f"{file} has empty cells. {WAY}")
-    if not np.isfinite(pd.to_numeric(rows["return"], errors="coerce")).all():
-        raise ValueError(f"{file} has returns that are no finite numbers. {WAY}")
-    version = environment_version(task.packages)
-    versions = set(rows["environment"].astype(str)) - {version}
-    if versions:
-        raise ValueError(
-            f"{file} was played in another version of the environment, {versions.pop()!r}; this is "
-            f"{version!r}. {WAY}"
-        )
-    counts = rows.groupby(["policy", "shift"]).size()
-    # a file that was cut at the end of a line is no shorter anywhere: it lacks shifts, or policies
-    beside = task.references if references is None else references
-    policies = dict.fromkeys([*rows["policy"], *beside])
-    shifts = dict.fromkeys([*(shift["name"] for shift in task.suites[suite]), *rows["shift"]])
-    for policy, shift in product(policies, shifts):
-        n = counts.get((policy, shift), 0)
-        if n == episodes:
-            continue
-        raise ValueError(
-            f"{file} has {n} episodes of {policy!r} in {shift!r}, and {episodes} were asked for. "
-            f"{WAY}"
-        )
-    return True
 
 
 class _Task:

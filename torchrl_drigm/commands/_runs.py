@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from torchrl_drigm._times import about
 from torchrl_drigm.commands._processes import one_by_one
+from torchrl_drigm.evaluation.compare import evaluation_file
 from torchrl_drigm.evaluation.files import WIN_RATES, results_of
 from torchrl_drigm.evaluation.methods import name_of
 from torchrl_drigm.evaluation.report import (
@@ -24,7 +25,7 @@ from torchrl_drigm.evaluation.report import (
 )
 from torchrl_drigm.trainers import Run, build, claim_run, is_done, locate_run, prepare
 
-__all__ = ["judge", "train_run", "train_runs"]
+__all__ = ["forget_results", "judge", "train_run", "train_runs"]
 
 
 def train_run(cfg: DictConfig, run_dir: str | Path) -> None:
@@ -46,12 +47,26 @@ def train_run(cfg: DictConfig, run_dir: str | Path) -> None:
 def _train_and_judge(cfg: DictConfig, run_dir: Path, resume: Path | None, results: str) -> None:
     start = time.perf_counter()
     run = build(cfg, run_dir, resume)
-    (run_dir / results).unlink(missing_ok=True)  # of fewer steps
+    forget_results(run)
     run.train()
     trained = time.perf_counter()
     files = report_win_rates(cfg, run_dir) if results == WIN_RATES else judge(run)
     print(f"\nTrained in {trained - start:.0f} s, in all {time.perf_counter() - start:.0f} s.")
     print(f"Left in {run_dir}:", *(f"  {file}" for file in files), sep="\n")
+
+
+def forget_results(run: Run) -> None:
+    """Remove the results of a run that is judged anew; if it trains on, those of other suites too.
+
+    They would be taken for those of the team that it becomes.
+    """
+    files = [run.run_dir / results_of(run.cfg)]
+    if run.trainer.collected_frames < run.cfg.collector.total_frames:
+        files += sorted(run.run_dir.glob(evaluation_file("*")))
+    for file in files:
+        if file.exists():
+            print(f"{file} goes: it is of fewer steps, or of another evaluation.", flush=True)
+            file.unlink()
 
 
 def judge(run: Run, references: pd.DataFrame | None = None) -> list[Path]:

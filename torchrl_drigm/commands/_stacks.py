@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from torchrl_drigm._times import Pace, about
 from torchrl_drigm.commands._members import StackError, members_of, stack_overrides
-from torchrl_drigm.commands._runs import judge
+from torchrl_drigm.commands._runs import forget_results, judge
 from torchrl_drigm.evaluation.files import results_of
 from torchrl_drigm.evaluation.report import evaluate_all, stack_table
 from torchrl_drigm.trainers import Run, build, claim_run, is_done, prepare
@@ -66,6 +66,8 @@ def train_stack(cfg: DictConfig, folder: str | Path) -> None:
         references = None
         for some in _of_equal_length(runs):
             stack = Stack([runs[i] for i in some], [states[i] for i in some])
+            for run in stack.runs:
+                forget_results(run)
             stack.train(_Progress(stack, cfg.progress_bar))
             errors |= {stack.runs[i].run_dir: error for i, error in stack.errors.items()}
             for run in stack.runs:

@@ -18,43 +18,30 @@ from torchrl_drigm._files import check_place
 from torchrl_drigm._times import about
 from torchrl_drigm.commands._checks import check_at_least, check_out
 from torchrl_drigm.commands._manifest import check_manifest
-from torchrl_drigm.commands._paper_plan import BATTLES, Job, plan, plan_battles
+from torchrl_drigm.commands._paper_parts import (
+    BUILDINGS,
+    MIXERS,
+    PACKAGES,
+    PAPER_PARTS,
+    PARTS,
+    PRESETS,
+    PROTOCOLS,
+    SETS,
+    of_battles,
+    suites_of,
+)
+from torchrl_drigm.commands._paper_plan import BATTLES
 from torchrl_drigm.commands._planned_fields import check_fields
-from torchrl_drigm.evaluation.files import results_of
 from torchrl_drigm.trainers.released_folder import find_released
-from torchrl_drigm.trainers.runs import is_done
 
 if TYPE_CHECKING:
+    from torchrl_drigm.commands._played import Played
     from torchrl_drigm.commands._published import PublishedTeam
-    from torchrl_drigm.commands._reproduction import Played
+    from torchrl_drigm.commands._reproduce_work import Work
 
 __all__ = ["HELP", "add_arguments", "main"]
 
-BUILDINGS = "buildings"
-PACKAGES = {BUILDINGS: ("sustaingym",), BATTLES: ("jaxmarl", "jax")}  # of Task.packages
-Call = Callable[[], list[str]]  # says what went wrong
-
 HELP = "train and judge what the paper's tables and figures show"
-
-PROTOCOLS = ("paper", "strict")  # as the paper's numbers were made, and as its text says
-#: Suites that each part is played in; of those that end in a protocol, the wanted ones.
-PARTS: dict[str, tuple[str, ...]] = {
-    "climate": ("climate",),  # Figure 2
-    "season": ("season_paper", "season_strict"),  # Table 1
-    "climate_season": ("climate_season_paper", "climate_season_strict"),  # Table 2
-    "climate16": ("climate16",),
-    "physics": ("physics",),
-    "sensor": ("sensor",),
-    "actuator": ("actuator",),
-    BATTLES: ("noise_strength", "hard_enemies"),  # Figures 3 and 4, and a shift of the game's
-}
-PAPER_PARTS = ("climate", "season", "climate_season")
-PRESETS = ("fast", "paper", "released")
-MIXERS = ("vdn", "qmix", "qtran")
-SETS = ("none", "contamination", "tv", "cvar", "group_dr")
-BATTLE_SETS = ("none", "contamination", "tv", "cvar")
-# Milliseconds of one core that a step took on a 2-core Intel Xeon, in stacks of what can be in one
-MS = {"fast": 0.15, "fast qtran": 1.06, "paper": 9.3, "released": 9.3, BATTLES: 1.5}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,7 +63,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of the seasons: paper (days 400 to 599, wrapped into the year as they were played) "
         "or strict (days 200 to 364, never trained on); both by default",
     )  # fmt: skip
-    parser.add_argument("--preset", choices=PRESETS, default="fast", help="of all runs (fast)")
+    parser.add_argument(
+        "--preset", choices=PRESETS, help="of all runs on buildings (fast); battles have their own"
+    )
     parser.add_argument("--seeds", type=int, default=5, help="runs of each algorithm (5)")
     parser.add_argument(
         "--mixers", nargs="+", choices=MIXERS, default=MIXERS, metavar="MIXER",
@@ -116,6 +105,7 @@ def main(arguments: argparse.Namespace) -> None:
     for name in ("part", "mixers", "sets"):
         setattr(arguments, name, list(dict.fromkeys(getattr(arguments, name))))
     only_battles = set(arguments.part) == {BATTLES}  # whose fields are others, and preset one
+    asked, arguments.preset = arguments.preset, arguments.preset or "fast"
     name = BATTLES if only_battles else arguments.preset
     out = arguments.out or Path("runs") / "reproduce" / name
     settings = {} if only_battles or not arguments.seeds else {"preset": arguments.preset}
@@ -124,11 +114,15 @@ def main(arguments: argparse.Namespace) -> None:
     kinds = {BATTLES if part == BATTLES else BUILDINGS for part in arguments.part}
     packages = [package for kind in sorted(kinds) for package in PACKAGES[kind]]
     try:
+        if only_battles and asked is not None:
+            raise ValueError(f"--preset {asked}: --part battles has one preset, its own.")
         _check(arguments, out)
         check_manifest(out, settings, packages, write=False)
-        # what follows imports PyTorch
-        work, published = _work(arguments, out), _published(arguments, out)
-        _announce(work, published, arguments, out)
+        # which imports PyTorch
+        from torchrl_drigm.commands._reproduce_work import announce, find_work, published_teams
+
+        work, published = find_work(arguments, out), published_teams(arguments, out)
+        announce(work, published, arguments, out)
     except HydraException as error:
         raise ValueError(f"--set: {error.__cause__ or error}".splitlines()[0]) from error
     if arguments.dry_run:
@@ -147,6 +141,12 @@ def _check(arguments: argparse.Namespace, out: Path) -> None:
     check_out(arguments.out)
     if arguments.out is None and not arguments.dry_run:
         check_place(f"{out}", out)
+    for name in (BUILDINGS, BATTLES, "published", "results"):
+        if (out / name).is_file():
+            raise ValueError(
+                f"{out / name} is a file where a folder is needed. Move it away, or name another "
+                "folder with --out."
+            )
     seasons = [part for part in PARTS if any(s.endswith(PROTOCOLS) for s in PARTS[part])]
     if arguments.protocol is not None and not set(seasons) & set(arguments.part):
         found = f"--part {' '.join(arguments.part)}"
@@ -155,7 +155,7 @@ def _check(arguments: argparse.Namespace, out: Path) -> None:
         find_released(arguments.published)
         if only_battles:
             raise ValueError("--published: the networks are of buildings, and --part of battles.")
-    mixers, sets = _of_battles(arguments)
+    mixers, sets = of_battles(arguments.mixers, arguments.sets)
     if not arguments.seeds:
         if BATTLES in arguments.part:
             raise ValueError("--part battles: --seeds 0 plays published networks, of buildings.")
@@ -168,7 +168,11 @@ def _check(arguments: argparse.Namespace, out: Path) -> None:
         preset = [f"preset={arguments.preset}"]
         check_fields(arguments.fields, "building", arguments.mixers, arguments.sets, preset)
     if BATTLES in arguments.part and not (mixers and sets):
-        raise ValueError("nothing is left to train: battles have no qtran and no group_dr.")
+        asked = f"--mixers {' '.join(arguments.mixers)} --sets {' '.join(arguments.sets)}"
+        raise ValueError(
+            f"--part battles: nothing is left to train of {asked}, as battles have no qtran and no "
+            "group_dr. Leave battles out of --part, or name others."
+        )
     if BATTLES in arguments.part:
         for field in arguments.fields:
             if field.lstrip("+").startswith("logger=") and not field.endswith("=csv"):
@@ -179,11 +183,12 @@ def _check(arguments: argparse.Namespace, out: Path) -> None:
 def _run(
     arguments: argparse.Namespace,
     out: Path,
-    work: Sequence[tuple[Job, Played]],
+    work: Work,
     published: Sequence[tuple[PublishedTeam, Played]],
 ) -> None:
     """Train, play, report."""
     from torchrl_drigm.commands._comparison import win_rates
+    from torchrl_drigm.commands._reproduce_work import runs_of_others
     from torchrl_drigm.commands._reproduction import run_job
     from torchrl_drigm.evaluation.published import report_published
     from torchrl_drigm.evaluation.reproduction import report_suite
@@ -193,16 +198,17 @@ def _run(
         play = partial(team.play, out / "published", played)
         calls.append((f"{team.label}, seed {team.seed}", play))
     wrong = _do(calls, arguments.jobs, tuple(arguments.modules))
+    files, command = [], _command(arguments)
+    if others := runs_of_others(out, work):
+        command += f"\n# {len(others)} runs below are of earlier commands in the same folder"
     if wrong:
         print("\nDiverged, and in no table:", *wrong, sep="\n  ", file=sys.stderr)
-    files, command = [], _command(arguments)
-    if others := _earlier(out, work):
-        command += f"\n# {others} runs below are of earlier commands in the same folder"
-    for suite in _suites([p for p in arguments.part if p != BATTLES], arguments.protocol):
+        command += "".join(f"\n# diverged, and in no table: {told}" for told in wrong)
+    for suite in suites_of(arguments.part, arguments.protocol):
         if arguments.seeds == 0:
             files += report_published(out / "published", suite, out / "results", command)
         else:
-            runs, title = out / "buildings", f"preset={arguments.preset}: {suite}"
+            runs, title = out / BUILDINGS, f"preset={arguments.preset}: {suite}"
             told = title, command
             files += report_suite(runs, suite, out / "results", out / "published", *told)
     if any(job.config == BATTLES for job, _ in work):
@@ -215,20 +221,12 @@ def _run(
         raise SystemExit(1)
 
 
-def _earlier(out: Path, work: Sequence[tuple[Job, Played]]) -> int:
-    """How many runs of the folder, which all are in its tables, are none of this plan."""
-    own = {folder for job, _ in work for folder in job.members()}
-    configs = {BATTLES if job.config == BATTLES else BUILDINGS for job, _ in work}
-    found = {file.parent for kind in configs for file in (out / kind).glob("*/*/config.yaml")}
-    return len(found - own)
-
-
 def _command(arguments: argparse.Namespace) -> str:
     """What makes these results, whatever a default becomes."""
     chosen = {"part": arguments.part, "mixers": arguments.mixers, "sets": arguments.sets}
     words = ["reproduce", "--preset", arguments.preset]
     if set(arguments.part) == {BATTLES}:  # which have one preset
-        chosen["mixers"], chosen["sets"] = _of_battles(arguments)
+        chosen["mixers"], chosen["sets"] = of_battles(arguments.mixers, arguments.sets)
         words = ["reproduce"]
     for name, values in chosen.items() if arguments.seeds else [("part", arguments.part)]:
         words += [f"--{name}", *values]
@@ -241,102 +239,9 @@ def _command(arguments: argparse.Namespace) -> str:
     return f"python -m torchrl_drigm {shlex.join(words)}"
 
 
-def _suites(parts: Sequence[str], protocol: str | None) -> list[str]:
-    """Suites of the parts, in the order in which they are there.
-
-    Examples:
-        >>> _suites(["climate", "season"], None), _suites(["season"], "strict")
-        (['climate', 'season_paper', 'season_strict'], ['season_strict'])
-    """
-    others = tuple(f"_{other}" for other in PROTOCOLS if protocol not in (None, other))
-    return [s for part in dict.fromkeys(parts) for s in PARTS[part] if not s.endswith(others)]
-
-
-def _of_battles(arguments: argparse.Namespace) -> tuple[list[str], list[str]]:
-    """Mixers and sets of battles, as in the paper."""
-    mixers = [mixer for mixer in arguments.mixers if mixer != "qtran"]
-    return mixers, [kind for kind in arguments.sets if kind in BATTLE_SETS]
-
-
-def _work(arguments: argparse.Namespace, out: Path) -> list[tuple[Job, Played]]:
-    from torchrl_drigm.commands._reproduction import Played
-
-    suites = _suites([p for p in arguments.part if p != BATTLES], arguments.protocol)
-    seeds, work = range(arguments.seeds), []
-    if not seeds:
-        return work
-    if suites:
-        jobs = plan(
-            out / "buildings",
-            arguments.preset,
-            arguments.mixers,
-            arguments.sets,
-            seeds,
-            controls=not arguments.no_controls,
-            extra=[f"evaluation.episodes={arguments.episodes}", *arguments.fields],
-        )
-        work += [(job, Played(tuple(suites), arguments.episodes)) for job in jobs]
-    if BATTLES in arguments.part:
-        jobs = plan_battles(
-            out / BATTLES,
-            *_of_battles(arguments),
-            seeds,
-            arguments.fields,
-        )
-        work += [(job, Played(PARTS[BATTLES], arguments.episodes)) for job in jobs]
-    return work
-
-
-def _published(arguments: argparse.Namespace, out: Path) -> list[tuple[PublishedTeam, Played]]:
-    """Published networks, and where they are to play."""
-    if arguments.published is None:
-        return []
-    from torchrl_drigm.commands._published import check_elsewhere, find_published
-    from torchrl_drigm.commands._reproduction import Played
-
-    suites = _suites([p for p in arguments.part if p != BATTLES], arguments.protocol)
-    played = Played(tuple(suites), arguments.episodes)
-    teams = find_published(arguments.published)
-    check_elsewhere(teams, out / "published")
-    return [(team, played) for team in teams]
-
-
-def _announce(
-    work: Sequence[tuple[Job, Played]],
-    published: Sequence[tuple[PublishedTeam, Played]],
-    arguments: argparse.Namespace,
-    out: Path,
-) -> None:
-    from torchrl_drigm.commands._reproduction import check_results
-
-    for team, played in published:
-        waiting = team.waiting(out / "published", played)
-        if arguments.dry_run:
-            print(
-                f"{team.label:28s} seed {team.seed}: {len(waiting)} suites to play  {team.folder}"
-            )
-    n_runs, n_jobs, seconds = 0, 0, 0.0
-    for job, played in work:
-        members = job.members()
-        check_results(members, played)  # of all, before anything is trained
-        left = [cfg for place, cfg in members.items() if not is_done(cfg, place, results_of(cfg))]
-        if arguments.dry_run:
-            print(f"{job.label:28s} {len(left):3d} of {len(members)} runs to train  {job.folder}")
-        n_runs += len(left)
-        n_jobs += bool(left)
-        kind = BATTLES if job.config == BATTLES else arguments.preset
-        mixer = job.label.split()[0]
-        steps = sum(cfg.collector.total_frames for cfg in left)
-        seconds += steps * MS.get(f"{kind} {mixer}", MS[kind]) / 1000
-    seconds /= max(1, min(arguments.jobs, n_jobs))
-    print(
-        f"{n_runs} runs to train in {len(work)} jobs, {arguments.jobs} at a time: about "
-        f"{about(seconds)}, by what such runs took on a 2-core Xeon. In {out}.",
-        flush=True,
-    )
-
-
-def _do(calls: Sequence[tuple[str, Call]], jobs: int, modules: tuple[str, ...]) -> list[str]:
+def _do(
+    calls: Sequence[tuple[str, Callable[[], list[str]]]], jobs: int, modules: tuple[str, ...]
+) -> list[str]:
     from torchrl_drigm.commands._processes import one_by_one
 
     start, wrong = time.perf_counter(), []

@@ -15,6 +15,7 @@ from torchrl_drigm.evaluation.compare import KEYS, evaluation_file, noted_versio
 from torchrl_drigm.evaluation.files import save_results
 from torchrl_drigm.evaluation.measures import MEASURES, shown_measure
 from torchrl_drigm.evaluation.shift_tables import by_shift, over_the_seeds
+from torchrl_drigm.tasks import BuildingTask
 
 __all__ = ["PUBLISHED", "published_rows", "report_published", "rho_effect"]
 
@@ -63,7 +64,7 @@ def report_published(
         *([f"```bash\n{command}\n```"] if command else []),
         by_shift(scores, label),
     ]
-    last = scores["shift"].iloc[-1]
+    last = BuildingTask.suites[suite][-1]["name"]
     effect = rho_effect(rows[rows["shift"] == last], column)
     if len(effect):
         parts += [f"## What ρ does, in {last}", _EFFECT, _format(effect)]
@@ -119,10 +120,12 @@ def rho_effect(rows: pd.DataFrame, column: str) -> pd.DataFrame:
         difference = (others.mean(axis=1) - zero).dropna()
         means = others.mean()
         groups = [zero, *(others[rho].dropna() for rho in others)]
+        enough = all(len(group) > 1 for group in groups)  # or there is no spread to judge by
         row = {"mixer": mixer, "set": kind, "zero": zero.mean(), "mean": means.mean()}
         row |= {"best": means.max(), "best_rho": means.idxmax()}
         row |= {"difference": difference.mean(), "standard_error": difference.sem()}
-        table.append(row | {"p": float(stats.f_oneway(*groups).pvalue)})
+        p = float(stats.f_oneway(*groups).pvalue) if enough else float("nan")
+        table.append(row | {"p": p})
     return pd.DataFrame(table)
 
 
@@ -132,9 +135,10 @@ def _format(effect: pd.DataFrame) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for row in effect.sort_values(["set", "mixer"]).to_dict("records"):
+        row["p"] = "-" if pd.isna(row["p"]) else f"{row['p']:.2f}"
         lines.append(
             "| {set} | {mixer} | {zero:.3f} | {mean:.3f} | {best:.3f} (ρ = {best_rho}) | "
-            "{difference:+.3f} ± {standard_error:.3f} | {p:.2f} |".format(**row)
+            "{difference:+.3f} ± {standard_error:.3f} | {p} |".format(**row)
         )
     return "\n".join(lines)
 

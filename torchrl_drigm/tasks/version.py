@@ -11,7 +11,8 @@ from pathlib import Path
 __all__ = ["environment_version"]
 
 _LIBRARIES = ("torch", "torchrl", "numpy")
-_PARTS = ("envs", "tasks")
+# with what of the package beside them numbers depend on
+_PARTS = ("envs/**/*.py", "tasks/**/*.py", "_days.py", "_garages.py", "_vmas.py")
 
 
 def environment_version(packages: Sequence[str] = ()) -> str:
@@ -40,7 +41,7 @@ def environment_version(packages: Sequence[str] = ()) -> str:
 def _hash() -> str:
     root, digest = Path(__file__).parents[1], hashlib.sha256()
     for part in _PARTS:
-        for file in sorted((root / part).rglob("*.py")):
+        for file in sorted(root.glob(part)):
             digest.update(file.relative_to(root).as_posix().encode())
             digest.update(file.read_bytes().replace(b"\r\n", b"\n"))
     return digest.hexdigest()[:8]
