@@ -67,7 +67,7 @@ def added(out, kind, preset="fast", episodes=2, name=None, fields=()):
     extra = [f"evaluation.episodes={episodes}", *fields]
     (job,) = plan(out / "buildings", preset, ["vdn"], [kind], [0], False, extra)
     ((folder, cfg),) = job.members().items()
-    folder = folder if name is None else folder.with_name(name)
+    folder = folder if name is None else folder.parent / name
     finish(folder, cfg, episodes)
     return folder
 
@@ -102,6 +102,11 @@ class TestRunsOfNoCommandAskedFor:
         folder = added(out, **other)
         error = refused(out, capsys, sets=["none"])
         assert told in error and str(folder) in error
+
+    def test_controls_in_the_folder_of_a_robust_run_may_be_there(self, out, capsys):
+        added(out, "none", name="seed_0/controls/gamma_0.7")
+        asked(out, "--dry-run")
+        assert "0 runs to train" in capsys.readouterr().out
 
     @pytest.mark.parametrize("suite", SUITES[:1])
     def test_torn_results_of_one_are_refused(self, out, suite, capsys):

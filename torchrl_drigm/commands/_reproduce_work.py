@@ -25,6 +25,7 @@ from torchrl_drigm.commands._published import PublishedTeam, check_elsewhere, fi
 from torchrl_drigm.commands._reproduction import check_results
 from torchrl_drigm.evaluation.environments import find_runs
 from torchrl_drigm.evaluation.files import results_of
+from torchrl_drigm.evaluation.methods import CONTROLS
 from torchrl_drigm.tasks import BuildingTask, make_task
 from torchrl_drigm.trainers.runs import is_done, locate_run, read_config, read_duration
 
@@ -101,10 +102,12 @@ def runs_of_others(out: Path, work: Work) -> list[Path]:
 def _check_others(arguments: argparse.Namespace, out: Path, work: Work) -> None:
     """Refuse runs beside those of this plan that no command of this folder makes.
 
+    Controls that a robust run has in its own folder are made from its config, and may be there.
+
     Raises:
         ValueError: naming the run, or its results, and what does not fit.
     """
-    others = runs_of_others(out, work)
+    others = [run for run in runs_of_others(out, work) if run.parent.name != CONTROLS]
     if not others:
         return
     numbers = [m[1] for run in others if (m := re.fullmatch(r"seed_(\d+)", run.name))]
