@@ -25,6 +25,24 @@ def test_every_command_has_a_help(command, capsys):
     assert f"usage: python -m torchrl_drigm {command}" in printed and len(printed) > 400
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["compare", ""], ["compare", "runs", "--out", ""], ["export", ""], ["evaluate", ""]),
+        *(["evaluate", "runs", "--out="], ["export", "runs", "--out", ""]),
+        *(["choose", "building", "--out", ""], ["reproduce", "--out", ""]),
+        ["reproduce", "--published", ""],
+    ],
+    ids=" ".join,
+)
+def test_a_variable_that_is_not_set_is_no_folder(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match="2"):
+        main(words)
+    assert "an empty name: say . for the folder you are in" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_help_of_train_names_the_configs(capsys):
     main(["train", "--help"])
     printed = capsys.readouterr().out

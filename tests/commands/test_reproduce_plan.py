@@ -63,6 +63,7 @@ GAMMAS = (0.997, 0.94715, 0.8973, 0.7976, 0.6979, 0.4985)
         (["--part", "climate", "battles", "--sets", "group_dr"], "battles have no qtran"),
         (["--part", "battles", "--set", "logger=tensorboard"], "battles are read from logger=csv"),
         (["--set", "optim.learning_rate=1"], "learning_rate"),
+        (["--set", "env.num_envs=2.5"], "--set env.num_envs=2.5: Value '2.5' of type 'float'"),
         (["--set", "mixer=qmix"], "--set mixer=qmix: the plan itself sets"),
         (["--set", "optim={gamma: 0.5}"], "the plan itself sets"),
         (["--set", "+evaluation={seed: 5}"], "the plan itself sets"),

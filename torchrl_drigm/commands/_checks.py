@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import sys
 from pathlib import Path
@@ -14,7 +15,30 @@ from torchrl_drigm.evaluation.controls import control_discounts, has_controls, o
 from torchrl_drigm.evaluation.files import results_of
 from torchrl_drigm.trainers.runs import has_ended
 
-__all__ = ["check_at_least", "check_controls", "check_imported", "check_out", "check_seed"]
+__all__ = [
+    "check_at_least",
+    "check_controls",
+    "check_imported",
+    "check_out",
+    "check_seed",
+    "path_of",
+]
+
+
+def path_of(word: str) -> Path:
+    """The path that a word on the command line is: not the folder one is in for no name at all.
+
+    Raises:
+        argparse.ArgumentTypeError: for an empty word, such as a variable that is not set.
+
+    Examples:
+        >>> path_of("")
+        Traceback (most recent call last):
+        argparse.ArgumentTypeError: an empty name: say . for the folder you are in.
+    """
+    if not word:
+        raise argparse.ArgumentTypeError("an empty name: say . for the folder you are in.")
+    return Path(word)
 
 
 def check_at_least(name: str, value: int, lowest: int) -> None:

@@ -8,7 +8,7 @@ import time
 from importlib import import_module
 from pathlib import Path
 
-from torchrl_drigm.commands._checks import check_at_least, check_out, check_seed
+from torchrl_drigm.commands._checks import check_at_least, check_out, check_seed, path_of
 from torchrl_drigm.commands._many_zones import mixer_for_zones
 from torchrl_drigm.commands._refusals import refuse_config
 from torchrl_drigm.commands._sweeps import Sweep, check_sweep, read_sweep
@@ -69,7 +69,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time (1)")
     parser.add_argument(
-        "--out", type=Path, help="folder of the sweep (runs/CONFIG/choose_TIME); name it to go on"
+        "--out",
+        type=path_of,
+        help="folder of the sweep (runs/CONFIG/choose_TIME); name it to go on",
     )
     parser.add_argument("--config-dir", help="folder of configs of your own, as of train")
 

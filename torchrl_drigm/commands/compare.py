@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from torchrl_drigm.commands._checks import check_at_least, check_out
+from torchrl_drigm.commands._checks import check_at_least, check_out, path_of
 from torchrl_drigm.evaluation.environments import find_runs
 from torchrl_drigm.trainers.checkpoint_place import CONFIG
 
@@ -29,14 +28,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "or shorter than others, are named and left out. Runs of several environments (env.name, "
         "env.make, building, map, scenario) are a table each, and with --out a folder each."
     )
-    parser.add_argument("folder", nargs="+", type=Path, help="a folder of runs")
+    parser.add_argument("folder", nargs="+", type=path_of, help="a folder of runs")
     parser.add_argument(
         "--win-rates",
         action="store_true",
         help="of runs that were tested during training: win rates, as a table and, with --out, CSV "
         "and Figures 3 and 4 of the paper",
     )
-    parser.add_argument("--out", type=Path, help="folder for CSV and figures")
+    parser.add_argument("--out", type=path_of, help="folder for CSV and figures")
     parser.add_argument(
         "--last", type=int, default=10, help="evaluations that a final win rate averages (10)"
     )

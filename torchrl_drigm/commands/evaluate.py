@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from torchrl_drigm._files import check_place
 from torchrl_drigm.commands._checks import (
@@ -12,6 +11,7 @@ from torchrl_drigm.commands._checks import (
     check_imported,
     check_out,
     check_seed,
+    path_of,
 )
 from torchrl_drigm.commands._shifts import asked_shifts
 from torchrl_drigm.config import compose_config
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "alike: RUN is then a folder of theirs, which has network_parameter/agent_0_q_network.pt "
         "and so on."
     )
-    parser.add_argument("run", type=Path, help="folder of the run, or of published networks")
+    parser.add_argument("run", type=path_of, help="folder of the run, or of published networks")
     parser.add_argument("--suite", help="name of a suite, or a YAML file (the task's first)")
     parser.add_argument(
         "--climates",
@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=path_of,
         help="folder for rows and picture, or a file *.csv, beside which the picture is (the run's "
         "folder)",
     )

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from torchrl_drigm.commands._checks import check_imported, check_out
+from torchrl_drigm.commands._checks import check_imported, check_out, path_of
 from torchrl_drigm.trainers.checkpoint_version import check_there
 from torchrl_drigm.trainers.program_files import (
     FORMATS,
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "run's checkpoint only that is left which the team acts with. It can be loaded, evaluated "
         "and exported as before, and not be resumed."
     )
-    parser.add_argument("run", type=Path, help="folder of the run")
+    parser.add_argument("run", type=path_of, help="folder of the run")
     parser.add_argument(
         "--keep",
         choices=["policy"],
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=path_of,
         help="folder to write into, or a file *.pt2 or *.onnx (the run's folder)",
     )
 

@@ -16,7 +16,7 @@ from hydra.errors import HydraException
 
 from torchrl_drigm._files import check_place
 from torchrl_drigm._times import about
-from torchrl_drigm.commands._checks import check_at_least, check_out
+from torchrl_drigm.commands._checks import check_at_least, check_out, path_of
 from torchrl_drigm.commands._manifest import check_manifest
 from torchrl_drigm.commands._paper_parts import (
     BUILDINGS,
@@ -81,7 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--episodes", type=int, default=50, help="days in each shift (50)")
     parser.add_argument(
-        "--out", type=Path,
+        "--out", type=path_of,
         help="folder of it all (runs/reproduce/PRESET, of battles alone runs/reproduce/battles)",
     )  # fmt: skip
     parser.add_argument(
@@ -93,7 +93,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "uncertainty.rho=0.1; may be repeated",
     )  # fmt: skip
     parser.add_argument(
-        "--published", type=Path, metavar="FOLDER",
+        "--published", type=path_of, metavar="FOLDER",
         help="with the networks that the paper's authors published, at any depth: rows of the "
         "building parts' tables; with --seeds 0 they alone",
     )  # fmt: skip
@@ -124,7 +124,8 @@ def main(arguments: argparse.Namespace) -> None:
         work, published = find_work(arguments, out), published_teams(arguments, out)
         announce(work, published, arguments, out)
     except HydraException as error:
-        raise ValueError(f"--set: {error.__cause__ or error}".splitlines()[0]) from error
+        asked = f"--set {' '.join(arguments.fields)}"
+        raise ValueError(f"{asked}: {error.__cause__ or error}".splitlines()[0]) from error
     if arguments.dry_run:
         return
     check_manifest(out, settings, packages, write=True)
