@@ -15,7 +15,7 @@ from torchrl_drigm.config.schema_uncertainty import GROUP_DR
 from torchrl_drigm.evaluation.controls import control_discounts, has_controls
 from torchrl_drigm.evaluation.methods import flat_config
 
-__all__ = ["BATTLES", "Job", "plan", "plan_battles"]
+__all__ = ["BATTLES", "DISCOUNT", "Job", "plan", "plan_battles"]
 
 BATTLES = "battles"
 DISCOUNT = "discount"

@@ -11,7 +11,6 @@ from omegaconf import DictConfig
 
 from torchrl_drigm._times import about
 from torchrl_drigm.commands._paper_parts import (
-    BATTLE_SETS,
     BUILDINGS,
     MIXERS,
     PARTS,
@@ -19,7 +18,7 @@ from torchrl_drigm.commands._paper_parts import (
     of_battles,
     suites_of,
 )
-from torchrl_drigm.commands._paper_plan import BATTLES, Job, plan, plan_battles
+from torchrl_drigm.commands._paper_plan import BATTLES, DISCOUNT, Job, plan, plan_battles
 from torchrl_drigm.commands._played import WAY, Played
 from torchrl_drigm.commands._published import PublishedTeam, check_elsewhere, find_published
 from torchrl_drigm.commands._reproduction import check_results
@@ -112,9 +111,12 @@ def _check_others(arguments: argparse.Namespace, out: Path, work: Work) -> None:
         return
     numbers = [m[1] for run in others if (m := re.fullmatch(r"seed_(\d+)", run.name))]
     seeds = range(1 + max(map(int, numbers), default=0))
-    jobs = _on_buildings(arguments, out, MIXERS, SETS, seeds, controls=True)
-    chosen = of_battles(MIXERS, BATTLE_SETS)
-    jobs += plan_battles(out / BATTLES, *chosen, seeds, arguments.fields)
+    names = {run.parent.name for run in others}  # what is not named need not be planned
+    mixers = [mixer for mixer in MIXERS if any(name.startswith(f"{mixer}_") for name in names)]
+    controls = any(f"_{DISCOUNT}" in name for name in names)
+    sets = [kind for kind in SETS if controls or any(name.endswith(f"_{kind}") for name in names)]
+    jobs = _on_buildings(arguments, out, mixers, sets, seeds, controls)
+    jobs += plan_battles(out / BATTLES, *of_battles(mixers, sets), seeds, arguments.fields)
     folders = {run.parent for run in others}
     known: dict[Path, DictConfig] = {}
     for job in jobs:
