@@ -1,6 +1,7 @@
 """What the pages say of the results in docs/results, by the rows themselves."""
 
 import importlib.util
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
@@ -178,7 +179,7 @@ def test_win_rates_of_battles_are_those_of_the_rows(suite):
 def test_the_papers_tables_by_its_presets_are_those_of_the_rows(preset, told):
     """Each line of the page: ours, the paper's own number, its authors' networks of the same ρ."""
     page = (ROOT / "docs" / "reproduce.md").read_text(encoding="utf-8")
-    lines = {}
+    lines, near = {}, Counter()
     for suite in ("season_paper", "climate_season_paper"):
         rows, published = (
             pd.read_csv(ROOT / "docs" / "results" / f"{name}.csv")
@@ -193,6 +194,8 @@ def test_the_papers_tables_by_its_presets_are_those_of_the_rows(preset, told):
             assert len(theirs) == 5
             mean, own_error = own["normalized_return"].agg(["mean", "sem"])
             cells = [f"{mean:.3f} ± {own_error:.3f}"]
+            number, spread = PAPER_TABLES[suite][mixer, "none" if kind == "nominal" else kind]
+            near[mixer] += abs(mean - number) < 2 * (own_error**2 + spread**2) ** 0.5
             for other, error in (
                 PAPER_TABLES[suite][mixer, "none" if kind == "nominal" else kind],
                 theirs["normalized_return"].agg(["mean", "sem"]),
@@ -201,5 +204,8 @@ def test_the_papers_tables_by_its_presets_are_those_of_the_rows(preset, told):
                 cells.append(f"{other:.3f} ± {error:.3f} ({apart:+.1f})")
             lines.setdefault(f"| `{told}`, {name}", []).extend(cells)
     assert len(lines) == page.count(f"| `{told}`, ")
+    if preset == "paper":
+        assert near == {"vdn": 6, "qtran": 4, "qmix": 0}
+        assert len(lines) == 9 and "ten of 18 cells within two standard errors" in page
     for name, cells in lines.items():
         assert f"{name} | {' | '.join(cells)} |\n" in page

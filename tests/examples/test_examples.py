@@ -71,6 +71,16 @@ def test_an_experiment_with_a_run_that_diverged_does_not_end_the_others(
         assert [line.split()[-1] for line in told if line.startswith("table of")][-1:] == ended
 
 
+def test_battles_are_where_the_command_has_them(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("jaxmarl", reason='needs jaxmarl: pip install "torchrl_drigm[smax]"')
+    monkeypatch.chdir(tmp_path)
+    argv = ["reproduce_paper.py", "--experiment", "4", "--seeds", "1", "--dry-run"]
+    monkeypatch.setattr(sys, "argv", argv)
+    load("reproduce_paper").main()
+    assert f"In {Path('runs', 'reproduce', 'battles')}." in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
+
+
 class TestSustainGym:
     pytestmark = pytest.mark.sustaingym
 

@@ -18,8 +18,8 @@ _PARTS = ("envs/**/*.py", "tasks/**/*.py", "_days.py", "_garages.py", "_vmas.py"
 def environment_version(packages: Sequence[str] = ()) -> str:
     """Versions of a simulator and of what numbers depend on, and a hash of this package's part.
 
-    The hash is that of its environments and tasks. Results of different versions do not belong into
-    one table.
+    The hash is that of its environments and tasks, and of the days, sites and scenarios of these.
+    Results of different versions do not belong into one table.
 
     Args:
         packages (sequence of str): the simulator's, see :attr:`~torchrl_drigm.tasks.Task.packages`;
