@@ -72,7 +72,6 @@ def test_an_experiment_with_a_run_that_diverged_does_not_end_the_others(
 
 
 def test_battles_are_where_the_command_has_them(tmp_path, monkeypatch, capsys):
-    pytest.importorskip("jaxmarl", reason='needs jaxmarl: pip install "torchrl_drigm[smax]"')
     monkeypatch.chdir(tmp_path)
     argv = ["reproduce_paper.py", "--experiment", "4", "--seeds", "1", "--dry-run"]
     monkeypatch.setattr(sys, "argv", argv)
