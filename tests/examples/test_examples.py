@@ -71,6 +71,10 @@ def test_an_experiment_with_a_run_that_diverged_does_not_end_the_others(
         assert [line.split()[-1] for line in told if line.startswith("table of")][-1:] == ended
 
 
+@pytest.mark.skipif(
+    importlib.util.find_spec("jaxmarl") is None,
+    reason='needs jaxmarl: pip install "torchrl_drigm[smax]"',
+)
 def test_battles_are_where_the_command_has_them(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     argv = ["reproduce_paper.py", "--experiment", "4", "--seeds", "1", "--dry-run"]
