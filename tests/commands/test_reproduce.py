@@ -23,6 +23,7 @@ pytestmark = pytest.mark.sustaingym
 
 SMALL = ["--mixers", "vdn", "--seeds", "2", "--episodes", "1", "--jobs", "1"]
 SMALL += ["--set", "collector.total_frames=640", "--set", "agent.hidden_size=8"]
+SMALL += ["--set", "env.time_res=3600"]  # a day is soon over
 
 
 def made(out, *words):

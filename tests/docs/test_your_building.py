@@ -149,7 +149,7 @@ def test_a_row_of_the_table_is_what_its_script_prints(users_folder, monkeypatch,
 def test_the_config_of_the_page_trains(folder, python):
     """By its command, but for the size of the run."""
     command = re.search(r"python (-m torchrl_drigm train home .*)", PAGE)[1].split()
-    sizes = [*SMALL, "evaluation.episodes=2"]
+    sizes = [*SMALL, "evaluation.episodes=2", "env.time_res=3600"]
     done = python(*command, *sizes, cwd=folder, PYTHONPATH=str(ROOT))
     assert done.returncode == 0, done.stderr[-3000:]
     assert "weak heaters" in done.stdout

@@ -117,6 +117,7 @@ class TestSustainGym:
             "replay.batch_size=8",
             "agent.hidden_size=8",
             "evaluation.episodes=2",
+            "env.time_res=3600",  # a day is soon over
             "hydra.run.dir=run",
         ]
         done = start("sustaingym_rqmix.py", *overrides, cwd=tmp_path)

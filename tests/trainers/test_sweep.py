@@ -21,7 +21,8 @@ ROOT = Path(__file__).parents[2]
 def sweep(python, folder, seeds="0,1", jobs=2, code=0):
     command = ["examples/sustaingym_rqmix.py", "--multirun", *SMALL]
     command += ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={jobs}", f"seed={seeds}"]
-    command += ["collector.total_frames=320", "evaluation.episodes=1", f"hydra.sweep.dir={folder}"]
+    command += ["collector.total_frames=320", "evaluation.episodes=1", "env.time_res=3600"]
+    command += [f"hydra.sweep.dir={folder}"]
     done = python(*command, cwd=ROOT, timeout=500, OMP_NUM_THREADS="1", MPLBACKEND="Agg")
     assert done.returncode == code, done.stderr[-3000:]
     return done.stdout if code == 0 else done.stderr

@@ -88,7 +88,7 @@ def test_the_wheel_alone_trains_loads_evaluates_compares_and_exports(wheel, run,
         return printed
 
     small = ["collector.total_frames=2000", "optim.updates_per_batch=1", "replay.batch_size=8"]
-    small += ["agent.hidden_size=8", "evaluation.episodes=2"]
+    small += ["agent.hidden_size=8", "evaluation.episodes=2", "env.time_res=3600"]
     printed = command("-m", "torchrl_drigm", "train", "building", *small)
     assert "TV QMIX" in printed and "one-step oracle" in printed
     (folder,) = (tmp_path / "runs" / "building").iterdir()
