@@ -143,7 +143,7 @@ def read_config(run_dir: Path) -> Config:
 
 @functools.lru_cache(maxsize=1000)
 def _fields_of(text: str) -> Config:
-    """The fields of such a file. A table of runs asks for each ten times, and parsing takes 20 ms."""
+    """The fields of such a file. A table of runs asks ten times for each; parsing takes 20 ms."""
     return flat_config(OmegaConf.create(text))
 
 
