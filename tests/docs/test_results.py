@@ -141,19 +141,39 @@ def test_total_variation_in_buildings_is_above_its_control_with_vdn_alone():
 
 def test_the_optimizer_is_what_the_released_configuration_has_beyond_the_text():
     """In ten shifts: with RMSprop it is as the text, with Adam above both but where trained."""
-    means, errors = {}, {}
-    for preset in ("paper", "released", "released_rmsprop"):
-        rows = of_suites(f"{preset}_[cs]*.csv")
-        rows = rows[rows["policy"] == "nominal QMIX"].drop_duplicates(["shift", "seed"])
-        own = rows.groupby("shift")["normalized_return"]
-        assert own.ngroups == 10 and own.size().eq(3).all()
-        means[preset], errors[preset] = own.mean(), own.sem()
+    text, released, rmsprop = (
+        in_ten_shifts(preset, "nominal QMIX")
+        for preset in ("paper", "released", "released_rmsprop")
+    )
+    assert apart(rmsprop, text).abs().max() < 1.3
+    assert apart(released, rmsprop).drop("env_1").min() > 3
 
-    def apart(one, other):
-        return (means[one] - means[other]) / (errors[one] ** 2 + errors[other] ** 2) ** 0.5
 
-    assert apart("released_rmsprop", "paper").abs().max() < 1.3
-    assert apart("released", "released_rmsprop").drop("env_1").min() > 3
+def test_the_optimizer_is_what_total_variation_lacks_by_the_text():
+    adam, text = (in_ten_shifts(preset, "TV QMIX") for preset in ("paper_adam", "paper"))
+    assert apart(adam, text).drop(["env_1", "env_1 days 36-235"]).min() > 2
+    assert (apart(adam, text) > 0).all()
+    nominal = in_ten_shifts("released", "nominal QMIX")
+    assert (apart(adam, nominal) < 0).all() and (apart(adam, nominal) < -2).sum() == 1
+
+
+def test_the_released_configuration_is_not_what_qtran_lacks_by_the_text():
+    released, text = (in_ten_shifts(preset, "nominal QTRAN") for preset in ("released", "paper"))
+    assert (apart(released, text) < 0).all() and (apart(released, text) < -2).sum() == 1
+
+
+def in_ten_shifts(preset, method):
+    """Mean and standard error over three seeds, by shift."""
+    rows = of_suites(f"{preset}_[cs]*.csv")
+    rows = rows[rows["policy"].str.startswith(method)].drop_duplicates(["shift", "seed"])
+    own = rows.groupby("shift")["normalized_return"]
+    assert own.ngroups == 10 and own.size().eq(3).all()
+    return own.mean(), own.sem()
+
+
+def apart(one, other):
+    """In standard errors of the difference."""
+    return (one[0] - other[0]) / (one[1] ** 2 + other[1] ** 2) ** 0.5
 
 
 @pytest.mark.parametrize("suite", ["noise_strength", "hard_enemies"])
@@ -172,6 +192,7 @@ def test_win_rates_of_battles_are_those_of_the_rows(suite):
     ("preset", "told"),
     [
         ("paper", "preset=paper"),
+        ("paper_adam", "preset=paper optim.name=adam"),
         ("released", "preset=released"),
         ("released_rmsprop", "preset=released optim.name=rmsprop"),
     ],

@@ -149,14 +149,24 @@ class TestRefusals:
         [
             ("seed: 0\nmixer: {name: qm", "config.yaml cannot be read"),
             ("- a list", "config.yaml cannot be read"),
+            ("3", "config.yaml cannot be read"),
+            ("a word", "config.yaml lacks mixer.name"),
+            (b"seed: \xff", "config.yaml cannot be read"),
             ("", "config.yaml lacks mixer.name, uncertainty.name, seed"),
             ("seed: 0\nmixer: {name: qmix}\n", "config.yaml lacks uncertainty.name: it is damaged"),
         ],
     )
     def test_damaged_config(self, tmp_path, text, message):
-        (tmp_path / "config.yaml").write_text(text)
+        (tmp_path / "config.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())
         with pytest.raises(ValueError, match=message):
             describe_runs([tmp_path])
+
+    def test_a_config_that_changes_is_read_anew(self, write):
+        run = write(mixer__name="vdn")
+        assert describe_runs([run])["mixer"].tolist() == ["vdn"]
+        file = run / "config.yaml"
+        file.write_text(file.read_text().replace("vdn", "qmix"))
+        assert describe_runs([run])["mixer"].tolist() == ["qmix"]
 
 
 def test_classes_of_ones_own_are_called_what_they_call_themselves(write):
