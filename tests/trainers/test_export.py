@@ -53,7 +53,7 @@ def runs(tmp_path_factory):
     def folder(agents):
         if agents not in found:
             mixer = "mixer=qtran" if "QTRAN" in agents else "uncertainty=none"
-            cfg = config(mixer, "env.time_res=1800", *AGENTS[agents])  # 48 steps a day
+            cfg = config(mixer, *AGENTS[agents])
             found[agents] = begun(tmp_path_factory.mktemp("run"), cfg)
         return found[agents]
 
