@@ -218,7 +218,7 @@ def test_the_papers_tables_by_its_presets_are_those_of_the_rows(preset, told):
             number, spread = PAPER_TABLES[suite][mixer, "none" if kind == "nominal" else kind]
             near[mixer] += abs(mean - number) < 2 * (own_error**2 + spread**2) ** 0.5
             for other, error in (
-                PAPER_TABLES[suite][mixer, "none" if kind == "nominal" else kind],
+                (number, spread),
                 theirs["normalized_return"].agg(["mean", "sem"]),
             ):
                 apart = (mean - other) / (own_error**2 + error**2) ** 0.5
