@@ -42,6 +42,7 @@ def test_ours_are_accepted(config, uncertainty, mixer):
         ("optim.lr=0", r"optim.lr=0.0 must be positive and finite"),
         ("optim.lr=inf", r"optim.lr=inf must be positive and finite"),
         ("mixer=qtran mixer.lr=-1e-3", r"mixer.lr=-0.001 must be positive and finite"),
+        ("mixer=qtran mixer.deviation_weight=2", r"mixer.deviation_weight=2.0 must be in \[0, 1\]"),
         ("env.scale=[1,1,0,1,1]", r"env.scale=\[1.0, 1.0, 0.0, .* must be positive and finite"),
         ("optim.gamma=1.5", r"optim.gamma=1.5 must be in \[0, 1\]"),
         ("optim.gamma=nan", r"optim.gamma=nan must be in \[0, 1\]"),

@@ -197,10 +197,11 @@ def assert_same(run, other, atol=1e-5):
     [
         ("mixer=qmix",),
         ("mixer=qtran", "env=machines", "agent.share_params=true", "agent.agent_id=true"),
+        ("mixer=qtran", "mixer.deviation_weight=0.1"),
         ("mixer=vdn", "target.tau=null", "target.interval=7", "optim.name=rmsprop"),
         (*RELEASED, *TOGETHER),
     ],
-    ids=["soft", "qtran, shared", "hard, rmsprop", "released"],
+    ids=["soft", "qtran, shared", "qtran, deviations", "hard, rmsprop", "released"],
 )
 def test_a_whole_run_is_the_run_alone(tmp_path, overrides):
     stack = train_all(tmp_path / "stack", *overrides, *RANDOM)

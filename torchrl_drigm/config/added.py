@@ -12,6 +12,7 @@ ADDED: dict[str, Any] = {
     "replay.drop_last": False,
     "exploration.per": "agent",
     "agent.action_degree": None,
+    "mixer.deviation_weight": None,
     "env.failures": None,
     "env.random_weather": None,
     "env.target": 22.0,

@@ -57,6 +57,7 @@ _RELATIONS: dict[str, tuple[Callable[[float], bool], tuple[str, ...]]] = {
         (
             *("optim.gamma", "optim.lr_end_factor", "uncertainty.epsilon"),
             *("exploration.eps_init", "exploration.eps_end"),
+            "mixer.deviation_weight",
         ),
     ),
     "in (0, 1]": (lambda value: 0 < value <= 1, ("target.tau",)),

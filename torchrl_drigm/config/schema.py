@@ -116,6 +116,7 @@ class QTRANConfig(MixerConfig):
 
     hidden_size: int = MISSING
     lr: float = MISSING
+    deviation_weight: float | None = MISSING
 
 
 @dataclass

@@ -135,7 +135,9 @@ def make_loss(
         ValueError: if ``optim.lmbda`` is no number in [0, 1], or given for agents on windows.
     """
     check_lmbda(cfg)
-    loss_cls = RobustQTRANLoss if cfg.mixer.name == QTRAN else RobustQMixerLoss
+    loss_cls, own = RobustQMixerLoss, {}
+    if cfg.mixer.name == QTRAN:
+        loss_cls, own = RobustQTRANLoss, {"deviation_weight": cfg.mixer.get("deviation_weight")}
     loss = loss_cls(
         agents,
         *mixer.values(),
@@ -145,6 +147,7 @@ def make_loss(
         burn_in=cfg.optim.burn_in,
         action_space="categorical",
         log_values=True,
+        **own,
     )
     return loss.make_value_estimator(
         make_uncertainty(cfg), gamma=cfg.optim.gamma, lmbda=cfg.optim.lmbda

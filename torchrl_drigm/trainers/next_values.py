@@ -27,6 +27,7 @@ from torchrl.trainers import (
 
 from torchrl_drigm.envs.transforms import NextHistory
 from torchrl_drigm.envs.transforms.history import HISTORY
+from torchrl_drigm.objectives import draw_deviations
 from torchrl_drigm.trainers.sizes import ACTION, OBSERVATION
 
 __all__ = [
@@ -83,6 +84,15 @@ def register_replay(
     drop_last = cfg.replay.get("drop_last", False)
     trainer.register_op("batch_process", partial(_store, replay, drop_last))
     trainer.register_op("process_optim_batch", replay.sample)
+    if getattr(loss, "deviation_weight", None) is not None:
+        trainer.register_op("process_optim_batch", partial(draw_deviations_into, loss))
+
+
+def draw_deviations_into(loss: LossModule, batch: TensorDictBase) -> TensorDictBase:
+    """Draw what QTRAN compares at, as its loss would: before the loss, which may be compiled."""
+    keys = loss.tensor_keys
+    action = batch.get(keys.action)
+    return batch.set(keys.deviation, draw_deviations(action.shape, action.device))
 
 
 def _store(replay: ReplayBufferTrainer, drop_last: bool, batch: TensorDictBase) -> None:

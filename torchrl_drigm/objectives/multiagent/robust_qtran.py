@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from tensordict import TensorDict, TensorDictBase, TensorDictParams
 from tensordict.nn import TensorDictModule, dispatch
-from tensordict.utils import NestedKey, unravel_key
+from tensordict.utils import NestedKey
 from torch import Tensor, nn
 from torchrl.data.tensor_specs import TensorSpec
 from torchrl.data.utils import _find_action_space
@@ -18,12 +18,16 @@ from torchrl.objectives.common import LossModule
 from torchrl.objectives.utils import ValueEstimators, dispatch_value_estimator, distance_loss
 
 from torchrl_drigm.modules._calls import run
-from torchrl_drigm.modules._fast_path import GreedyAndChosen, ValueAndOther, fast_path
-from torchrl_drigm.objectives.multiagent._checks import check_mask_shape, check_team_reward
+from torchrl_drigm.objectives.multiagent._checks import check_team_reward
+from torchrl_drigm.objectives.multiagent._deviations import (
+    check_deviation_weight,
+    deviation_loss,
+)
+from torchrl_drigm.objectives.multiagent._joint_actions import JointActionsMixin
 from torchrl_drigm.objectives.multiagent._robust_loss import RobustLossMixin
 
 
-class RobustQTRANLoss(RobustLossMixin, LossModule):
+class RobustQTRANLoss(JointActionsMixin, RobustLossMixin, LossModule):
     r"""Distributionally robust QTRAN loss (paper, Section 4; Son et al. 2019).
 
     A joint action-value :math:`Q_{tot}(\mathbf h, \mathbf a)`, free of any structure, is regressed
@@ -40,6 +44,18 @@ class RobustQTRANLoss(RobustLossMixin, LossModule):
 
     where :math:`\bar{\mathbf a}` is greedy per agent now, and :math:`\hat Q` is detached.
 
+    :math:`L_{nopt}` says little of actions that are not taken, or that are worth less than the
+    agents think. With ``deviation_weight`` :math:`=\alpha` a further term compares at
+    :math:`\mathbf a'`, the greedy joint action in which one agent, drawn anew for each step, takes
+    another action, drawn from its legal ones:
+
+    .. math::
+        L_{dev} = w\,e^2, \quad e = \sum_i Q_i(h_i, a'_i) - \hat Q_{tot}(\mathbf h, \mathbf a')
+        + V_{tot}(\mathbf h), \quad w = \alpha \text{ where } e > 0, \text{ otherwise } 1
+
+    with the weights of Weighted QMIX (Rashid et al. 2020, their optimistic weighting). Below 1
+    it lets go of a local optimum that no single agent can leave, as QTRAN should.
+
     The default estimator is ``CONTAMINATION_TD0`` at :math:`\rho = 0`: nominal QTRAN.
 
     Args:
@@ -55,6 +71,8 @@ class RobustQTRANLoss(RobustLossMixin, LossModule):
             :class:`~torchrl_drigm.objectives.RobustQMixerLoss`.
         loss_function (str): distance of the TD loss, ``"l2"``, ``"l1"`` or ``"smooth_l1"``.
             Defaults to ``"l2"``.
+        deviation_weight (float, optional): :math:`\alpha` of :math:`L_{dev}`, from 0 to 1. Default:
+            ``None``, which leaves the term out, as in the paper.
         delay_value (bool): whether to keep target networks. Defaults to ``True``.
         action_space (str or TensorSpec): ``"categorical"`` or ``"one-hot"``. Defaults to
             ``"categorical"``.
@@ -62,8 +80,9 @@ class RobustQTRANLoss(RobustLossMixin, LossModule):
     Inputs: as :class:`~torchrl_drigm.objectives.RobustQMixerLoss`.
 
     Returns:
-        TensorDict with the scalars ``loss_td``, ``loss_opt``, ``loss_nopt``, and ``loss_dual``
-        where the estimator has a dual. The input receives ``"td_error"``, ``[*B, 1]``.
+        TensorDict with the scalars ``loss_td``, ``loss_opt``, ``loss_nopt``, with
+        ``deviation_weight`` ``loss_deviation``, and ``loss_dual`` where the estimator has a dual.
+        The input receives ``"td_error"``, ``[*B, 1]``.
 
     Raises:
         ValueError: as :class:`~torchrl_drigm.objectives.RobustQMixerLoss`, and for an action space
@@ -119,6 +138,9 @@ class RobustQTRANLoss(RobustLossMixin, LossModule):
                 Defaults to ``("agents", "action_mask")``.
             state (NestedKey): state read by a plain dual module. Defaults to ``"state"``.
             dual_value (NestedKey): output of the dual network. Defaults to ``"dual_value"``.
+            deviation (NestedKey): of :math:`L_{dev}`, which agent takes which other action, by
+                :func:`~torchrl_drigm.objectives.draw_deviations`. Drawn where the data lacks it.
+                Defaults to ``("agents", "deviation")``.
             team_value (NestedKey): under ``"next"``, the value of :meth:`next_team_value`. Used
                 where the data has it. Defaults to ``"team_value"``.
             priority (NestedKey): where the priority is written. Defaults to ``"td_error"``.
@@ -136,6 +158,7 @@ class RobustQTRANLoss(RobustLossMixin, LossModule):
         action_mask: NestedKey = ("agents", "action_mask")
         state: NestedKey = "state"
         dual_value: NestedKey = "dual_value"
+        deviation: NestedKey = ("agents", "deviation")
         team_value: NestedKey = "team_value"
         priority: NestedKey = "td_error"
         reward: NestedKey = "reward"
@@ -171,12 +194,15 @@ class RobustQTRANLoss(RobustLossMixin, LossModule):
         check_finite: bool = True,
         log_values: bool = False,
         loss_function: str = "l2",
+        deviation_weight: float | None = None,
         delay_value: bool = True,
         action_space: str | TensorSpec = "categorical",
     ) -> None:
         super().__init__()
         self.delay_value = delay_value
         self.loss_function = loss_function
+        check_deviation_weight(deviation_weight)
+        self.deviation_weight = deviation_weight
         self.action_space = _find_action_space(action_space)
         if self.action_space not in ("categorical", "one_hot"):
             raise ValueError(
@@ -198,7 +224,11 @@ class RobustQTRANLoss(RobustLossMixin, LossModule):
         self._own("local_value_network", "joint_value_network", "state_value_network")
         self._set_in_keys()
 
-    _loss_keys = ("loss_td", "loss_opt", "loss_nopt")
+    @property
+    def _loss_keys(self) -> tuple[str, ...]:
+        deviation = () if self.deviation_weight is None else ("loss_deviation",)
+        return ("loss_td", "loss_opt", "loss_nopt", *deviation)
+
     _asks_for_greedy_now = True
 
     def _set_in_keys(self) -> None:
@@ -255,18 +285,20 @@ class RobustQTRANLoss(RobustLossMixin, LossModule):
         action = td.get(keys.action)
         current = self._without_next(td)
         with self._online("local_value_network"):
-            greedy, values = self._greedy_and_taken(current, td)
+            others, values = self._compared(current, td)
         current.set(keys.action, action)  # the network may have written its greedy ones
         with self._online("state_value_network"):
             run(self.state_value_network, current)
         baseline = current.get(keys.state_value)  # [*B, 1]
         with self._online("joint_value_network"):
-            joint_value, joint_greedy = self._joint_values(current, action, greedy)
+            joint_value, [joint_greedy, *joint_deviation] = self._joint_values(
+                current, action, others
+            )
         check_team_reward(td, keys.reward, joint_value)
 
-        # Eq. 12 and 13, greedy actions and actions taken: [*B, 2]
-        both = torch.cat([joint_greedy, joint_value.detach()], -1)
-        error = values.sum(-2) - both + baseline
+        # Eq. 12 and 13, greedy actions, actions taken and a deviation: [*B, 2], or [*B, 3]
+        every = torch.cat([joint_greedy, joint_value.detach(), *joint_deviation], -1)
+        error = values.sum(-2) - every + baseline
         optimal, slack = error[..., 0].square(), error[..., 1].clamp_max(0.0).square()
 
         losses = TensorDict({}, [])
@@ -278,65 +310,10 @@ class RobustQTRANLoss(RobustLossMixin, LossModule):
         losses["loss_td"] = self._mean(loss_td, valid)
         losses["loss_opt"] = self._mean(optimal, valid)
         losses["loss_nopt"] = self._mean(slack, valid)
+        if self.deviation_weight is not None:
+            deviation = deviation_loss(error[..., 2], self.deviation_weight)
+            losses["loss_deviation"] = self._mean(deviation, valid)
         return self._finish(losses, td, pred_value, target_value, valid)
-
-    def _greedy_and_taken(
-        self, current: TensorDictBase, data: TensorDictBase
-    ) -> tuple[Tensor, Tensor]:
-        """Greedy actions as the data has actions, and values ``[*B, n_agents, 2]``.
-
-        The values are those of the greedy actions and of the actions taken. What the other networks
-        share of the local one goes into ``current``.
-        """
-        action = data.get(self.tensor_keys.action)
-        masks = {key: data.get(key, None) for key in self._mask_keys()}
-        masks = {key: mask for key, mask in masks.items() if mask is not None}
-        readers = [self.joint_value_network, self.state_value_network]
-        agents = self._fast_path(GreedyAndChosen, readers, gives=len(self._features()))
-        if agents is not None and not masks:
-            inputs = (data[key] for key in self._value_modules()[0].in_keys)
-            greedy, values, *features = agents.greedy_and_chosen(*inputs, action)
-            for key, value in zip(self._features(), features, strict=False):
-                current.set(key, value)
-            return greedy, values
-        self._run_local_networks(current)
-        action_value = current.get(self.tensor_keys.action_value)  # [*B, n_agents, n_actions]
-        preference = action_value.detach()
-        for key, mask in masks.items():
-            check_mask_shape(key, mask, action_value)
-            if not self._applies(key):
-                preference = preference.masked_fill(~mask, torch.finfo(preference.dtype).min)
-        greedy = preference.argmax(-1, keepdim=True)
-        taken = self._chosen_value(action_value, action)
-        taken = self._only_legal(taken, data, action_value.shape[-1])
-        best = action_value.gather(-1, greedy)
-        for mask in masks.values():  # an agent without a legal action has no greedy one
-            best = best.masked_fill(~mask.any(-1, keepdim=True), float("nan"))
-        greedy = self._format(greedy, action_value).to(action.dtype)
-        return greedy, torch.cat([best, taken], -1)
-
-    def _features(self) -> list[NestedKey]:
-        """What the values' module writes beyond the values."""
-        return self._value_modules()[0].out_keys[1:]
-
-    def _joint_value(self, tensordict: TensorDictBase, action: Tensor) -> Tensor:
-        td = tensordict.select(*self.joint_value_network.in_keys, strict=False)
-        td.set(self.tensor_keys.action, action)
-        run(self.joint_value_network, td)
-        return td.get(self.tensor_keys.joint_value)
-
-    def _joint_values(
-        self, tensordict: TensorDictBase, action: Tensor, greedy: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Joint action-values of the actions taken, and without gradient of the greedy ones."""
-        network = self.joint_value_network
-        joint = fast_path(network, ValueAndOther)
-        if joint is None or network.in_keys[1] != unravel_key(self.tensor_keys.action):
-            with torch.no_grad():
-                joint_greedy = self._joint_value(tensordict, greedy)
-            return self._joint_value(tensordict, action), joint_greedy
-        state, _, *features = (tensordict[key] for key in network.in_keys)
-        return joint.value_and_other(state, action, greedy, *features)
 
     @torch.no_grad()
     def _next_value(

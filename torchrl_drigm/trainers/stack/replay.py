@@ -11,8 +11,10 @@ import torch
 from tensordict import TensorDict, TensorDictBase
 from torchrl.objectives import HardUpdate, LossModule
 
+from torchrl_drigm.objectives import draw_deviations
 from torchrl_drigm.trainers.build import Run
 from torchrl_drigm.trainers.next_values import KeepNextValue, next_history
+from torchrl_drigm.trainers.sizes import ACTION
 from torchrl_drigm.trainers.stack.randomness import Streams
 
 __all__ = ["StackedReplay"]
@@ -30,6 +32,9 @@ class StackedReplay:
         self.buffers = [run.trainer.replay_buffer for run in runs]
         self.streams = streams
         self.drop_last = runs[0].cfg.replay.get("drop_last", False)
+        loss = runs[0].loss
+        deviates = getattr(loss, "deviation_weight", None) is not None
+        self.deviation_key = loss.tensor_keys.deviation if deviates else None
         first = self.buffers[0]
         self.size, self.batch_size = first.storage.max_size, first._batch_size
         self.transform, self.device = first._transform, first.storage.device
@@ -77,17 +82,23 @@ class StackedReplay:
 
     def sample(self) -> TensorDictBase:
         """A batch ``[R, B]``, drawn for each run as if it were alone."""
-        rows = []
+        rows, deviations = [], []
         for run in range(len(self.buffers)):
             with self.streams.of(run):
                 rows.append(torch.randint(0, self.filled, (self.batch_size,)) + run * self.size)
+                if self.deviation_key is not None:
+                    shape = (self.batch_size, *self.steps[ACTION].shape[2:])
+                    deviations.append(draw_deviations(shape))
         rows = torch.cat(rows).to(self.device)
         shape = (len(self.buffers), self.batch_size)
         batch = self.steps.apply(
             lambda leaf: leaf.flatten(0, 1).index_select(0, rows).unflatten(0, shape),
             batch_size=shape,
         )
-        return self.transform(batch)
+        batch = self.transform(batch)
+        if deviations:
+            batch.set(self.deviation_key, torch.stack(deviations).to(self.device))
+        return batch
 
     def _reserve(self, steps: TensorDictBase) -> None:
         """Places for all transitions, of which ``steps`` ``[R, filled]`` are the first."""
