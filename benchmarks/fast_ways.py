@@ -24,7 +24,7 @@ from torchrl import logger as torchrl_logger
 from torchrl.objectives import SoftUpdate
 
 from torchrl_drigm.modules.models._multiagent_rnn import MultiAgentRNN
-from torchrl_drigm.objectives.multiagent import _networks, robust_qtran
+from torchrl_drigm.objectives.multiagent import _joint_actions, _networks
 from torchrl_drigm.trainers import next_values, optimizers, training
 
 
@@ -39,7 +39,7 @@ OFF = {
     "gradient of the recurrence by hand": ((MultiAgentRNN, "_plain", lambda self, x: True),),
     "declared fast paths": tuple(
         (module, "fast_path", lambda network, protocol: None)
-        for module in (_networks, robust_qtran)
+        for module in (_networks, _joint_actions)
     ),
     "networks hold the loss's parameters": (
         (_networks, "_holds", lambda network, params: params.is_empty()),
