@@ -146,7 +146,13 @@ def test_qtran_is_fast_with_rewards_and_rounds_of_its_own():
         assert (cfg.optim.updates_per_batch, cfg.target.tau) == (4, 1e-3)
         assert cfg.mixer.deviation_weight == 0.1
     assert composed("fast", "mixer=qtran", "env=evcharging").env.reward_scale == 10.0
-    assert composed("paper", "mixer=qtran").mixer.deviation_weight is None
+    assert composed("fast", "mixer=qtran").mixer.joint_state
+
+
+@pytest.mark.parametrize("preset", ["paper", "released"])
+def test_qtran_of_the_paper_has_its_terms_and_what_its_joint_network_sees(preset):
+    mixer = composed(preset, "mixer=qtran", "uncertainty=none").mixer
+    assert mixer.deviation_weight is None and not mixer.joint_state
 
 
 @pytest.mark.parametrize("preset", CONFIGS)

@@ -15,15 +15,17 @@ def seed():
 
 
 @pytest.mark.parametrize("batch", [(), (7,), (2, 3)])
-@pytest.mark.parametrize("feature_size", [None, F])
-def test_joint_value_equals_its_formula(batch, feature_size):
-    joint = QTRANJointValue(STATE, N_AGENTS, N_ACTIONS, feature_size, hidden_size=H)
+@pytest.mark.parametrize("feature_size, with_state", [(None, True), (F, True), (F, False)])
+def test_joint_value_equals_its_formula(batch, feature_size, with_state):
+    joint = QTRANJointValue(
+        STATE, N_AGENTS, N_ACTIONS, feature_size, hidden_size=H, with_state=with_state
+    )
     state = torch.randn(*batch, STATE)
     action = torch.randint(N_ACTIONS, (*batch, N_AGENTS))
     features = None if feature_size is None else torch.randn(*batch, N_AGENTS, F)
     value = joint(state, action, features)
     assert value.shape == (*batch, 1)
-    parts = [joint.encoder.state_encoder(state).relu()]
+    parts = [joint.encoder.state_encoder(state).relu()] if with_state else []
     if features is not None:
         parts.append(joint.encoder.feature_encoder(features.sum(-2)).relu())
     hot = one_hot(action, N_ACTIONS)
@@ -66,6 +68,10 @@ class TestErrors:
     def test_unexpected_features(self):
         with pytest.raises(ValueError, match="feature_size=None and received agent features"):
             QTRANStateValue(STATE)(torch.zeros(2, STATE), torch.zeros(2, N_AGENTS, F))
+
+    def test_neither_state_nor_features(self):
+        with pytest.raises(ValueError, match="leave nothing that tells one step from another"):
+            QTRANJointValue(STATE, N_AGENTS, N_ACTIONS, with_state=False)
 
     def test_action(self):
         with pytest.raises(ValueError, match="expected int64 action of shape"):

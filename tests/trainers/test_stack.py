@@ -197,7 +197,7 @@ def assert_same(run, other, atol=1e-5):
     [
         ("mixer=qmix",),
         ("mixer=qtran", "env=machines", "agent.share_params=true", "agent.agent_id=true"),
-        ("mixer=qtran", "mixer.deviation_weight=0.1"),
+        ("mixer=qtran", "mixer.deviation_weight=0.1", "mixer.joint_state=false"),
         ("mixer=vdn", "target.tau=null", "target.interval=7", "optim.name=rmsprop"),
         (*RELEASED, *TOGETHER),
     ],

@@ -13,6 +13,7 @@ ADDED: dict[str, Any] = {
     "exploration.per": "agent",
     "agent.action_degree": None,
     "mixer.deviation_weight": None,
+    "mixer.joint_state": True,
     "env.failures": None,
     "env.random_weather": None,
     "env.target": 22.0,

@@ -116,6 +116,7 @@ class QTRANConfig(MixerConfig):
 
     hidden_size: int = MISSING
     lr: float = MISSING
+    joint_state: bool = MISSING
     deviation_weight: float | None = MISSING
 
 

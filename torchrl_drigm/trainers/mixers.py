@@ -99,6 +99,7 @@ def _qtran(cfg: DictConfig, sizes: dict[str, Any]) -> nn.ModuleDict:
         **layers,
         device=cfg.device,
         action_degree=cfg.agent.get("action_degree"),
+        with_state=cfg.mixer.get("joint_state", True),
     )
     state = QTRANStateValue(sizes["state_shape"], **layers, device=cfg.device)
     return nn.ModuleDict(

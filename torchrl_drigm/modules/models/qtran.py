@@ -24,15 +24,25 @@ class _StateAndFeatures(nn.Module):
         feature_size: int | None,
         hidden_size: int,
         device: torch.device | str | None,
+        with_state: bool = True,
     ) -> None:
         super().__init__()
+        if not with_state and feature_size is None:
+            raise ValueError(
+                "QTRAN: with_state=False and feature_size=None leave nothing that tells one step "
+                "from another. Give the size of the agents' features."
+            )
         self.state_shape = (state_shape,) if isinstance(state_shape, int) else tuple(state_shape)
         self.feature_size = feature_size
-        self.state_encoder = nn.Linear(math.prod(self.state_shape), hidden_size, device=device)
+        self.state_encoder = (
+            nn.Linear(math.prod(self.state_shape), hidden_size, device=device)
+            if with_state
+            else None
+        )
         self.feature_encoder = (
             None if feature_size is None else nn.Linear(feature_size, hidden_size, device=device)
         )
-        self.out_features = hidden_size * (1 if feature_size is None else 2)
+        self.out_features = hidden_size * (with_state + (feature_size is not None))
 
     def forward(self, state: Tensor, features: Tensor | None) -> list[Tensor]:
         """Each layer's output before the ReLU, ``[*B, hidden_size]``."""
@@ -43,7 +53,9 @@ class _StateAndFeatures(nn.Module):
                 f"{'no' if features is None else 'agent'} features. Build it with "
                 "feature_size=None to leave them out, or name their key among the in_keys."
             )
-        encoded = [self.state_encoder(state.flatten(len(batch)))]
+        encoded = []
+        if self.state_encoder is not None:
+            encoded.append(self.state_encoder(state.flatten(len(batch))))
         if features is not None:
             # [*B, n_agents, F] -> [*B, F]
             encoded.append(self.feature_encoder(features.sum(-2)))
@@ -63,7 +75,8 @@ class QTRANJointValue(nn.Module):
 
     The concatenated one-hot joint action, the global state and the sum of the agents' features go
     through a linear layer with ReLU each, are concatenated, and end in a ReLU layer and a scalar
-    (paper, Appendix F.2; the features are those of the DRQN, shared).
+    (paper, Appendix F.2; the features are those of the DRQN, shared). The paper names the action
+    and the features only: ``with_state=False``.
 
     Args:
         state_shape (int or tuple of int): shape of the global state without batch dimensions.
@@ -73,6 +86,11 @@ class QTRANJointValue(nn.Module):
         hidden_size (int): hidden units of every layer. Default: 64.
         device (torch.device, optional): where the parameters live.
         action_degree (int, optional): as :class:`JointActionEncoder` takes it.
+        with_state (bool): whether the global state is read, or taken and left alone, as in the
+            paper. Default: ``True``.
+
+    Raises:
+        ValueError: for neither state nor features.
 
     Examples:
         >>> import torch
@@ -91,11 +109,12 @@ class QTRANJointValue(nn.Module):
         hidden_size: int = 64,
         device: torch.device | str | None = None,
         action_degree: int | None = None,
+        with_state: bool = True,
     ) -> None:
         super().__init__()
         self.n_agents = n_agents
         self.n_actions = n_actions
-        self.encoder = _StateAndFeatures(state_shape, feature_size, hidden_size, device)
+        self.encoder = _StateAndFeatures(state_shape, feature_size, hidden_size, device, with_state)
         self.action_encoder = JointActionEncoder(
             n_agents, n_actions, hidden_size, device, action_degree
         )
