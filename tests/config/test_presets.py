@@ -144,7 +144,7 @@ def test_qtran_is_fast_with_rewards_and_rounds_of_its_own():
         assert (cfg.env.reward_scale, cfg.env.reward_loc) == (0.01, 0.3)  # ten times less, both
         assert (cfg.optim.lr, cfg.mixer.lr, cfg.optim.lr_end_factor) == (3e-3, 3e-3, 0)
         assert (cfg.optim.updates_per_batch, cfg.target.tau) == (4, 1e-3)
-        assert cfg.mixer.deviation_weight == 0.1
+        assert cfg.mixer.deviation_weight == 1.0
     assert composed("fast", "mixer=qtran", "env=evcharging").env.reward_scale == 10.0
     assert composed("fast", "mixer=qtran").mixer.joint_state
 
