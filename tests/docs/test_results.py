@@ -141,6 +141,46 @@ def test_total_variation_in_buildings_is_above_its_control_with_vdn_alone():
     assert above == {"VDN": (55, 16), "QMIX": (55, 0), "QTRAN": (55, 0)}
 
 
+def test_every_method_of_the_best_preset_has_nine_tenths_in_each_climate_and_on_unseen_days():
+    """VDN and QMIX of one preset, QTRAN of another, and the numbers that the page has of QTRAN."""
+    page = (ROOT / "docs" / "reproduce.md").read_text(encoding="utf-8")
+    both = {
+        suite: pd.concat(
+            [
+                rows[~rows["policy"].str.contains("QTRAN")],
+                pd.read_csv(ROOT / "docs" / "results" / f"fast_qtran_{suite}.csv"),
+            ]
+        )
+        for suite in ("climate", "season_strict", "climate_season_strict")
+        for rows in (pd.read_csv(ROOT / "docs" / "results" / f"fast_{suite}.csv"),)
+    }
+    for rows in both.values():  # how many controls there are is said behind a name
+        rows["policy"] = rows["policy"].str.split(" (", regex=False).str[0]
+    every = pd.concat(both.values()).drop_duplicates(["policy", "seed", "shift"])
+    every = every[(every["kind"] == "method") & ~every["policy"].str.startswith("GroupDR")]
+    own = every.groupby(["policy", "shift"])["normalized_return"].agg(["mean", "size"])
+    assert own["size"].eq(5).all() and own.index.levels[0].size == 12 and len(own) == 12 * 8
+    assert own["mean"].min() > 0.9
+    least = own.loc[own.index.get_level_values("policy").str.contains("QTRAN"), "mean"].min()
+    assert f"| the same of QTRAN | yes, {least:.3f} at least |" in page
+    shown = (
+        ("climate", "env_1"),
+        ("climate", "env_6"),
+        ("season_strict", "env_1 days 200-364"),
+        ("climate_season_strict", "env_6 days 200-364"),
+    )
+    rows = both["climate"]
+    for policy in rows.loc[rows["policy"].str.contains(" QTRAN"), "policy"].unique():
+        if policy.startswith("best"):
+            continue
+        cells = []
+        for suite, shift in shown:
+            of = both[suite][(both[suite]["policy"] == policy) & (both[suite]["shift"] == shift)]
+            mean, error = of["normalized_return"].agg(["mean", "sem"])
+            cells.append(f"{mean:.3f} ± {error:.3f}")
+        assert f" | {' | '.join(cells)} |\n" in page, policy
+
+
 def test_the_optimizer_is_what_the_released_configuration_has_beyond_the_text():
     """In ten shifts: with RMSprop it is as the text, with Adam above both but where trained."""
     text, released, rmsprop = (
