@@ -76,7 +76,8 @@ def test_seeds_and_what_decides_about_speed_are_one_method(write):
 
 def test_runs_of_before_a_field_was_added_are_the_same_method(write):
     """Those with the field at another value are not."""
-    configs = compose_config(), compose_config("env=smax", config="battles")
+    qtran = (compose_config("mixer=qtran", f"preset={preset}") for preset in ("fast", "paper"))
+    configs = compose_config(), compose_config("env=smax", config="battles"), *qtran
     for field, before in ADDED.items():
         known = [OmegaConf.select(cfg, field, default=...) for cfg in configs]
         assert before in known, f"{field} is no field"
