@@ -1,7 +1,7 @@
 """What each faster way brings: the time of an update without it, over that with it.
 
     python benchmarks/fast_ways.py
-    python benchmarks/fast_ways.py --case "preset=fast mixer=qtran uncertainty=tv" --repeats 100
+    python benchmarks/fast_ways.py --case "mixer=qtran mixer.deviation_weight=null" --repeats 100
 
 For every way a trainer is built with it switched off. All of them make updates in turn, and the
 time is that of the processor. An update is: sample, loss, backward, clip, optimizer, target. A way
@@ -25,7 +25,7 @@ from torchrl.objectives import SoftUpdate
 
 from torchrl_drigm.modules.models._multiagent_rnn import MultiAgentRNN
 from torchrl_drigm.objectives.multiagent import _joint_actions, _networks
-from torchrl_drigm.trainers import next_values, optimizers, training
+from torchrl_drigm.trainers import next_values, optimizers, targets
 
 
 def torchs_rmsprop(parameters, lr, fused=None):
@@ -41,11 +41,8 @@ OFF = {
         (module, "fast_path", lambda network, protocol: None)
         for module in (_networks, _joint_actions)
     ),
-    "networks hold the loss's parameters": (
-        (_networks, "_holds", lambda network, params: params.is_empty()),
-    ),
     "RMSprop as fused Adagrad": ((optimizers, "RMSprop", torchs_rmsprop),),
-    "pairs of soft updates listed": ((training, "SoftUpdate", SoftUpdate),),
+    "pairs of soft updates listed": ((targets, "SoftUpdate", SoftUpdate),),
 }
 
 

@@ -53,8 +53,8 @@ class RobustQTRANLoss(JointActionsMixin, RobustLossMixin, LossModule):
         L_{dev} = w\,e^2, \quad e = \sum_i Q_i(h_i, a'_i) - \hat Q_{tot}(\mathbf h, \mathbf a')
         + V_{tot}(\mathbf h), \quad w = \alpha \text{ where } e > 0, \text{ otherwise } 1
 
-    with the weights of Weighted QMIX (Rashid et al. 2020, their optimistic weighting). Below 1
-    it lets go of a local optimum that no single agent can leave, as QTRAN should.
+    with the weights of Weighted QMIX (Rashid et al. 2020, their optimistic weighting). A small
+    one lets go of a local optimum that no single agent can leave, as QTRAN should; 1 may not.
 
     The default estimator is ``CONTAMINATION_TD0`` at :math:`\rho = 0`: nominal QTRAN.
 
@@ -86,7 +86,8 @@ class RobustQTRANLoss(JointActionsMixin, RobustLossMixin, LossModule):
 
     Raises:
         ValueError: as :class:`~torchrl_drigm.objectives.RobustQMixerLoss`, and for an action space
-            that is neither categorical nor one-hot.
+            that is neither categorical nor one-hot, a ``deviation_weight`` out of range, or
+            deviations in the data of another shape or type.
 
     Examples:
         >>> from torchrl.modules import QValueModule, SafeSequential
