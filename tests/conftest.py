@@ -17,7 +17,7 @@ torch.set_num_threads(1)
 torch.set_flush_denormal(True)
 
 # What JAX compiles runs for a second at most, and takes ten to compile as well as it can.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1")
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 # Docstring examples by module: the package they need, and the extra that installs it.
 DOCTESTS = {

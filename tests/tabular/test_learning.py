@@ -107,20 +107,22 @@ class TestVDN:
 
 class TestQMIX:
     @pytest.mark.parametrize(
-        "n_actions, rewards, uncertainty",
+        "n_actions, rewards, uncertainty, steps",
         [
-            ((2, 2), BOTH_SIGNS, TotalVariation(0.2)),
-            ((3, 2), POSITIVE, NONE),
-            ((2, 2, 2), NEGATIVE, Contamination(0.2)),
+            ((2, 2), BOTH_SIGNS, TotalVariation(0.2), 600),
+            ((3, 2), POSITIVE, NONE, 900),
+            ((2, 2, 2), NEGATIVE, Contamination(0.2), 700),
         ],
         ids=str,
     )
-    def test_learns_the_exact_values_of_monotone_models(self, n_actions, rewards, uncertainty):
+    def test_learns_the_exact_values_of_monotone_models(
+        self, n_actions, rewards, uncertainty, steps
+    ):
         seed = CONVEX[n_actions, rewards]
         model = random_dec_pomdp(
             4, n_actions, seed, gamma=0.8, structure="monotone", reward_range=rewards
         )
-        found = train_against_exact(model, uncertainty, "qmix", steps=900)
+        found = train_against_exact(model, uncertainty, "qmix", steps=steps)
         assert representable(found.exact, "qmix").all()
         assert_learned(found)
         # VDN's best fit would not have passed.
@@ -151,17 +153,17 @@ class TestQTRAN:
     )
     def test_learns_the_exact_values_of_any_model(self, n_actions, rewards, uncertainty):
         model = random_dec_pomdp(4, n_actions, seed=0, gamma=0.8, reward_range=rewards)
-        found = train_against_exact(model, uncertainty, "qtran", steps=700)
+        found = train_against_exact(model, uncertainty, "qtran", steps=600)
         assert not representable(found.exact, "vdn").all()
         assert_learned(found)
 
     @pytest.mark.slow
     @pytest.mark.parametrize(
-        "uncertainty, others",
-        [(NONE, range(5)), (Contamination(0.2, -30.0), range(3))],
+        "uncertainty, seeds, others",
+        [(NONE, range(10), range(5)), (Contamination(0.2, -30.0), range(5), range(3))],
         ids=["none", "contamination"],
     )
-    def test_non_monotone_game(self, uncertainty, others):
+    def test_non_monotone_game(self, uncertainty, seeds, others):
         game = matrix_game(NON_MONOTONE_GAME)
 
         def train(mixer, seeds, steps):
@@ -173,8 +175,8 @@ class TestQTRAN:
         def optimal(found):
             return sum(one.joint_action[0].tolist() == [0, 0] for one in found)
 
-        qtran = train("qtran", range(10), steps=200)
-        assert optimal(qtran) >= 9
+        qtran = train("qtran", seeds, steps=200)
+        assert optimal(qtran) >= 0.9 * len(seeds)
         assert all(one.error < 0.03 for one in qtran)
         for mixer in ("vdn", "qmix"):
             found = train(mixer, others, steps=100)  # as near as with 200
@@ -196,6 +198,8 @@ def test_sets_on_the_support_of_the_model(mixer, structure, seed, steps, uncerta
     model = random_dec_pomdp(
         4, (2, 2), seed, gamma=0.8, structure=structure, reward_range=BOTH_SIGNS
     )
+    if not isinstance(uncertainty, CVaR):  # which learns from the rarest draws alone
+        steps = 2 * steps // 3
     found = train_against_exact(model, uncertainty, mixer, steps=steps)
     assert_learned(found)
     nominal = (optimal_values(model)[0] - found.exact).abs().max() / found.value_range
