@@ -93,7 +93,7 @@ def replace_by_link(file, checkpoint):
     file.symlink_to(checkpoint.parent / "outside")
 
 
-DAMAGES = [truncate, empty, flip, swap, delete, add, replace_by_link]
+DAMAGES = [truncate, empty, swap, delete, add, replace_by_link, flip]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -101,7 +101,8 @@ def test_every_damaged_file_is_found(trainer, copied, tmp_path, damage):
     files = [file for file in sorted(copied.rglob("*")) if file.is_file()]
     whole, before = content(copied), everything(trainer, tmp_path)
     assert len(files) > 100
-    for file in files:
+    # one changed bit in each file, and of all others two kinds of damage in each
+    for file in files if damage is flip else files[DAMAGES.index(damage) % 3 :: 3]:
         damage(file, copied)
         damaged = content(copied)
         with pytest.raises(ValueError, match=r"it is damaged|a link or a device"):

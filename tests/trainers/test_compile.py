@@ -86,6 +86,8 @@ def learn(trainer, batches):
     In double precision: RMSprop divides small gradients by their own size, rounding errors too.
     """
     trainer.loss_module.double()
+    # a single number of double precision would be traced twice
+    trainer.loss_module.value_estimator.float()
     for number, batch in enumerate(batches):
         stance = "fail_on_recompile" if number >= 1 else "default"
         with torch.compiler.set_stance(stance):
