@@ -254,10 +254,11 @@ def test_battles_are_trained_played_and_told(tmp_path, monkeypatch):
     pytest.importorskip("jaxmarl", reason='needs jaxmarl: pip install "torchrl_drigm[smax]"')
     monkeypatch.setitem(reproduce.PARTS, "battles", ("noise",))  # of two shifts: JAX compiles each
     words = ["--part", "battles", "--mixers", "vdn", "--sets", "none", "--seeds", "2"]
-    small = "env.num_envs=2", "env.test_envs=2", "agent.hidden_size=4", "optim.updates_per_batch=1"
-    small += "collector.frames_per_batch=64", "collector.total_frames=64", "evaluation.num_envs=2"
+    # four battles at a time, as in small_battles: compiled once for all
+    small = "env.num_envs=4", "env.test_envs=4", "agent.hidden_size=4", "optim.updates_per_batch=1"
+    small += "collector.frames_per_batch=64", "collector.total_frames=64", "evaluation.num_envs=4"
     words += [word for field in small for word in ("--set", field)]
-    main(["reproduce", *words, "--episodes", "2", "--jobs", "1", "--out", str(tmp_path)])
+    main(["reproduce", *words, "--episodes", "4", "--jobs", "1", "--out", str(tmp_path)])
     table = pd.read_csv(tmp_path / "results" / "noise.csv")
     assert list(table["shift"]) == ["clean", "noisy"] * 2 and set(table["seed"]) == {0, 1}
     assert {p.name for p in (tmp_path / "results").glob("*.png")} >= {"noise.png", "win_rates.png"}

@@ -289,6 +289,8 @@ def test_equals_jaxmarl():
     split = jax.jit(jax.vmap(jax.random.split, out_axes=1))
     keys, reset_keys = split(jax.random.split(jax.random.PRNGKey(5), B))
     observations, state = jax.jit(jax.vmap(battle.reset))(reset_keys)
+    # an int of Python's, of a type that a step does not give back: it would compile twice
+    state = jax.tree.map(lambda x: jax.lax.convert_element_type(x, x.dtype), state)
     td = env.reset()
     running = torch.ones(B, 1, dtype=torch.bool)
     steps = 0

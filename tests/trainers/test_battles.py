@@ -56,7 +56,7 @@ def test_a_resumed_run_is_the_run_itself(tmp_path):
 
 
 def test_exploration_never_takes_an_unavailable_action(tmp_path):
-    many = ["env.num_envs=64", "collector.frames_per_batch=2048", "replay.size=100"]
+    many = ["env.num_envs=16", "collector.frames_per_batch=2048", "replay.size=400"]
     overrides = ["exploration.eps_end=0.5", "collector.total_frames=4096", *many]
     trainer = build(tmp_path, *overrides)
     taken = 0
