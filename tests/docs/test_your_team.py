@@ -30,13 +30,17 @@ COMMANDS = [
 ACT, EVALUATE, WITHOUT_PACKAGE = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 
-@pytest.fixture(scope="module")
-def run_dir(tmp_path_factory):
-    cfg = config("collector.total_frames=32")
+def trained(folder, *overrides):
+    cfg = config("collector.total_frames=32", *overrides)
     torch.manual_seed(0)
-    run = trainers.build(cfg, tmp_path_factory.mktemp("run"))
+    run = trainers.build(cfg, folder)
     run.train()
     return run.run_dir
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory):
+    return trained(tmp_path_factory.mktemp("run"))
 
 
 @pytest.fixture
@@ -66,7 +70,8 @@ def test_acting_for_a_day_is_what_evaluation_plays(run_dir):
 
 
 @pytest.mark.slow
-def test_commands_run_and_write_where_the_page_says(run_dir, here, capsys):
+def test_commands_run_and_write_where_the_page_says(tmp_path_factory, here, capsys):
+    run_dir = trained(tmp_path_factory.mktemp("run"), "env.time_res=3600")  # a day is soon over
     before = {path.name for path in run_dir.iterdir()}
     for words in COMMANDS:
         command(words, run_dir)
@@ -82,7 +87,7 @@ def test_commands_run_and_write_where_the_page_says(run_dir, here, capsys):
     assert (here / "results" / "physics" / "evaluation_physics_NewYork.png").exists()
     assert "one-step oracle" in set(pd.read_csv(here / "results" / "seasons.csv")["policy"])
     printed = capsys.readouterr().out
-    assert "  an episode of building: 768 actions" in printed  # 2 copies × 64 steps × 6 agents
+    assert "  an episode of building: 288 actions" in printed  # 2 copies × 24 steps × 6 agents
     assert "The team alone is in policy" in printed
 
 
