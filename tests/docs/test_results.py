@@ -256,6 +256,7 @@ def test_win_rates_of_battles_are_those_of_the_rows(suite):
 TOLD = {
     "paper": "preset=paper",
     "paper_features": "preset=paper",
+    "paper_qtran_tv": "preset=paper",
     "paper_adam": "preset=paper optim.name=adam",
     "released": "preset=released",
     "released_rmsprop": "preset=released optim.name=rmsprop",
@@ -300,8 +301,37 @@ def test_the_papers_tables_by_its_presets_are_those_of_the_rows():
         assert f"{name} | {' | '.join(cells)} |\n" in page
     text = [near["paper", mixer] for mixer in ("vdn", "qmix", "qtran")]
     assert text == [6, 0, 4] and near["paper_features", "qtran"] == 2
+    # of a team that did not learn, whose spread is of no use: the page does not count it
+    assert near["paper_qtran_tv", "qtran"] == 2
     # nominal QTRAN of the network that the text has in the place of the one with the state
     assert "eleven of 18 cells within two standard errors" in page
+
+
+def test_teams_of_qtran_that_the_authors_published_fail_too():
+    """With TV, by ρ: one of five in Table 1 but at 0.2, and all together are below the paper."""
+    page = (ROOT / "docs" / "reproduce.md").read_text(encoding="utf-8")
+    told = []
+    for suite in ("season_paper", "climate_season_paper"):
+        rows, ours = (of_suites(f"{name}.csv") for name in (f"{suite}_published", f"paper_{suite}"))
+        rows, ours = (
+            own[own["policy"].str.contains("TV QTRAN") & own["shift"].str.contains("days")]
+            for own in (rows, ours)
+        )
+        rows = rows[~rows["policy"].str.contains("ρ = 0.0")]
+        theirs, own = rows["normalized_return"], ours["normalized_return"]
+        told.append((len(rows), theirs.mean(), theirs.sem()))
+        apart = (own.mean() - theirs.mean()) / (own.sem() ** 2 + theirs.sem() ** 2) ** 0.5
+        told[-1] += (apart,)
+        if suite == "season_paper":
+            failed = rows[theirs < 0.7]
+            assert sorted(failed["normalized_return"].round(3)) == [0.25, 0.409, 0.451, 0.648]
+            assert (
+                failed["policy"].nunique() == 4 and not failed["policy"].str.contains("0.2").any()
+            )
+    (n, mean, error, apart), (_, other, other_error, other_apart) = told
+    line = f"{mean:.3f} ± {error:.3f} in Table 1 and {other:.3f} ± {other_error:.3f} in Table 2"
+    assert f"All {n} together have {line}" in page
+    assert f"{-apart:.1f} and {-other_apart:.1f} standard errors below" in page
 
 
 def test_what_the_joint_network_sees_makes_no_difference_that_three_seeds_can_tell():
