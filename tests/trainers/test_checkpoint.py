@@ -101,7 +101,7 @@ def test_every_damaged_file_is_found(trainer, copied, tmp_path, damage):
     files = [file for file in sorted(copied.rglob("*")) if file.is_file()]
     whole, before = content(copied), everything(trainer, tmp_path)
     assert len(files) > 100
-    # one changed bit in each file, and of all others two kinds of damage in each
+    # a changed bit in each file; of the six other kinds of damage two in each
     for file in files if damage is flip else files[DAMAGES.index(damage) % 3 :: 3]:
         damage(file, copied)
         damaged = content(copied)
